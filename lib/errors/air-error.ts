@@ -1,0 +1,54 @@
+import { errorCodes, type ErrorCode } from "./codes.js";
+
+/** The base of every error that air-runtime throws: a stable `code`, a message, and what to do about it. */
+export class AirError extends Error {
+  override readonly name: string = "AirError";
+  readonly code: ErrorCode;
+  /** What to do, in one sentence. */
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    this.remedy = errorCodes[code].remedy;
+  }
+}
+
+/** A value from the caller that cannot be used. */
+export class AirArgumentError extends AirError {
+  override readonly name = "AirArgumentError";
+}
+
+/** A failure reported by the native addon, thrown with the stack of the JavaScript call that met it. */
+export class AirNativeError extends AirError {
+  override readonly name = "AirNativeError";
+}
+
+/** Memory, pages or context that ran out. */
+export class AirCapacityError extends AirError {
+  override readonly name = "AirCapacityError";
+}
+
+/** Renders a value for an error message: short, quoted where it is text. */
+export function describeValue(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === "bigint") return `${value.toString()}n`;
+  if (value === null || value === undefined || typeof value === "number" || typeof value === "boolean") {
+    return String(value);
+  }
+  if (Array.isArray(value)) return `an array of ${String(value.length)}`;
+  if (typeof value === "function") return "a function";
+  return `a ${(value as object).constructor?.name ?? "object"}`;
+}
+
+/** An AirArgumentError in the one sentence form: expected X for Y but received Z. */
+export function invalidArgument(
+  subject: string,
+  expected: string,
+  received: unknown,
+  code: ErrorCode = "AIR_ERR_ARGUMENT",
+): AirArgumentError {
+  return new AirArgumentError(code, `expected ${expected} for ${subject} but received ${describeValue(received)}`);
+}
+
+export { errorCodes, type ErrorCode };

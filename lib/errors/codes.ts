@@ -1,0 +1,73 @@
+/** Every error code of air-runtime: what it means and what to do. docs/errors.md is checked against this. */
+export const errorCodes = {
+  AIR_ERR_ARGUMENT: {
+    meaning: "An argument or option has the wrong kind or lies outside its range.",
+    remedy: "Pass a value of the kind and range that the message names.",
+  },
+  AIR_ERR_SHAPE: {
+    meaning: "Array lengths do not fit together, or a buffer was detached.",
+    remedy: "Check the lengths against the shapes in the documentation; do not transfer buffers in use.",
+  },
+  AIR_ERR_PAGE_RANGE: {
+    meaning: "A page id, slot, length or row index lies outside its arena or batch.",
+    remedy: "Take page ids from the pool that was made for this arena.",
+  },
+  AIR_ERR_BUSY: {
+    meaning: "The handle is already at work; a runner does one forward at a time.",
+    remedy: "Await the forward in flight, or create another runner or session.",
+  },
+  AIR_ERR_CLOSED: {
+    meaning: "The object was closed.",
+    remedy: "Create a new one; close() is final.",
+  },
+  AIR_ERR_CANCELLED: {
+    meaning: "The work was stopped on request.",
+    remedy: "Nothing to do; start again if you want the result.",
+  },
+  AIR_ERR_MODEL_FORMAT: {
+    meaning: "The model file is damaged or contradicts itself.",
+    remedy: "Download or convert the file again and compare its checksum.",
+  },
+  AIR_ERR_UNSUPPORTED: {
+    meaning: "Valid, but not something this build or machine can run.",
+    remedy: "Use a supported architecture, tensor type or instruction set; `air --help` and docs/models.md list them.",
+  },
+  AIR_ERR_NO_DEVICE: {
+    meaning: "The compute device that was asked for is not there.",
+    remedy: "Use the cpu backend, or check the driver.",
+  },
+  AIR_ERR_OUT_OF_MEMORY: {
+    meaning: "An allocation was refused.",
+    remedy: "Use a smaller model, a smaller context, or int8 KV pages.",
+  },
+  AIR_ERR_IO: {
+    meaning: "A file could not be opened, read or mapped.",
+    remedy: "Check that the path exists and is readable.",
+  },
+  AIR_ERR_INTERNAL: {
+    meaning: "A bug in air-runtime.",
+    remedy: "Please report it with the message and the command.",
+  },
+  AIR_ERR_ADDON: {
+    meaning: "The native addon could not be loaded.",
+    remedy: "Run `npm rebuild air-runtime` (needs CMake 3.20 and a C++17 compiler) and read what it prints.",
+  },
+  AIR_ERR_KV_EXHAUSTED: {
+    meaning: "No KV pages are left for this request.",
+    remedy: "Close sessions, shorten the prompt, or load the model with more contextTokens.",
+  },
+  AIR_ERR_CONTEXT: {
+    meaning: "The prompt does not fit the context.",
+    remedy: "Shorten the prompt or load the model with more contextTokens (--ctx).",
+  },
+  AIR_ERR_TOKENIZER: {
+    meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
+    remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",
+  },
+  AIR_ERR_TEMPLATE: {
+    meaning: "The chat template is missing or failed on these messages.",
+    remedy: "Use --raw (or a plain string prompt), or check the roles and their order.",
+  },
+} as const satisfies Readonly<Record<string, { readonly meaning: string; readonly remedy: string }>>;
+
+export type ErrorCode = keyof typeof errorCodes;

@@ -1,0 +1,230 @@
+/**
+ * The C++ surface, types only. Flat row-major tensors, shapes in brackets, sizes in elements unless the name
+ * says bytes. Nothing about prompts, requests, routing or free lists crosses it.
+ */
+
+/** A fixed-length float32 view that cannot be detached while native code writes to it. */
+export type SharedFloats = Float32Array<SharedArrayBuffer>;
+
+export type Backend = "cpu" | "cuda";
+export type CpuIsa = "reference" | "avx2" | "avx512vnni" | "neon";
+export type KvType = "int8" | "f16";
+
+/** Mirrors native/core/status.h; test/unit/check-sync.test.ts compares the two. */
+export type NativeErrorCode =
+  | "AIR_ERR_ARGUMENT"
+  | "AIR_ERR_SHAPE"
+  | "AIR_ERR_PAGE_RANGE"
+  | "AIR_ERR_BUSY"
+  | "AIR_ERR_CLOSED"
+  | "AIR_ERR_CANCELLED"
+  | "AIR_ERR_MODEL_FORMAT"
+  | "AIR_ERR_UNSUPPORTED"
+  | "AIR_ERR_NO_DEVICE"
+  | "AIR_ERR_OUT_OF_MEMORY"
+  | "AIR_ERR_IO"
+  | "AIR_ERR_INTERNAL";
+
+export interface Capabilities {
+  /** Version of this surface; lib/native/load.ts refuses another. */
+  readonly abiVersion: number;
+  /** Compiled in and usable on this CPU and OS, best first. */
+  readonly isas: readonly CpuIsa[];
+  /** AIR_FORCE_ISA overrides; an unusable value throws AIR_ERR_UNSUPPORTED, never falls back. */
+  readonly activeIsa: CpuIsa;
+  /** Logical CPUs this process may use (affinity and cgroup quota). */
+  readonly cpus: number;
+}
+
+/** Storage types of tensors in model files, by their GGUF names. */
+export type TensorType =
+  "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q4_K" | "Q5_K" | "Q6_K";
+
+/** One tensor's place in a file. Native maps the file and checks range, type and size again. */
+export interface NativeTensor {
+  /** Canonical role, such as `layers.0.attention.q.weight`; see TensorRole in lib/model/architecture.ts. */
+  readonly role: string;
+  readonly type: TensorType;
+  /** Row-major: [rows (output), cols (reduction)] for matrices, [length] for vectors. */
+  readonly shape: readonly number[];
+  /** Index into `files`. */
+  readonly file: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+export interface NativeTensorDirectory {
+  readonly files: readonly string[];
+  readonly tensors: readonly NativeTensor[];
+}
+
+/**
+ * What native/core can compute, as numbers: a new model family maps to this in lib/model/architecture.ts and
+ * needs no C++ unless it brings a new op. Unknown values are refused with AIR_ERR_UNSUPPORTED.
+ */
+export interface DecoderSpec {
+  readonly layers: number;
+  /** Residual width. */
+  readonly embeddingLength: number;
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly feedForwardLength: number;
+  readonly vocabSize: number;
+  readonly normKind: "rms";
+  readonly normEpsilon: number;
+  readonly activation: "silu";
+  readonly rope: {
+    /** `interleaved` rotates (2j, 2j+1), `half` rotates (j, j + dimensions/2). */
+    readonly pairing: "interleaved" | "half";
+    /** Rotated dims of each head; even, at most headDim. */
+    readonly dimensions: number;
+    /** [dimensions / 2] radians per position, position scaling already applied. */
+    readonly inverseFrequencies: Float64Array;
+    /** Multiplies cosines and sines (YaRN); 1 otherwise. */
+    readonly attentionFactor: number;
+  };
+  /** The output matrix is the token embedding. */
+  readonly tiedOutput: boolean;
+}
+
+/** What packing did to a class of file tensors; errors are against the file's own dequantised values. */
+export interface ConversionReport {
+  readonly from: TensorType;
+  readonly to: "int4" | "int8" | "f16" | "f32";
+  readonly tensors: number;
+  /** Root mean square of (packed - file) over root mean square of file; 0 means bit-exact. */
+  readonly relativeRmsError: number;
+  readonly maxAbsError: number;
+}
+
+interface Handle {
+  /** Idempotent; memory goes when the last dependant closes. Later calls throw AIR_ERR_CLOSED. */
+  close(): void;
+}
+
+/** Immutable weights; arenas and runners keep them alive. */
+export interface NativeModel extends Handle {
+  readonly backend: Backend;
+  /** Bytes of packed weights held in memory. */
+  readonly weightBytes: number;
+  /** Bytes read in place from the mapped files (the embedding table). */
+  readonly mappedBytes: number;
+  readonly conversions: readonly ConversionReport[];
+}
+
+/** Page memory. Bytes, not owners: allocation and eviction are lib/cache's. */
+export interface NativeKvArena extends Handle {
+  readonly pageTokens: number;
+  readonly headGroups: readonly { readonly pageCount: number; readonly bytesPerPage: number }[];
+  /** Bytes reserved for all pages of all groups. */
+  readonly bytes: number;
+  /** Copies page src[i] to dst[i], both [n], before the next forward. Throws AIR_ERR_BUSY during a forward. */
+  copyPages(headGroup: number, src: Int32Array, dst: Int32Array): void;
+}
+
+/**
+ * One ragged causal step: prefill, decode and verification differ only in tokens per sequence.
+ * G head groups, S sequences, T tokens, R logit rows, P = maxPages (pageTables.length / (G * S)).
+ */
+export interface Batch {
+  readonly tokens: Int32Array; // [T] token ids
+  readonly positions: Int32Array; // [T] RoPE position; need not equal the cache index
+  /** [G, T] page * pageTokens + offset to write; -1 writes nothing to that group. */
+  readonly slots: Int32Array;
+  readonly sequenceStarts: Int32Array; // [S + 1] first token of each sequence, then T
+  readonly pageTables: Int32Array; // [G, S, P] pages in cache order, padded with the null page 0
+  /**
+   * [G, S] cached tokens, this step's included. A token of the step reads the entries up to and including its
+   * own: contextLength minus the later tokens of its sequence that were written to the group.
+   */
+  readonly contextLengths: Int32Array;
+  readonly logitRows: Int32Array; // [R] indices into tokens, ascending
+  /** [G, S] the first n cached tokens are attention sinks. Default 0. */
+  readonly sinkTokens?: Int32Array;
+  /** [G, S] evicted tokens: sinks are scored with the query rotated to position - shift. Default 0. */
+  readonly sinkShifts?: Int32Array;
+  /** [G, S] first cache index read after the sinks; entries between are not read. Default sinkTokens. */
+  readonly windowStarts?: Int32Array;
+  /** [layers, queryHeads] 0 masks the head: it is not computed and contributes nothing. Default all 1. */
+  readonly queryGates?: Uint8Array;
+}
+
+export interface ForwardOutput {
+  /** [R, vocabSize], written in place; from allocateShared. */
+  readonly logits: SharedFloats;
+}
+
+export interface ForwardStats {
+  readonly computeMicros: number;
+}
+
+/** Activations plus one engine thread. One forward in flight; a second rejects AIR_ERR_BUSY. */
+export interface NativeRunner extends Handle {
+  readonly threads: number;
+  /** Bytes of activation and scratch buffers. */
+  readonly workspaceBytes: number;
+  /** Copies the index arrays before returning; writes `output` until the promise settles. */
+  forward(batch: Batch, output: ForwardOutput): Promise<ForwardStats>;
+  /** Same work on the calling thread, for tests, benches and worker threads. */
+  forwardSync(batch: Batch, output: ForwardOutput): ForwardStats;
+  /** Stops before the next layer; the forward in flight rejects AIR_ERR_CANCELLED. No-op when idle. */
+  cancel(): void;
+}
+
+/** Row mechanism over [rows, vocabSize] float32. The caller supplies the uniforms. Sync, microseconds. */
+export interface RowOps {
+  /** In place softmax(logits / temperature); temperature > 0. */
+  softmaxRows(logits: Float32Array, vocabSize: number, temperature: number): void;
+  /** Lowest index among equals. out: [rows]. A row that holds NaN yields -1. */
+  argmaxRows(logits: Float32Array, vocabSize: number, out: Int32Array): void;
+  /** The k largest, descending, ties by lower index. outIds, outValues: [k]. */
+  topKRow(row: Float32Array, k: number, outIds: Int32Array, outValues: Float32Array): void;
+  /** First index whose running float64 sum, in index order, exceeds uniform * total; uniform in [0, 1). */
+  sampleRow(weights: Float32Array, uniform: number): number;
+  /** log(sum(exp(row))) in float64, numerically stable. */
+  logSumExpRow(row: Float32Array): number;
+  /** out = normalise(max(0, target - draft)): speculative sampling's residual (arXiv 2211.17192). */
+  residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void;
+}
+
+export interface LoadModelOptions {
+  readonly backend: Backend;
+  /** Threads that pack weights; default all usable CPUs. */
+  readonly threads?: number;
+  /** Called on the JS thread now and then, with bytes of file tensors packed so far and in all. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export interface CreateArenaOptions {
+  /** [layers, kvHeads] head group of each KV head: 0 full, 1 sinks + window, .., 255 dropped. */
+  readonly headMask: Uint8Array;
+  /** Tokens per page; a multiple of 16. */
+  readonly pageTokens: number;
+  /** Pages of each group, the null page 0 included. Its length is G. */
+  readonly pageCounts: readonly number[];
+  readonly keyType: KvType;
+  readonly valueType: KvType;
+}
+
+export interface CreateRunnerOptions {
+  /** Most tokens in one batch. */
+  readonly maxTokens: number;
+  /** Most sequences in one batch; default maxTokens. */
+  readonly maxSequences?: number;
+  /** Compute threads, the engine thread included; default all usable CPUs. */
+  readonly threads?: number;
+}
+
+export interface NativeAddon extends RowOps {
+  capabilities(): Capabilities;
+  loadModel(
+    directory: NativeTensorDirectory,
+    spec: DecoderSpec,
+    options: LoadModelOptions,
+  ): Promise<NativeModel>;
+  createArena(model: NativeModel, options: CreateArenaOptions): NativeKvArena;
+  createRunner(model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions): NativeRunner;
+  /** Zeroed float32 over a SharedArrayBuffer. */
+  allocateShared(length: number): SharedFloats;
+}
