@@ -101,13 +101,13 @@ typedef enum {
 
 typedef struct {
   int32_t page_tokens;
-  int32_t head_dim;         // D, padded to a multiple of 32
-  int32_t key_type;         // AirKvType
-  int32_t value_type;       // AirKvType
-  int64_t values_offset;    // bytes from the member's start within a page
+  int32_t head_dim;       // D, padded to a multiple of 32
+  int32_t key_type;       // AirKvType
+  int32_t value_type;     // AirKvType
+  int64_t values_offset;  // bytes from the member's start within a page
   int64_t key_scales_offset;
   int64_t value_scales_offset;
-  int64_t member_bytes;     // bytes of one member in one page, a multiple of 64
+  int64_t member_bytes;  // bytes of one member in one page, a multiple of 64
 } AirKvLayout;
 
 #ifdef __cplusplus

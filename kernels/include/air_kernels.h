@@ -43,8 +43,8 @@ typedef enum {
 // One activation row against one KV head: up to 16 query heads, a range of cache indices.
 typedef struct {
   const AirKvLayout* layout;
-  const uint8_t* pages;     // the group's page 0, at this member's offset
-  int64_t page_stride;      // bytes from one page to the next
+  const uint8_t* pages;       // the group's page 0, at this member's offset
+  int64_t page_stride;        // bytes from one page to the next
   const int32_t* page_table;  // pages of the sequence, in cache order
   // Cache indices read are [begin, end) without the gap [sink_tokens, window_start). begin is a multiple of
   // AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others with q.
@@ -53,11 +53,11 @@ typedef struct {
   int32_t heads;                      // 1 .. AIR_ATTENTION_MAX_HEADS
   // Queries already multiplied by 1/sqrt(head_dim), rotated, zero-padded to D. With INT8 keys the quantised
   // form is read (groups of 32 along D, as quantize_rows makes it), else the float32 form.
-  const float* q;            // [heads, D]
-  const int8_t* q_int8;      // [heads, D]
-  const float* q_scales;     // [heads, D / 32]
-  const int32_t* q_sums16;   // [heads, D / 16]
-  const float* sink_q;       // same four for the sink positions; may be null when sink_tokens == 0
+  const float* q;           // [heads, D]
+  const int8_t* q_int8;     // [heads, D]
+  const float* q_scales;    // [heads, D / 32]
+  const int32_t* q_sums16;  // [heads, D / 16]
+  const float* sink_q;      // same four for the sink positions; may be null when sink_tokens == 0
   const int8_t* sink_q_int8;
   const float* sink_q_scales;
   const int32_t* sink_q_sums16;
@@ -68,12 +68,13 @@ typedef struct {
 } AirAttentionArgs;
 
 typedef struct {
-  uint32_t abi;      // AIR_KERNEL_ABI
-  const char* isa;   // "reference", "avx2", "avx512vnni", "neon"
+  uint32_t abi;     // AIR_KERNEL_ABI
+  const char* isa;  // "reference", "avx2", "avx512vnni", "neon"
 
   // Quantises rows of [rows, cols] float32 as AirActivations says; cols is a multiple of 32.
   // Canonical order: amax over the group (exact), inverse = 127 / amax, q = rint(x * inverse), scale = amax / 127.
-  void (*quantize_rows)(const float* x, int64_t rows, int64_t cols, int8_t* q, float* scales, int32_t* sums16);
+  void (*quantize_rows)(const float* x, int64_t rows, int64_t cols, int8_t* q, float* scales,
+                        int32_t* sums16);
 
   // y[row, n] (=|+=) sum over k of W[n, k] x[row, k], indexed by AirWeightClass.
   // Canonical order, integer classes: per output, acc = 0; for g = 0 .. cols / 32 - 1 in order
@@ -101,7 +102,8 @@ typedef struct {
 
   // Writes one token's key and value (each head_dim floats, zero-padded to D) of one member at `offset`
   // (0 .. page_tokens - 1) of the page whose member bytes start at `member`.
-  void (*kv_write)(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key, const float* value);
+  void (*kv_write)(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
+                   const float* value);
 
   // Canonical order, per head. Score of token t:
   //   INT8 keys: s = 0; for each group g of 32 dims in order: s = fma(float(idot_g), q_scale_g, s); s = s * key_scale_t

@@ -31,14 +31,16 @@ export class AirCapacityError extends AirError {
 
 /** Renders a value for an error message: short, quoted where it is text. */
 export function describeValue(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === "string")
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
   if (typeof value === "bigint") return `${value.toString()}n`;
   if (value === null || value === undefined || typeof value === "number" || typeof value === "boolean") {
     return String(value);
   }
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;
   if (typeof value === "function") return "a function";
-  return `a ${(value as object).constructor?.name ?? "object"}`;
+  const { constructor } = value as { readonly constructor?: { readonly name: string } };
+  return `a ${constructor?.name ?? "object"}`;
 }
 
 /** An AirArgumentError in the one sentence form: expected X for Y but received Z. */
@@ -48,7 +50,10 @@ export function invalidArgument(
   received: unknown,
   code: ErrorCode = "AIR_ERR_ARGUMENT",
 ): AirArgumentError {
-  return new AirArgumentError(code, `expected ${expected} for ${subject} but received ${describeValue(received)}`);
+  return new AirArgumentError(
+    code,
+    `expected ${expected} for ${subject} but received ${describeValue(received)}`,
+  );
 }
 
 export { errorCodes, type ErrorCode };

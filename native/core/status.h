@@ -10,18 +10,18 @@ namespace air {
 
 enum class StatusCode {
   kOk = 0,
-  kArgument,      // AIR_ERR_ARGUMENT       a value of the wrong kind or out of its range
-  kShape,         // AIR_ERR_SHAPE          lengths that do not fit together
-  kPageRange,     // AIR_ERR_PAGE_RANGE     a page, slot, length or row outside its bounds
-  kBusy,          // AIR_ERR_BUSY           the handle is at work
-  kClosed,        // AIR_ERR_CLOSED         the handle was closed
-  kCancelled,     // AIR_ERR_CANCELLED      stopped on request
-  kModelFormat,   // AIR_ERR_MODEL_FORMAT   the file contradicts itself or the spec
-  kUnsupported,   // AIR_ERR_UNSUPPORTED    valid, but not implemented or not usable here
-  kNoDevice,      // AIR_ERR_NO_DEVICE      no such compute device
-  kOutOfMemory,   // AIR_ERR_OUT_OF_MEMORY  an allocation was refused
-  kIo,            // AIR_ERR_IO             the operating system refused a file
-  kInternal,      // AIR_ERR_INTERNAL       a bug in air-runtime
+  kArgument,     // AIR_ERR_ARGUMENT       a value of the wrong kind or out of its range
+  kShape,        // AIR_ERR_SHAPE          lengths that do not fit together
+  kPageRange,    // AIR_ERR_PAGE_RANGE     a page, slot, length or row outside its bounds
+  kBusy,         // AIR_ERR_BUSY           the handle is at work
+  kClosed,       // AIR_ERR_CLOSED         the handle was closed
+  kCancelled,    // AIR_ERR_CANCELLED      stopped on request
+  kModelFormat,  // AIR_ERR_MODEL_FORMAT   the file contradicts itself or the spec
+  kUnsupported,  // AIR_ERR_UNSUPPORTED    valid, but not implemented or not usable here
+  kNoDevice,     // AIR_ERR_NO_DEVICE      no such compute device
+  kOutOfMemory,  // AIR_ERR_OUT_OF_MEMORY  an allocation was refused
+  kIo,           // AIR_ERR_IO             the operating system refused a file
+  kInternal,     // AIR_ERR_INTERNAL       a bug in air-runtime
 };
 
 // The code's name as JS sees it; never null.

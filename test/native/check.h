@@ -32,21 +32,21 @@ void check_equal(const A& a, const B& b, const char* text, const char* file, int
 
 }  // namespace air_test
 
-#define TEST(name)                                                      \
-  static void air_test_##name();                                        \
+#define TEST(name)                                                         \
+  static void air_test_##name();                                           \
   static air_test::Registrar air_registrar_##name(#name, air_test_##name); \
   static void air_test_##name()
 
-#define CHECK(condition)                                                       \
-  do {                                                                         \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
     if (!(condition)) air_test::report_failure(__FILE__, __LINE__, #condition); \
   } while (false)
 
 #define CHECK_EQ(a, b) air_test::check_equal((a), (b), #a " == " #b, __FILE__, __LINE__)
 
 // For messages that name the case of a table: CHECK_MSG(ok, "int4 rows=3 cols=32")
-#define CHECK_MSG(condition, message)                                        \
-  do {                                                                       \
+#define CHECK_MSG(condition, message)                                          \
+  do {                                                                         \
     if (!(condition)) air_test::report_failure(__FILE__, __LINE__, (message)); \
   } while (false)
 

@@ -1,0 +1,86 @@
+// The test runner: node scripts/test.mjs [quick|isa|sanitize|all|step name ..]
+// Runs the steps in order, one line each, and the whole output of a step that fails. A step whose output ends in
+// "N passed, N failed" counts as that many tests; any other step is one check. The last line is the sum.
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const modules = path.join(root, "node_modules");
+
+const steps = {
+  addon: [path.join(modules, "cmake-js", "bin", "cmake-js"), "compile", "--log-level", "warn"],
+  dist: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+  lint: [path.join(modules, "eslint", "bin", "eslint.js"), "--max-warnings", "0", "."],
+  format: ["scripts/check-format.mjs"],
+  types: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.json"],
+  layering: [path.join(modules, "dependency-cruiser", "bin", "dependency-cruise.mjs"), "lib"],
+  unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
+  native: ["scripts/native-tests.mjs"],
+  integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
+  isa: ["scripts/isa-tests.mjs"],
+  "sanitize-address": ["scripts/native-tests.mjs", "address"],
+  "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
+};
+const quick = ["addon", "dist", "lint", "format", "types", "layering", "unit", "native", "integration"];
+const groups = {
+  quick,
+  isa: ["isa"],
+  sanitize: ["sanitize-address", "sanitize-thread"],
+  all: [...quick, "isa", "sanitize-address", "sanitize-thread"],
+};
+
+function run(args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const collect = (chunk) => {
+      output += chunk;
+    };
+    child.stdout.setEncoding("utf8").on("data", collect);
+    child.stderr.setEncoding("utf8").on("data", collect);
+    child.on("close", (status) => resolve({ ok: status === 0, output }));
+  });
+}
+
+function count({ ok, output }) {
+  const counted = /(\d+) passed, (\d+) failed\s*$/.exec(output);
+  if (counted === null) return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, tests: false };
+  const failed = Number(counted[2]);
+  return { passed: Number(counted[1]), failed: ok ? failed : Math.max(1, failed), tests: true };
+}
+
+/** Lines that a passing step still has to show. */
+function notices(output) {
+  return output.split("\n").filter((line) => /^(not checked:|\d+ skipped$)/.test(line));
+}
+
+async function runStep(name) {
+  const started = performance.now();
+  const result = await run(steps[name]);
+  const { passed, failed, tests } = count(result);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1).padStart(6);
+  const detail = tests ? `  ${passed} passed, ${failed} failed` : "";
+  console.log(`${name.padEnd(18)}${failed === 0 ? "ok    " : "FAILED"}${seconds} s${detail}`);
+  if (failed === 0) for (const line of notices(result.output)) console.log(`${" ".repeat(18)}${line.trim()}`);
+  else console.log(`${result.output.trimEnd()}\n`);
+  return { passed, failed };
+}
+
+const names = (process.argv.length > 2 ? process.argv.slice(2) : ["quick"]).flatMap(
+  (name) => groups[name] ?? [name],
+);
+const unknown = names.filter((name) => !(name in steps));
+if (unknown.length > 0) {
+  const known = [...Object.keys(groups), ...Object.keys(steps)].join(", ");
+  console.error(`expected one of ${known} but received ${unknown.join(", ")}`);
+  process.exit(2);
+}
+const totals = { passed: 0, failed: 0 };
+for (const name of names) {
+  const { passed, failed } = await runStep(name);
+  totals.passed += passed;
+  totals.failed += failed;
+}
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exitCode = totals.failed === 0 ? 0 : 1;
