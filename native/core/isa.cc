@@ -1,0 +1,45 @@
+#include "native/core/isa.h"
+
+#include <cstdlib>
+
+namespace air {
+
+const std::vector<const AirKernelTable*>& usable_kernels() {
+  static const std::vector<const AirKernelTable*> tables = [] {
+    std::vector<const AirKernelTable*> usable;
+#if defined(__x86_64__)
+    // __builtin_cpu_supports also asks XGETBV whether the operating system saves the registers.
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vnni")) {
+      usable.push_back(air_kernels_avx512vnni());
+    }
+    // Every CPU with AVX2 and FMA also converts binary16 (F16C came before both).
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable.push_back(air_kernels_avx2());
+#endif
+    usable.push_back(air_kernels_reference());
+    return usable;
+  }();
+  return tables;
+}
+
+Status select_kernels(const AirKernelTable** kernels) {
+  const auto& usable = usable_kernels();
+  const char* forced = std::getenv("AIR_FORCE_ISA");
+  if (forced == nullptr || *forced == '\0') {
+    *kernels = usable.front();
+    return {};
+  }
+  std::string names;
+  for (const AirKernelTable* table : usable) {
+    if (std::string(forced) == table->isa) {
+      *kernels = table;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(table->isa);
+  }
+  return {StatusCode::kUnsupported,
+          "expected one of " + names + " for AIR_FORCE_ISA but received \"" + forced + "\""};
+}
+
+}  // namespace air

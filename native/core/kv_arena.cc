@@ -1,0 +1,119 @@
+#include "native/core/kv_arena.h"
+
+#include <cstring>
+#include <limits>
+#include <string>
+
+namespace air {
+
+namespace {
+
+constexpr int64_t kMaxGroups = 16;
+constexpr int64_t kMaxPageTokens = 1024;
+
+AirKvLayout make_layout(int64_t page_tokens, int64_t head_dim, AirKvType key_type, AirKvType value_type) {
+  const auto element_bytes = [](AirKvType type) { return type == AIR_KV_INT8 ? int64_t{1} : int64_t{2}; };
+  const auto scale_bytes = [page_tokens](AirKvType type) {
+    return type == AIR_KV_INT8 ? page_tokens * int64_t{sizeof(uint16_t)} : 0;
+  };
+  AirKvLayout layout{};
+  layout.page_tokens = static_cast<int32_t>(page_tokens);
+  layout.head_dim = static_cast<int32_t>(head_dim);
+  layout.key_type = key_type;
+  layout.value_type = value_type;
+  layout.values_offset = page_tokens * head_dim * element_bytes(key_type);
+  layout.key_scales_offset = layout.values_offset + page_tokens * head_dim * element_bytes(value_type);
+  layout.value_scales_offset = layout.key_scales_offset + scale_bytes(key_type);
+  const int64_t bytes = layout.value_scales_offset + scale_bytes(value_type);
+  layout.member_bytes = (bytes + 63) / 64 * 64;
+  return layout;
+}
+
+}  // namespace
+
+Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
+                       std::shared_ptr<KvArena>* arena) {
+  const DecoderSpec& spec = model->spec();
+  const auto group_count = static_cast<int64_t>(options.page_counts.size());
+  if (group_count < 1 || group_count > kMaxGroups) {
+    return {StatusCode::kArgument,
+            "expected 1 to 16 head groups for pageCounts but received " + std::to_string(group_count)};
+  }
+  if (options.page_tokens < AIR_STRIPE || options.page_tokens > kMaxPageTokens ||
+      options.page_tokens % AIR_STRIPE != 0) {
+    return {StatusCode::kArgument, "expected a multiple of 16 from 16 to 1024 for pageTokens but received " +
+                                       std::to_string(options.page_tokens)};
+  }
+  if (static_cast<int64_t>(options.head_mask.size()) != spec.layers * spec.kv_heads) {
+    return {StatusCode::kShape, "expected layers * kvHeads = " + std::to_string(spec.layers * spec.kv_heads) +
+                                    " values for headMask but received " +
+                                    std::to_string(options.head_mask.size())};
+  }
+  auto created = std::shared_ptr<KvArena>(new KvArena());
+  created->model_ = std::move(model);
+  created->layout_ =
+      make_layout(options.page_tokens, spec.padded_head_dim(), options.key_type, options.value_type);
+  created->groups_.resize(static_cast<size_t>(group_count));
+  for (const uint8_t group : options.head_mask) {
+    Member member;
+    if (group != kDroppedHead) {
+      if (group >= group_count) {
+        return {StatusCode::kArgument, "expected a head group below " + std::to_string(group_count) +
+                                           " (or 255, dropped) for headMask but received " +
+                                           std::to_string(group)};
+      }
+      member.group = group;
+      member.offset = created->groups_[group].members++ * created->layout_.member_bytes;
+    }
+    created->members_.push_back(member);
+  }
+  for (int64_t index = 0; index < group_count; ++index) {
+    Group& group = created->groups_[static_cast<size_t>(index)];
+    group.page_count = options.page_counts[static_cast<size_t>(index)];
+    group.page_bytes = group.members * created->layout_.member_bytes;
+    // Slots (page * pageTokens + offset) are int32.
+    const int64_t most_pages = std::numeric_limits<int32_t>::max() / options.page_tokens;
+    if (group.page_count < 1 || group.page_count > most_pages) {
+      return {StatusCode::kArgument, "expected 1 to " + std::to_string(most_pages) +
+                                         " pages for pageCounts[" + std::to_string(index) +
+                                         "] but received " + std::to_string(group.page_count)};
+    }
+    if (group.page_bytes > 0 && group.page_count > std::numeric_limits<int64_t>::max() / group.page_bytes) {
+      return {StatusCode::kOutOfMemory,
+              "expected KV pages that fit the address space for pageCounts but received " +
+                  std::to_string(group.page_count)};
+    }
+    AIR_RETURN_IF_ERROR(group.memory.allocate(group.page_count * group.page_bytes, "KV pages"));
+  }
+  *arena = std::move(created);
+  return {};
+}
+
+int64_t KvArena::bytes() const {
+  int64_t total = 0;
+  for (const Group& group : groups_) total += group.memory.bytes();
+  return total;
+}
+
+Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count) {
+  if (group < 0 || group >= group_count()) {
+    return {StatusCode::kPageRange, "expected a head group below " + std::to_string(group_count()) +
+                                        " for copyPages but received " + std::to_string(group)};
+  }
+  Group& pages = groups_[static_cast<size_t>(group)];
+  for (int64_t i = 0; i < count; ++i) {
+    for (const int32_t page : {src[i], dst[i]}) {
+      if (page < 1 || page >= pages.page_count) {
+        return {StatusCode::kPageRange, "expected a page from 1 to " + std::to_string(pages.page_count - 1) +
+                                            " for copyPages but received " + std::to_string(page)};
+      }
+    }
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    std::memmove(pages.memory.data() + dst[i] * pages.page_bytes,
+                 pages.memory.data() + src[i] * pages.page_bytes, static_cast<size_t>(pages.page_bytes));
+  }
+  return {};
+}
+
+}  // namespace air

@@ -1,0 +1,38 @@
+// A read-only mapping of a whole file.
+#ifndef AIR_CORE_MAPPED_FILE_H_
+#define AIR_CORE_MAPPED_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "native/core/status.h"
+
+namespace air {
+
+class MappedFile {
+ public:
+  MappedFile() = default;
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  // AIR_ERR_IO names the path and the system's reason.
+  Status open(const std::string& path);
+
+  const uint8_t* data() const noexcept { return data_; }
+  int64_t bytes() const noexcept { return bytes_; }
+
+  // Gives whole pages inside [data, data + bytes) back to the page cache: resident memory falls, the content
+  // stays readable.
+  static void drop_resident(const uint8_t* data, int64_t bytes) noexcept;
+
+ private:
+  const uint8_t* data_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace air
+
+#endif  // AIR_CORE_MAPPED_FILE_H_

@@ -1,0 +1,93 @@
+#include "native/core/row_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+namespace air {
+
+void softmax_row(float* row, int64_t count, float temperature) noexcept {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, row[i]);
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    row[i] = std::exp((row[i] - largest) / temperature);
+    total += row[i];
+  }
+  const auto inverse = static_cast<float>(1.0 / total);
+  for (int64_t i = 0; i < count; ++i) row[i] *= inverse;
+}
+
+int32_t argmax_row(const float* row, int64_t count) noexcept {
+  int64_t best = 0;
+  bool has_nan = false;
+  for (int64_t i = 0; i < count; ++i) {
+    has_nan |= row[i] != row[i];
+    if (row[i] > row[best]) best = i;
+  }
+  return has_nan ? -1 : static_cast<int32_t>(best);
+}
+
+void top_k_row(const float* row, int64_t count, int64_t k, int32_t* out_ids, float* out_values) {
+  using Entry = std::pair<float, int32_t>;
+  // "a is better than b": larger value, then lower index. As a heap's order it keeps the worst on top.
+  const auto better = [](const Entry& a, const Entry& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  };
+  const auto value_at = [row](int64_t i) {
+    return row[i] == row[i] ? row[i] : -std::numeric_limits<float>::infinity();
+  };
+  std::vector<Entry> heap;
+  heap.reserve(static_cast<size_t>(k));
+  for (int64_t i = 0; i < k; ++i) heap.emplace_back(value_at(i), static_cast<int32_t>(i));
+  std::make_heap(heap.begin(), heap.end(), better);
+  for (int64_t i = k; i < count; ++i) {
+    // Later indices lose ties, so only a strictly larger value can enter.
+    if (!(row[i] > heap.front().first)) continue;
+    std::pop_heap(heap.begin(), heap.end(), better);
+    heap.back() = {row[i], static_cast<int32_t>(i)};
+    std::push_heap(heap.begin(), heap.end(), better);
+  }
+  std::sort_heap(heap.begin(), heap.end(), better);
+  for (int64_t i = 0; i < k; ++i) {
+    out_ids[i] = heap[static_cast<size_t>(i)].second;
+    out_values[i] = heap[static_cast<size_t>(i)].first;
+  }
+}
+
+int32_t sample_row(const float* weights, int64_t count, double uniform) noexcept {
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) total += weights[i];
+  if (!(total > 0) || !std::isfinite(total)) return -1;
+  const double threshold = uniform * total;
+  double running = 0;
+  int64_t last_positive = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    running += weights[i];
+    if (weights[i] > 0) last_positive = i;
+    if (running > threshold) return static_cast<int32_t>(i);
+  }
+  return static_cast<int32_t>(last_positive);
+}
+
+double log_sum_exp_row(const float* row, int64_t count) noexcept {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, row[i]);
+  if (!std::isfinite(largest)) return largest;
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) total += static_cast<double>(std::exp(row[i] - largest));
+  return static_cast<double>(largest) + std::log(total);
+}
+
+void residual_row(const float* target, const float* draft, int64_t count, float* out) noexcept {
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) total += std::max(0.0F, target[i] - draft[i]);
+  const auto inverse = total > 0 ? static_cast<float>(1.0 / total) : 0.0F;
+  for (int64_t i = 0; i < count; ++i) {
+    out[i] = total > 0 ? std::max(0.0F, target[i] - draft[i]) * inverse : target[i];
+  }
+}
+
+}  // namespace air
