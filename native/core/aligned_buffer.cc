@@ -30,7 +30,7 @@ Status AlignedBuffer::allocate(int64_t bytes, const char* purpose) {
   if (bytes == 0) return {};
   void* memory = bytes < 0 ? MAP_FAILED
                            : mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     return {StatusCode::kOutOfMemory, "expected " + std::to_string(bytes) + " bytes of memory for " +
                                           purpose + " but the system refused them"};

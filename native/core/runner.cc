@@ -1,0 +1,301 @@
+#include "native/core/runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+namespace air {
+
+namespace {
+
+// Rows that one pass over a weight tile serves: their activations stay in the L2 cache meanwhile.
+constexpr int64_t kRowBlock = 128;
+constexpr int64_t kMaxHeadDim = 512;  // check_spec's bound
+
+int64_t tiles_of(const AirMatrix& matrix) { return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
+
+bool is_integer(const Linear& linear) {
+  return linear.weight.weight_class == AIR_WEIGHT_INT4 || linear.weight.weight_class == AIR_WEIGHT_INT8;
+}
+
+}  // namespace
+
+Runner::Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options)
+    : kernels_(kernels), arena_(std::move(arena)), model_(arena_->model()), options_(options) {}
+
+Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                      const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+  auto created = std::unique_ptr<Runner>(new Runner(kernels, std::move(arena), options));
+  AIR_RETURN_IF_ERROR(
+      created->workspace_.allocate(created->spec(), options.max_tokens, created->arena_->group_count()));
+  AIR_RETURN_IF_ERROR(created->pool_.start(options.threads));
+  created->attention_ =
+      std::make_unique<Attention>(kernels, *created->arena_, created->workspace_, options.threads);
+  created->all_rows_.resize(static_cast<size_t>(options.max_tokens));
+  std::iota(created->all_rows_.begin(), created->all_rows_.end(), 0);
+  *runner = std::move(created);
+  return {};
+}
+
+Status Runner::forward(const Batch& batch, float* logits) {
+  AIR_RETURN_IF_ERROR(check_batch(batch, *arena_, options_.max_tokens, options_.max_sequences, &ranges_));
+  batch_ = &batch;
+  rows_ = batch.token_count();
+  stop_ = false;
+  try {
+    attention_->begin_step(batch, ranges_);
+    attention_->make_plan(all_rows_.data(), rows_, &all_plan_);
+    attention_->make_plan(batch.logit_rows.data(), batch.row_count(), &logit_plan_);
+  } catch (const std::bad_alloc&) {
+    return {StatusCode::kOutOfMemory, "expected memory for attention scratch but the system refused it"};
+  }
+  pool_.run([this, logits](Team& team, int thread) { run_step(team, thread, logits); });
+  if (stop_) return {StatusCode::kCancelled, "the forward was cancelled"};
+  return {};
+}
+
+// Each phase below is a loop that all threads share, ended by a barrier.
+void Runner::run_step(Team& team, int thread, float* logits) {
+  embed_and_angles(team);
+  for (int64_t layer = 0; layer < spec().layers; ++layer) {
+    if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
+    team.barrier();
+    if (stop_ || !run_layer(layer, team, thread)) return;
+  }
+  norm_rows(team, model_->output_norm(), is_integer(model_->output()));
+  const AirActivations normed = workspace_.normed.view(rows_);
+  const Product product{&model_->output(), &normed, logits, AIR_STORE_SET};
+  multiply(team, &product, 1);
+}
+
+// Returns false when nothing is left to compute: the last layer of a step without logit rows.
+bool Runner::run_layer(int64_t index, Team& team, int thread) {
+  const LayerWeights& layer = model_->layers()[static_cast<size_t>(index)];
+  const AirActivations normed = workspace_.normed.view(rows_);
+  norm_rows(team, layer.attention_norm, is_integer(layer.q) || is_integer(layer.k) || is_integer(layer.v));
+  const Product projections[] = {{&layer.q, &normed, workspace_.q, AIR_STORE_SET},
+                                 {&layer.k, &normed, workspace_.k, AIR_STORE_SET},
+                                 {&layer.v, &normed, workspace_.v, AIR_STORE_SET}};
+  multiply(team, projections, 3);
+  rotate_and_store(index, team);
+  // From here on each row stands alone, so the last layer goes on with the asked rows only.
+  const bool is_last = index + 1 == spec().layers;
+  if (is_last && batch_->row_count() == 0) return false;
+  if (is_last) keep_logit_rows(team, thread);
+  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, team, thread);
+
+  const AirActivations attended = workspace_.attended.view(rows_);
+  quantize_rows(team, workspace_.attended, is_integer(layer.o));
+  const Product output{&layer.o, &attended, workspace_.residual, AIR_STORE_ADD};
+  multiply(team, &output, 1);
+
+  const AirActivations normed_again = workspace_.normed.view(rows_);
+  norm_rows(team, layer.feed_forward_norm, is_integer(layer.gate) || is_integer(layer.up));
+  const Product expansions[] = {{&layer.gate, &normed_again, workspace_.gate, AIR_STORE_SET},
+                                {&layer.up, &normed_again, workspace_.up, AIR_STORE_SET}};
+  multiply(team, expansions, 2);
+  activate_rows(team, is_integer(layer.down));
+  const AirActivations hidden = workspace_.hidden.view(rows_);
+  const Product contraction{&layer.down, &hidden, workspace_.residual, AIR_STORE_ADD};
+  multiply(team, &contraction, 1);
+  return true;
+}
+
+void Runner::embed_and_angles(Team& team) {
+  int64_t begin = 0;
+  int64_t end = 0;
+  const int64_t tokens = batch_->token_count();
+  while (team.next_chunk(tokens, 1, &begin, &end)) {
+    const auto token = static_cast<size_t>(begin);
+    model_->embed(batch_->tokens[token], workspace_.residual + begin * spec().embedding_length);
+    const int32_t position = batch_->positions[token];
+    write_angles(0, begin, position);
+    for (int64_t group = 0; group < arena_->group_count(); ++group) {
+      const ReadRange& range = ranges_[static_cast<size_t>(group * tokens + begin)];
+      if (range.sink_tokens > 0) write_angles(1 + group, begin, position - range.sink_shift);
+    }
+  }
+  team.barrier();
+}
+
+// Angles are computed in float64: at position 1e6 a float32 angle would be off by 0.03 radians.
+void Runner::write_angles(int64_t table, int64_t token, int64_t position) {
+  const int64_t pairs = spec().rope_dims / 2;
+  const int64_t at = (table * options_.max_tokens + token) * pairs;
+  for (int64_t pair = 0; pair < pairs; ++pair) {
+    const double angle =
+        static_cast<double>(position) * spec().rope_inverse_frequencies[static_cast<size_t>(pair)];
+    workspace_.cosines[at + pair] = static_cast<float>(std::cos(angle) * spec().rope_attention_factor);
+    workspace_.sines[at + pair] = static_cast<float>(std::sin(angle) * spec().rope_attention_factor);
+  }
+}
+
+void Runner::norm_rows(Team& team, const std::vector<float>& weight, bool quantize) {
+  const QuantizedRows& out = workspace_.normed;
+  int64_t begin = 0;
+  int64_t end = 0;
+  while (team.next_chunk(rows_, 1, &begin, &end)) {
+    float* normed = out.values + begin * out.cols;
+    kernels_.rms_norm(workspace_.residual + begin * out.cols, weight.data(), spec().norm_epsilon, out.cols,
+                      normed);
+    if (quantize) {
+      kernels_.quantize_rows(normed, 1, out.cols, out.q + begin * out.cols,
+                             out.scales + begin * (out.cols / AIR_GROUP),
+                             out.sums16 + begin * (out.cols / AIR_STRIPE));
+    }
+  }
+  team.barrier();
+}
+
+void Runner::quantize_rows(Team& team, const QuantizedRows& rows, bool quantize) {
+  if (!quantize) return;
+  int64_t begin = 0;
+  int64_t end = 0;
+  while (team.next_chunk(rows_, 1, &begin, &end)) {
+    kernels_.quantize_rows(rows.values + begin * rows.cols, 1, rows.cols, rows.q + begin * rows.cols,
+                           rows.scales + begin * (rows.cols / AIR_GROUP),
+                           rows.sums16 + begin * (rows.cols / AIR_STRIPE));
+  }
+  team.barrier();
+}
+
+void Runner::activate_rows(Team& team, bool quantize) {
+  const QuantizedRows& out = workspace_.hidden;
+  // Pieces of a row, so that one decoded token keeps every thread busy; whole groups of 32 when quantising.
+  const int64_t groups = (out.cols + AIR_GROUP - 1) / AIR_GROUP;
+  const int64_t piece = (groups + team.threads() - 1) / team.threads() * AIR_GROUP;
+  const int64_t pieces = (out.cols + piece - 1) / piece;
+  int64_t begin = 0;
+  int64_t end = 0;
+  while (team.next_chunk(rows_ * pieces, 1, &begin, &end)) {
+    const int64_t first = begin % pieces * piece;
+    const int64_t at = begin / pieces * out.cols + first;
+    const int64_t count = std::min(piece, out.cols - first);
+    kernels_.silu_mul(workspace_.gate + at, workspace_.up + at, count, out.values + at);
+    if (quantize) {
+      kernels_.quantize_rows(out.values + at, 1, count, out.q + at, out.scales + at / AIR_GROUP,
+                             out.sums16 + at / AIR_STRIPE);
+    }
+  }
+  team.barrier();
+}
+
+void Runner::rotate_and_store(int64_t layer, Team& team) {
+  int64_t begin = 0;
+  int64_t end = 0;
+  while (team.next_chunk(batch_->token_count() * spec().kv_heads, 1, &begin, &end)) {
+    const int64_t token = begin / spec().kv_heads;
+    const int64_t kv_head = begin % spec().kv_heads;
+    if (arena_->member(layer, kv_head).group < 0) continue;
+    store_key_value(layer, token, kv_head);
+    rotate_group(layer, token, kv_head);
+  }
+  team.barrier();
+}
+
+void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
+  const KvArena::Member& member = arena_->member(layer, kv_head);
+  const int32_t slot = batch_->slots[static_cast<size_t>(member.group * batch_->token_count() + token)];
+  if (slot < 0) return;
+  alignas(64) float key[kMaxHeadDim];
+  alignas(64) float value[kMaxHeadDim];
+  const int64_t head_dim = spec().head_dim;
+  const int64_t padded = spec().padded_head_dim();
+  const int64_t at = (token * spec().kv_heads + kv_head) * head_dim;
+  std::copy_n(workspace_.k + at, head_dim, key);
+  std::copy_n(workspace_.v + at, head_dim, value);
+  std::fill(key + head_dim, key + padded, 0.0F);
+  std::fill(value + head_dim, value + padded, 0.0F);
+  const int64_t angles = token * (spec().rope_dims / 2);
+  kernels_.rope(key, 1, padded, spec().rope_dims, workspace_.cosines + angles, workspace_.sines + angles,
+                spec().rope_pairing);
+  const AirKvLayout& layout = arena_->layout();
+  const int64_t page_bytes = arena_->groups()[static_cast<size_t>(member.group)].page_bytes;
+  uint8_t* page = arena_->member_pages(member) + slot / layout.page_tokens * page_bytes;
+  kernels_.kv_write(&layout, page, slot % layout.page_tokens, key, value);
+}
+
+// Scales, pads and rotates the query heads of one KV head, for its window and, when there are sinks, for them.
+void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
+  const int64_t heads = spec().heads_per_group();
+  const int64_t head_dim = spec().head_dim;
+  const int64_t padded = spec().padded_head_dim();
+  const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
+  const int32_t group = arena_->member(layer, kv_head).group;
+  const ReadRange& range = ranges_[static_cast<size_t>(group * batch_->token_count() + token)];
+  const int64_t first = token * spec().query_heads + kv_head * heads;
+  const auto rotate = [&](const QuantizedRows& out, int64_t table) {
+    float* rotated = out.values + first * padded;
+    for (int64_t head = 0; head < heads; ++head) {
+      const float* q = workspace_.q + (first + head) * head_dim;
+      float* to = rotated + head * padded;
+      for (int64_t d = 0; d < head_dim; ++d) to[d] = q[d] * scale;
+      std::fill(to + head_dim, to + padded, 0.0F);
+    }
+    const int64_t angles = (table * options_.max_tokens + token) * (spec().rope_dims / 2);
+    kernels_.rope(rotated, heads, padded, spec().rope_dims, workspace_.cosines + angles,
+                  workspace_.sines + angles, spec().rope_pairing);
+    if (arena_->layout().key_type == AIR_KV_INT8) {
+      kernels_.quantize_rows(rotated, heads, padded, out.q + first * padded,
+                             out.scales + first * (padded / AIR_GROUP),
+                             out.sums16 + first * (padded / AIR_STRIPE));
+    }
+  };
+  rotate(workspace_.rotated, 0);
+  if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);
+}
+
+// Moves the residual rows that have logits to the front; row indices ascend, so no row is overwritten unread.
+void Runner::keep_logit_rows(Team& team, int thread) {
+  if (thread == 0) {
+    const int64_t width = spec().embedding_length;
+    for (int64_t row = 0; row < batch_->row_count(); ++row) {
+      const int64_t from = batch_->logit_rows[static_cast<size_t>(row)];
+      if (from == row) continue;
+      std::memcpy(workspace_.residual + row * width, workspace_.residual + from * width,
+                  static_cast<size_t>(width) * sizeof(float));
+    }
+    rows_ = batch_->row_count();
+  }
+  team.barrier();
+}
+
+void Runner::multiply(Team& team, const Product* products, int count) {
+  int64_t tiles = 0;
+  for (int i = 0; i < count; ++i) tiles += tiles_of(products[i].linear->weight);
+  const int64_t row_blocks = (rows_ + kRowBlock - 1) / kRowBlock;
+  const int64_t chunk = std::clamp<int64_t>(tiles / (team.threads() * 8), 1, 32);
+  const int64_t chunks = (tiles + chunk - 1) / chunk;
+  int64_t item = 0;
+  int64_t item_end = 0;
+  while (team.next_chunk(row_blocks * chunks, 1, &item, &item_end)) {
+    const int64_t row_begin = item / chunks * kRowBlock;
+    const int64_t row_end = std::min(row_begin + kRowBlock, rows_);
+    const int64_t first = item % chunks * chunk;
+    const int64_t last = std::min(first + chunk, tiles);
+    int64_t offset = 0;  // first tile of the product among all
+    for (int i = 0; i < count; ++i) {
+      const AirMatrix& weight = products[i].linear->weight;
+      const int64_t begin = std::max(first - offset, int64_t{0});
+      const int64_t end = std::min(last - offset, tiles_of(weight));
+      offset += tiles_of(weight);
+      if (begin >= end) continue;
+      const AirMatmulArgs args{&weight, products[i].x, products[i].y, weight.rows,      begin,
+                               end,     row_begin,     row_end,       products[i].store};
+      kernels_.matmul[weight.weight_class](&args);
+      const std::vector<float>& bias = products[i].linear->bias;
+      if (bias.empty()) continue;
+      const int64_t col_end = std::min(end * AIR_TILE_ROWS, weight.rows);
+      for (int64_t row = row_begin; row < row_end; ++row) {
+        for (int64_t col = begin * AIR_TILE_ROWS; col < col_end; ++col) {
+          products[i].y[row * weight.rows + col] += bias[static_cast<size_t>(col)];
+        }
+      }
+    }
+  }
+  team.barrier();
+}
+
+}  // namespace air

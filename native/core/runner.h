@@ -1,0 +1,90 @@
+// The forward pass: activations of one step at a time over a model and an arena.
+#ifndef AIR_CORE_RUNNER_H_
+#define AIR_CORE_RUNNER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/include/air_kernels.h"
+#include "native/core/attention.h"
+#include "native/core/batch.h"
+#include "native/core/kv_arena.h"
+#include "native/core/model.h"
+#include "native/core/status.h"
+#include "native/core/thread_pool.h"
+#include "native/core/workspace.h"
+
+namespace air {
+
+struct RunnerOptions {
+  int64_t max_tokens = 0;
+  int64_t max_sequences = 0;
+  int threads = 1;
+};
+
+class Runner {
+ public:
+  static Status create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                       const RunnerOptions& options, std::unique_ptr<Runner>* runner);
+
+  // Computes one step and writes the asked rows to logits, [batch.row_count(), vocab_size]. Not reentrant.
+  // After an error or AIR_ERR_CANCELLED the step's slots hold unspecified bytes and must be treated as unwritten.
+  Status forward(const Batch& batch, float* logits);
+
+  // From any thread: the forward in flight stops before its next layer. Sticky until clear_cancel().
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
+
+  const DecoderSpec& spec() const { return model_->spec(); }
+  const RunnerOptions& options() const { return options_; }
+  int64_t workspace_bytes() const { return workspace_.bytes(); }
+
+ private:
+  // One matrix product of a phase; several run side by side.
+  struct Product {
+    const Linear* linear;
+    const AirActivations* x;
+    float* y;  // [rows, linear->weight.rows]
+    AirStore store;
+  };
+
+  Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options);
+
+  // The body every thread runs; see runner.cc for the phases.
+  void run_step(Team& team, int thread, float* logits);
+  bool run_layer(int64_t index, Team& team, int thread);
+  void embed_and_angles(Team& team);
+  void write_angles(int64_t table, int64_t token, int64_t position);
+  void rotate_and_store(int64_t layer, Team& team);
+  void rotate_group(int64_t layer, int64_t token, int64_t kv_head);
+  void store_key_value(int64_t layer, int64_t token, int64_t kv_head);
+  void norm_rows(Team& team, const std::vector<float>& weight, bool quantize);
+  void quantize_rows(Team& team, const QuantizedRows& rows, bool quantize);
+  void activate_rows(Team& team, bool quantize);
+  void keep_logit_rows(Team& team, int thread);
+  void multiply(Team& team, const Product* products, int count);
+
+  const AirKernelTable& kernels_;
+  std::shared_ptr<KvArena> arena_;
+  std::shared_ptr<const Model> model_;
+  const RunnerOptions options_;
+  Workspace workspace_;
+  ThreadPool pool_;
+  std::unique_ptr<Attention> attention_;
+  std::atomic<bool> cancelled_{false};
+
+  // The step at hand.
+  const Batch* batch_ = nullptr;
+  std::vector<ReadRange> ranges_;  // [groups, tokens]
+  std::vector<int32_t> all_rows_;  // 0 .. max_tokens - 1
+  Attention::Plan all_plan_;       // every token
+  Attention::Plan logit_plan_;     // the asked rows, for the last layer
+  int64_t rows_ = 0;               // activation rows in play: T, in the last layer R
+  bool stop_ = false;              // written by thread 0 before a barrier, read after it
+};
+
+}  // namespace air
+
+#endif  // AIR_CORE_RUNNER_H_

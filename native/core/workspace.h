@@ -1,0 +1,50 @@
+// The activation buffers of one runner, carved from one allocation. Untouched parts cost no memory.
+#ifndef AIR_CORE_WORKSPACE_H_
+#define AIR_CORE_WORKSPACE_H_
+
+#include <cstdint>
+
+#include "kernels/include/air_formats.h"
+#include "native/core/aligned_buffer.h"
+#include "native/core/decoder_spec.h"
+#include "native/core/status.h"
+
+namespace air {
+
+// Rows of float32 with their int8 form, as AirActivations describes.
+struct QuantizedRows {
+  float* values = nullptr;    // [rows, cols]
+  int8_t* q = nullptr;        // [rows, cols]
+  float* scales = nullptr;    // [rows, cols / 32]
+  int32_t* sums16 = nullptr;  // [rows, cols / 16]
+  int64_t cols = 0;
+
+  AirActivations view(int64_t rows) const { return {values, q, scales, sums16, rows, cols}; }
+};
+
+struct Workspace {
+  // T = most tokens, D = padded head dim, G = head groups
+  float* residual = nullptr;   // [T, embedding_length]
+  QuantizedRows normed;        // [T, embedding_length]
+  float* q = nullptr;          // [T, query_heads * head_dim] as projected
+  float* k = nullptr;          // [T, kv_heads * head_dim]
+  float* v = nullptr;          // [T, kv_heads * head_dim]
+  QuantizedRows rotated;       // [T * query_heads, D] scaled by 1/sqrt(head_dim), at the token's position
+  QuantizedRows rotated_sink;  // [T * query_heads, D] the same at the shifted position
+  float* cosines = nullptr;    // [1 + G, T, rope_dims / 2]; entry 0 unshifted, 1 + g for the sinks of group g
+  float* sines = nullptr;      // [1 + G, T, rope_dims / 2]
+  QuantizedRows attended;      // [T, query_heads * head_dim]
+  float* gate = nullptr;       // [T, feed_forward_length]
+  float* up = nullptr;         // [T, feed_forward_length]
+  QuantizedRows hidden;        // [T, feed_forward_length]
+
+  Status allocate(const DecoderSpec& spec, int64_t max_tokens, int64_t head_groups);
+  int64_t bytes() const { return memory_.bytes(); }
+
+ private:
+  AlignedBuffer memory_;
+};
+
+}  // namespace air
+
+#endif  // AIR_CORE_WORKSPACE_H_
