@@ -1,0 +1,144 @@
+import { createInterface, type Interface } from "node:readline";
+
+import { Command } from "commander";
+
+import { AirError } from "../errors/air-error.js";
+import type { Model, Session } from "../index.js";
+import { type CliIo, note, write } from "./io.js";
+import { openModel } from "./load.js";
+import {
+  addModelOptions,
+  addSamplingOptions,
+  type ModelOptions,
+  type SamplingOptions,
+  toGenerateOptions,
+} from "./options.js";
+import { renderError } from "./render-error.js";
+
+interface ChatOptions extends ModelOptions, SamplingOptions {
+  readonly system?: string;
+}
+
+interface Message {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+const examples = `
+In the chat: /reset forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer.
+With piped stdin every line is one turn.
+
+Examples:
+  air chat
+  air chat -m model.gguf --system "Answer in one sentence." --temp 0.7
+  printf 'What is 3 times 4?\\nWhat is 5 times 6?\\n' | air chat`;
+
+/** One conversation: what was said so far, and one turn at a time. */
+class Conversation {
+  private readonly opening: readonly Message[];
+  private messages: readonly Message[];
+
+  constructor(
+    private readonly io: CliIo,
+    private readonly session: Session,
+    private readonly options: ChatOptions,
+  ) {
+    this.opening = options.system === undefined ? [] : [{ role: "system", content: options.system }];
+    this.messages = this.opening;
+  }
+
+  reset(): void {
+    this.messages = this.opening;
+  }
+
+  /** Streams the answer. A stopped answer stays in the history as far as it was shown; a failed turn leaves none. */
+  async turn(content: string, signal: AbortSignal): Promise<void> {
+    const asked: readonly Message[] = [...this.messages, { role: "user", content }];
+    const generation = this.session.generate(asked, toGenerateOptions(this.options, signal));
+    let answer = "";
+    try {
+      for await (const { text } of generation) {
+        answer += text;
+        await write(this.io.stdout, text);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    await write(this.io.stdout, "\n");
+    this.messages = [...asked, { role: "assistant", content: answer }];
+  }
+}
+
+/** Runs turns until the input ends. On a terminal an error is shown and the chat goes on; piped, it ends it. */
+async function converse(
+  io: CliIo,
+  lines: Interface,
+  conversation: Conversation,
+  interactive: boolean,
+): Promise<void> {
+  let stopTurn: AbortController | undefined;
+  lines.on("SIGINT", () => {
+    if (stopTurn === undefined) lines.close();
+    else stopTurn.abort();
+  });
+  io.signal.addEventListener("abort", () => {
+    lines.close();
+  });
+  if (interactive) lines.prompt();
+  for await (const line of lines) {
+    const text = line.trim();
+    if (text === "/exit") return;
+    if (text === "/reset") conversation.reset();
+    else if (text !== "") {
+      stopTurn = new AbortController();
+      try {
+        await conversation.turn(text, AbortSignal.any([io.signal, stopTurn.signal]));
+      } catch (error) {
+        if (!interactive || !(error instanceof AirError)) throw error;
+        io.stderr.write(renderError(error).text);
+      }
+      stopTurn = undefined;
+    }
+    if (io.signal.aborted) return;
+    if (interactive) lines.prompt();
+  }
+}
+
+function requireChatTemplate(model: Model): void {
+  if (model.chatTemplate !== undefined) return;
+  throw new AirError(
+    "AIR_ERR_TEMPLATE",
+    "expected a chat template for the model but received a file without one",
+  );
+}
+
+async function run(io: CliIo, options: ChatOptions): Promise<void> {
+  const { model } = await openModel(io, options);
+  const interactive = io.stdin.isTTY === true && io.stdout.isTTY === true;
+  try {
+    requireChatTemplate(model);
+    if (interactive) note(io, "/reset forgets, /exit leaves, Ctrl-C stops an answer");
+    const lines = createInterface({
+      input: io.stdin,
+      ...(interactive && { output: io.stdout, prompt: "> ", terminal: true }),
+    });
+    try {
+      await converse(io, lines, new Conversation(io, model.createSession(), options), interactive);
+    } finally {
+      lines.close();
+    }
+  } finally {
+    model.close();
+  }
+}
+
+/** `air chat`: a conversation in the terminal, or one turn per line of piped stdin. */
+export function chatCommand(io: CliIo): Command {
+  const command = new Command("chat")
+    .summary("have a conversation")
+    .description("Has a conversation, keeping its history. With piped stdin every line is one turn.");
+  return addSamplingOptions(addModelOptions(command))
+    .option("--system <text>", "system message at the start")
+    .addHelpText("after", examples)
+    .action((options: ChatOptions) => run(io, options));
+}

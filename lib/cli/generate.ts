@@ -1,0 +1,97 @@
+import { Command } from "commander";
+
+import { invalidArgument } from "../errors/air-error.js";
+import type { Generation, Model } from "../index.js";
+import { type CliIo, note, textArgument, write, writeJson } from "./io.js";
+import { openModel } from "./load.js";
+import {
+  addModelOptions,
+  addSamplingOptions,
+  type ModelOptions,
+  type SamplingOptions,
+  toGenerateOptions,
+} from "./options.js";
+
+interface GenerateOptions extends ModelOptions, SamplingOptions {
+  readonly raw?: boolean;
+  readonly system?: string;
+  readonly json?: boolean;
+}
+
+const examples = `
+Examples:
+  air generate "What is 12 times 7?"
+  air generate -m model.gguf --temp 0.7 --seed 1 "Write a haiku about rain."
+  cat notes.txt | air generate -m model.gguf --system "Summarise in three sentences." --json
+  air generate -m model.gguf --raw -n 32 "The capital of France is"`;
+
+type Input = Parameters<ReturnType<Model["createSession"]>["generate"]>[0];
+
+function toInput(io: CliIo, model: Model, prompt: string, options: GenerateOptions): Input {
+  if (options.raw === true) return prompt;
+  if (model.chatTemplate === undefined) {
+    note(io, "this model has no chat template; the prompt is continued as it is");
+    return prompt;
+  }
+  const system = options.system === undefined ? [] : [{ role: "system", content: options.system } as const];
+  return [...system, { role: "user", content: prompt }];
+}
+
+/** Everything a finished generation has to tell a program. */
+async function summary(model: Model, generation: Generation, loadMs: number) {
+  const { text, tokens, promptTokens, finishReason, timings } = await generation.result;
+  const { weightBytes, kvBytes } = model.memory();
+  return {
+    text,
+    tokens,
+    promptTokens,
+    finishReason,
+    timings: {
+      loadMs,
+      prefillTokensPerSecond: timings.prefillTokensPerSecond,
+      decodeTokensPerSecond: timings.decodeTokensPerSecond,
+      timeToFirstTokenMs: timings.timeToFirstTokenMs,
+    },
+    memory: { weightBytes, kvBytes, peakRssBytes: process.resourceUsage().maxRSS * 1024 },
+  };
+}
+
+async function run(io: CliIo, argument: string | undefined, options: GenerateOptions): Promise<void> {
+  if (options.raw === true && options.system !== undefined) {
+    throw invalidArgument("--system", "no system message with --raw", options.system);
+  }
+  const text = await textArgument(io, argument);
+  if (text === undefined) throw invalidArgument("the prompt", "an argument or piped text", undefined);
+  // A shell's echo ends with a newline that is not part of the question.
+  const prompt = options.raw === true ? text : text.replace(/\r?\n$/, "");
+  const { model, loadMs } = await openModel(io, options);
+  try {
+    const session = model.createSession();
+    const generation = session.generate(
+      toInput(io, model, prompt, options),
+      toGenerateOptions(options, io.signal),
+    );
+    for await (const chunk of generation) if (options.json !== true) await write(io.stdout, chunk.text);
+    if (options.json === true) await writeJson(io, await summary(model, generation, loadMs));
+    else await write(io.stdout, "\n");
+  } finally {
+    model.close();
+  }
+}
+
+/** `air generate`: one prompt, one answer. */
+export function generateCommand(io: CliIo): Command {
+  const command = new Command("generate")
+    .summary("answer one prompt")
+    .description(
+      "Answers one prompt, streaming the text as it comes. The prompt is the argument, or stdin when there is " +
+        "none,\nand goes through the model's chat template as one user message.",
+    )
+    .argument("[prompt]", "the prompt (default: stdin)");
+  return addSamplingOptions(addModelOptions(command))
+    .option("--system <text>", "system message before the prompt")
+    .option("--raw", "continue the prompt as it is, without the chat template")
+    .option("--json", "print one JSON object at the end instead of streaming")
+    .addHelpText("after", examples)
+    .action((prompt: string | undefined, options: GenerateOptions) => run(io, prompt, options));
+}

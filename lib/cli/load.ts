@@ -1,0 +1,60 @@
+import { fileURLToPath } from "node:url";
+
+import { Presets, SingleBar } from "cli-progress";
+
+import { loadModel, type Model } from "../index.js";
+import { type CliIo, note } from "./io.js";
+import type { ModelOptions } from "./options.js";
+
+const bundledModel = fileURLToPath(new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
+
+/** The file of -m, or the bundled model with a word on stderr about what to expect from it. */
+export function modelFile(io: CliIo, file: string | undefined): string {
+  if (file !== undefined) return file;
+  note(
+    io,
+    "using the bundled demo model: good at times tables, capitals, short definitions and device commands to " +
+      "JSON, not at much else (-m FILE runs your own GGUF)",
+  );
+  return bundledModel;
+}
+
+/** A progress bar on stderr where that is a terminal; silent elsewhere. */
+export function progressBar(io: CliIo, label: string): { update(fraction: number): void; stop(): void } {
+  if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
+  const format = `${label} {bar} {percentage}%`;
+  const bar = new SingleBar(
+    { format, stream: io.stderr as NodeJS.WriteStream, clearOnComplete: true, hideCursor: true },
+    Presets.shades_classic,
+  );
+  bar.start(1, 0);
+  return {
+    update: (fraction) => {
+      bar.update(fraction);
+    },
+    stop: () => {
+      bar.stop();
+    },
+  };
+}
+
+/** Loads the model that the options name, showing progress, and says how long it took. */
+export async function openModel(
+  io: CliIo,
+  options: ModelOptions,
+): Promise<{ readonly model: Model; readonly loadMs: number }> {
+  const file = modelFile(io, options.model);
+  const bar = progressBar(io, "loading");
+  const started = performance.now();
+  try {
+    const model = await loadModel(file, {
+      kv: options.kv,
+      onProgress: bar.update,
+      ...(options.ctx !== undefined && { contextTokens: options.ctx }),
+      ...(options.threads !== undefined && { threads: options.threads }),
+    });
+    return { model, loadMs: performance.now() - started };
+  } finally {
+    bar.stop();
+  }
+}

@@ -1,0 +1,130 @@
+import { type Command, Option } from "commander";
+
+import { invalidArgument } from "../errors/air-error.js";
+
+/** Options of every command that loads a model. */
+export interface ModelOptions {
+  readonly model?: string;
+  readonly ctx?: number;
+  readonly kv: "int8" | "f16";
+  readonly threads?: number;
+}
+
+/** Options of the commands that sample text. */
+export interface SamplingOptions {
+  readonly maxTokens: number;
+  readonly temp: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repeatPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A parser for a whole number within [min, max]; throws AIR_ERR_ARGUMENT naming the flag. */
+export function integer(flag: string, { min, max }: Range): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^[+-]?\d+$/.test(text.trim()) || value < min || value > max) {
+      throw invalidArgument(flag, `a whole number from ${min} to ${max}`, text);
+    }
+    return value;
+  };
+}
+
+/** A parser for a number within [min, max]; throws AIR_ERR_ARGUMENT naming the flag. */
+export function decimal(flag: string, { min, max }: Range): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (!(value >= min && value <= max)) throw invalidArgument(flag, `a number from ${min} to ${max}`, text);
+    return value;
+  };
+}
+
+function kvType(text: string): "int8" | "f16" {
+  if (text !== "int8" && text !== "f16") throw invalidArgument("--kv", "int8 or f16", text);
+  return text;
+}
+
+const maxTokens = 1 << 24;
+
+/** `-m FILE`, shared by every command that reads a model. */
+export function modelFileOption(): Option {
+  return new Option("-m, --model <file>", "GGUF file to use (default: the bundled demo model)");
+}
+
+/** Adds -m, --ctx, --kv and --threads. */
+export function addModelOptions(command: Command): Command {
+  return command
+    .addOption(modelFileOption())
+    .option(
+      "--ctx <tokens>",
+      "context length (default: what the model was trained for)",
+      integer("--ctx", { min: 2, max: maxTokens }),
+    )
+    .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
+    .option(
+      "--threads <n>",
+      "compute threads (default: all usable CPUs)",
+      integer("--threads", { min: 1, max: 1024 }),
+    );
+}
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+/** Adds -n, --temp and the other sampling options. */
+export function addSamplingOptions(command: Command): Command {
+  return command
+    .option("-n, --max-tokens <n>", "most tokens to generate", integer("-n", { min: 1, max: maxTokens }), 512)
+    .option(
+      "--temp <t>",
+      "temperature; 0 takes the likeliest token",
+      decimal("--temp", { min: 0, max: 100 }),
+      0,
+    )
+    .option(
+      "--top-k <k>",
+      "sample among the k likeliest tokens",
+      integer("--top-k", { min: 1, max: maxTokens }),
+    )
+    .option(
+      "--top-p <p>",
+      "sample among the likeliest with this total",
+      decimal("--top-p", { min: 0, max: 1 }),
+    )
+    .option(
+      "--min-p <p>",
+      "drop tokens below this share of the likeliest",
+      decimal("--min-p", { min: 0, max: 1 }),
+    )
+    .option(
+      "--repeat-penalty <r>",
+      "above 1 discourages repeats",
+      decimal("--repeat-penalty", { min: 0.01, max: 100 }),
+    )
+    .option("--seed <s>", "make sampling repeatable", integer("--seed", { min: 0, max: 2 ** 32 - 1 }))
+    .option("--stop <text>", "end before this text; may be given more than once", collect);
+}
+
+/** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */
+export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal) {
+  return {
+    maxTokens: options.maxTokens,
+    temperature: options.temp,
+    signal,
+    ...(options.topK !== undefined && { topK: options.topK }),
+    ...(options.topP !== undefined && { topP: options.topP }),
+    ...(options.minP !== undefined && { minP: options.minP }),
+    ...(options.repeatPenalty !== undefined && { repetitionPenalty: options.repeatPenalty }),
+    ...(options.seed !== undefined && { seed: options.seed }),
+    ...(options.stop !== undefined && { stop: options.stop }),
+  };
+}
