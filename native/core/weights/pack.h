@@ -10,7 +10,10 @@
 
 namespace air {
 
-// Sums for one ConversionReport; mergeable across tiles and tensors (all fields are sums but max_abs_error).
+// What packing lost; mergeable across tiles and tensors (all fields are sums but max_abs_error).
+// Only conversions that can lose anything are measured: Q4_K, Q5_K and Q6_K, whose products of scales are rounded
+// to float16, and BF16 to f16, whose values below 2^-17 lose at most 2^-25. The others add nothing, not even to
+// squared_weight, so sqrt(squared_error / squared_weight) is the relative error of the lossy part.
 struct ConversionError {
   double squared_error = 0;   // sum (packed - file)^2
   double squared_weight = 0;  // sum file^2
@@ -24,8 +27,10 @@ struct ConversionError {
 Status plan_matrix(const Tensor& tensor, AirMatrix* matrix, int64_t* total_bytes);
 
 // Packs tiles [tile_begin, tile_end) of `tensor` into `data` (the start of the whole matrix, 64-byte aligned,
-// planned by plan_matrix). Thread-safe for disjoint ranges. Adds to `error`, measured against the file's own
-// dequantised values. A NaN or infinite scale or weight is AIR_ERR_MODEL_FORMAT naming role and row.
+// planned by plan_matrix for this tensor). Thread-safe for disjoint ranges. Adds to `error`, measured against
+// the file's own values. A NaN or infinite scale or weight, or a product of scales beyond float16, is
+// AIR_ERR_MODEL_FORMAT naming role and row; AIR_ERR_ARGUMENT for another tensor's matrix or a bad range.
+// `error` is untouched on failure.
 Status pack_tiles(const Tensor& tensor, const AirMatrix& matrix, uint8_t* data, int64_t tile_begin,
                   int64_t tile_end, ConversionError* error);
 

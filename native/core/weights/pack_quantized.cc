@@ -1,0 +1,128 @@
+// Tiles of quantised tensors. Q4_0, Q4_1 and Q8_0 already hold their bytes in the tile's order and their scales
+// in float16, so that 4-byte words are moved as they are; the others are decoded first.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "native/core/half.h"
+#include "native/core/weights/block_decode.h"
+#include "native/core/weights/block_formats.h"
+#include "native/core/weights/pack_tile.h"
+
+namespace air {
+namespace {
+
+// Bytes of one group of 32 in a tile: 16 rows of 16 (INT4) or 32 (INT8) bytes, in words of 4 with the row in
+// between: [words][16][4].
+constexpr int kWord = 4;
+constexpr int kWordStride = AIR_TILE_ROWS * kWord;
+
+// bytes: [words, 4], one row's group; out: the group in the tile, at the row's lane
+template <int kWords>
+void store_words(const void* bytes, uint8_t* out) {
+  for (int j = 0; j < kWords; ++j) {
+    std::memcpy(out + j * kWordStride, static_cast<const uint8_t*>(bytes) + j * kWord, kWord);
+  }
+}
+
+template <typename Block>
+void copy_blocks(int64_t cols, const TileRows& source, const TileSections& tile) {
+  constexpr int kWords = sizeof(Block::quants) / kWord;
+  for (int64_t g = 0; g < cols / AIR_GROUP; ++g) {
+    for (int64_t r = 0; r < source.rows; ++r) {
+      Block block;
+      std::memcpy(&block, source.first + r * source.row_bytes + g * static_cast<int64_t>(sizeof(Block)),
+                  sizeof(Block));
+      tile.scales[g * AIR_TILE_ROWS + r] = block.scale;
+      if constexpr (std::is_same_v<Block, BlockQ4_1>) tile.mins[g * AIR_TILE_ROWS + r] = block.min;
+      store_words<kWords>(block.quants, tile.values + g * kWords * kWordStride + r * kWord);
+    }
+  }
+}
+
+// Adds the error of weights scale * q + min that are packed as packed_scale * q + packed_min. It is linear in q,
+// so the sums of q and q^2 give its square sum, and the extreme q its maximum. q: [count]
+void measure(const int8_t* q, int count, double scale, double packed_scale, double min, double packed_min,
+             ConversionError* error) {
+  int sum = 0;
+  int squares = 0;
+  int lowest = q[0];
+  int highest = q[0];
+  for (int k = 0; k < count; ++k) {
+    sum += q[k];
+    squares += q[k] * q[k];
+    lowest = std::min<int>(lowest, q[k]);
+    highest = std::max<int>(highest, q[k]);
+  }
+  const double scale_error = packed_scale - scale;
+  const double min_error = packed_min - min;
+  const auto square_sum = [&](double a, double b) {  // of a q + b; the clamp is for cancellation
+    return std::max(0.0, a * a * squares + 2 * a * b * sum + b * b * count);
+  };
+  error->squared_error += square_sum(scale_error, min_error);
+  error->squared_weight += square_sum(scale, min);
+  error->max_abs_error = std::max({error->max_abs_error, std::abs(scale_error * lowest + min_error),
+                                   std::abs(scale_error * highest + min_error)});
+}
+
+// Writes group g of row r. `error` is null when float16 holds the scales exactly.
+void store_group(const DecodedGroup& group, const AirMatrix& matrix, int64_t g, int64_t r,
+                 const TileSections& tile, ConversionError* error) {
+  const uint16_t min = float_to_half(group.min);
+  if (matrix.has_min) tile.mins[g * AIR_TILE_ROWS + r] = min;
+  const int spans = AIR_GROUP / matrix.scale_group;  // 1, or 2 for Q6_K
+  for (int s = 0; s < spans; ++s) {
+    const uint16_t scale = float_to_half(group.scales[s]);
+    tile.scales[(g * spans + s) * AIR_TILE_ROWS + r] = scale;
+    if (error != nullptr) {
+      measure(group.q + s * matrix.scale_group, matrix.scale_group, group.scales[s], half_to_float(scale),
+              group.min, half_to_float(min), error);
+    }
+  }
+  if (matrix.weight_class == AIR_WEIGHT_INT8) {
+    store_words<8>(group.q, tile.values + g * 8 * kWordStride + r * kWord);
+    return;
+  }
+  uint8_t pairs[16];  // q is 0..15 here
+  for (int j = 0; j < 16; ++j) pairs[j] = static_cast<uint8_t>(group.q[j] | group.q[j + 16] << 4);
+  store_words<4>(pairs, tile.values + g * 4 * kWordStride + r * kWord);
+}
+
+void decode_blocks(TensorType type, const AirMatrix& matrix, const TileRows& source, const TileSections& tile,
+                   ConversionError* error) {
+  const TensorTypeInfo& info = tensor_type_info(type);
+  const int64_t block_groups = info.block_values / AIR_GROUP;
+  const bool lossy = type == TensorType::kQ4K || type == TensorType::kQ5K || type == TensorType::kQ6K;
+  DecodedGroup groups[kMaxBlockGroups];
+  for (int64_t b = 0; b < matrix.cols / info.block_values; ++b) {
+    for (int64_t r = 0; r < source.rows; ++r) {
+      decode_block(type, source.first + r * source.row_bytes + b * info.block_bytes, groups);
+      for (int64_t i = 0; i < block_groups; ++i) {
+        store_group(groups[i], matrix, b * block_groups + i, r, tile, lossy ? error : nullptr);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
+                         const TileSections& tile, ConversionError* error) noexcept {
+  if (matrix.weight_class == AIR_WEIGHT_INT4 && !matrix.has_min && source.rows < AIR_TILE_ROWS) {
+    // Missing rows hold q = 8, which means zero; their scales stay zero too.
+    std::memset(tile.values, 0x88, static_cast<size_t>(matrix.cols * AIR_TILE_ROWS / 2));
+  }
+  switch (type) {
+    case TensorType::kQ4_0:
+      return copy_blocks<BlockQ4_0>(matrix.cols, source, tile);
+    case TensorType::kQ4_1:
+      return copy_blocks<BlockQ4_1>(matrix.cols, source, tile);
+    case TensorType::kQ8_0:
+      return copy_blocks<BlockQ8_0>(matrix.cols, source, tile);
+    default:
+      return decode_blocks(type, matrix, source, tile, error);
+  }
+}
+
+}  // namespace air
