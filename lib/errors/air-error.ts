@@ -40,7 +40,9 @@ export function describeValue(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${String(value.length)}`;
   if (typeof value === "function") return "a function";
   const { constructor } = value as { readonly constructor?: { readonly name: string } };
-  return `a ${constructor?.name ?? "object"}`;
+  const name = constructor?.name ?? "Object";
+  if (name === "Object") return "an object";
+  return `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
 }
 
 /** An AirArgumentError in the one sentence form: expected X for Y but received Z. */

@@ -1,0 +1,105 @@
+import { Command } from "commander";
+import { describe, expect, test } from "vitest";
+
+import {
+  addModelOptions,
+  addSamplingOptions,
+  decimal,
+  integer,
+  type ModelOptions,
+  type SamplingOptions,
+  toGenerateOptions,
+} from "../../../lib/cli/options.js";
+
+function parse(...args: readonly string[]) {
+  const command = addSamplingOptions(addModelOptions(new Command("test"))).exitOverride();
+  return command.parse(args, { from: "user" }).opts<ModelOptions & SamplingOptions>();
+}
+
+const signal = new AbortController().signal;
+
+describe("integer", () => {
+  const parser = integer("-n", { min: 1, max: 100 });
+
+  test.each([
+    ["1", 1],
+    ["100", 100],
+    [" 7 ", 7],
+    ["+7", 7],
+  ])("reads %j as %d", (text, value) => {
+    expect(parser(text)).toBe(value);
+  });
+
+  test.each(["0", "101", "-1", "1.5", "1e1", "0x10", "", " ", "ten", "NaN", "Infinity"])(
+    "refuses %j",
+    (text) => {
+      expect(() => parser(text)).toThrowError(
+        expect.objectContaining({
+          code: "AIR_ERR_ARGUMENT",
+          message: `expected a whole number from 1 to 100 for -n but received ${JSON.stringify(text)}`,
+        }),
+      );
+    },
+  );
+});
+
+describe("decimal", () => {
+  const parser = decimal("--top-p", { min: 0, max: 1 });
+
+  test.each([
+    ["0", 0],
+    ["0.95", 0.95],
+    [".5", 0.5],
+    ["1e-3", 0.001],
+  ])("reads %j as %d", (text, value) => {
+    expect(parser(text)).toBe(value);
+  });
+
+  test.each(["-0.1", "1.01", "", "half", "NaN", "0,5"])("refuses %j", (text) => {
+    expect(() => parser(text)).toThrowError(expect.objectContaining({ code: "AIR_ERR_ARGUMENT" }));
+  });
+});
+
+describe("model options", () => {
+  test("default to int8 pages and leave the rest to the library", () => {
+    const { model, ctx, kv, threads } = parse();
+    expect({ model, ctx, kv, threads }).toEqual({ kv: "int8" });
+  });
+
+  test("are read from the command line", () => {
+    expect(parse("-m", "a.gguf", "--ctx", "64", "--kv", "f16", "--threads", "2")).toMatchObject({
+      model: "a.gguf",
+      ctx: 64,
+      kv: "f16",
+      threads: 2,
+    });
+  });
+
+  test("refuse another KV type by name", () => {
+    expect(() => parse("--kv", "int4")).toThrowError('expected int8 or f16 for --kv but received "int4"');
+  });
+});
+
+describe("sampling options", () => {
+  test("are greedy by default, so that a command repeats itself", () => {
+    expect(toGenerateOptions(parse(), signal)).toEqual({ maxTokens: 512, temperature: 0, signal });
+  });
+
+  test("get the library's names", () => {
+    const options = parse(
+      ...["-n", "5", "--temp", "0.7", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05"],
+      ...["--repeat-penalty", "1.1", "--seed", "4294967295", "--stop", "\n", "--stop", "END"],
+    );
+    expect(toGenerateOptions(options, signal)).toEqual({
+      maxTokens: 5,
+      temperature: 0.7,
+      topK: 40,
+      topP: 0.9,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      seed: 4294967295,
+      stop: ["\n", "END"],
+      signal,
+    });
+  });
+});
