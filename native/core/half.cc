@@ -61,6 +61,13 @@ uint16_t float_to_half(float value) noexcept {
   return static_cast<uint16_t>(sign | half);
 }
 
+float bf16_to_float(uint16_t bits) noexcept {
+  const uint32_t word = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &word, sizeof(value));
+  return value;
+}
+
 bool half_is_finite(uint16_t half) noexcept { return (half & kHalfInfinity) != kHalfInfinity; }
 
 }  // namespace air

@@ -27,13 +27,6 @@ T load_value(const uint8_t* values, int64_t index) {
   return value;
 }
 
-float bf16_to_float(uint16_t bits) {
-  const uint32_t word = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &word, sizeof(value));
-  return value;
-}
-
 void dequantize_blocks(TensorType type, const FileRow& row, float* out) {
   const TensorTypeInfo& info = tensor_type_info(type);
   DecodedGroup groups[kMaxBlockGroups];

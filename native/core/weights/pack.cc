@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "native/core/half.h"
 #include "native/core/weights/pack_tile.h"
 
 namespace air {

@@ -28,13 +28,6 @@ void transpose(const TileRows& source, int64_t cols, Out* out, Convert convert) 
   }
 }
 
-float bf16_to_float(uint16_t bits) {
-  const uint32_t word = static_cast<uint32_t>(bits) << 16;
-  float value;
-  std::memcpy(&value, &word, sizeof(value));
-  return value;
-}
-
 void pack_bf16_as_half(const TileRows& source, int64_t cols, uint16_t* out, ConversionError* error) {
   double squared_weight = 0;
   transpose<uint16_t>(source, cols, out, [&](uint16_t bits) {
