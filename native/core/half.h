@@ -1,5 +1,5 @@
-// IEEE binary16 (and bfloat16) as bit patterns, converted without the F16C or FP16 instructions that a baseline
-// build may not use. The results depend neither on the CPU nor on its rounding mode.
+// IEEE binary16 (and bfloat16) as bit patterns, converted without the F16C or FP16 instructions that a
+// baseline build may not use. The results depend neither on the CPU nor on its rounding mode.
 #ifndef AIR_CORE_HALF_H_
 #define AIR_CORE_HALF_H_
 

@@ -51,8 +51,8 @@ int64_t cols_for(TensorType type) { return air::tensor_type_info(type).block_val
 // Half a unit in the last place of float16 at x: the most that rounding x to float16 loses.
 double half_ulp(double x) { return std::max(std::abs(x) * 0x1p-11, 0x1p-25); }
 
-// What packing may lose: nothing for exact classes; for K types half an ulp of each rounded product; for BF16 half
-// of float16's smallest subnormal. Then one float32 rounding of unpack_row's sum.
+// What packing may lose: nothing for exact classes; for K types half an ulp of each rounded product, plus the
+// float32 roundings of unpack_row's and dequantize_row's sums; for BF16 half of float16's smallest subnormal.
 double pack_tolerance(TensorType type, const ExactWeight& w) {
   const double rounding = std::abs(w.value()) * 0x1p-23 + std::abs(w.min) * 0x1p-23;
   if (is_k_type(type)) return half_ulp(w.scale) * std::abs(w.q) + half_ulp(w.min) + rounding;

@@ -9,8 +9,8 @@
 namespace air {
 namespace {
 
-// out[k][r] = convert(row r's element k). Goes by 32 columns at a time: reading 16 rows whose distance is a power
-// of two column by column would evict every cache line before its second element is read.
+// out[k][r] = convert(row r's element k). Goes by 32 columns at a time: reading 16 rows whose distance is a
+// power of two column by column would evict every cache line before its second element is read.
 // out: [cols][16]
 template <typename In, typename Out, typename Convert>
 void transpose(const TileRows& source, int64_t cols, Out* out, Convert convert) {

@@ -1,5 +1,5 @@
-// Tiles of quantised tensors. Q4_0, Q4_1 and Q8_0 already hold their bytes in the tile's order and their scales
-// in float16, so that 4-byte words are moved as they are; the others are decoded first.
+// Tiles of quantised tensors. Q4_0, Q4_1 and Q8_0 already hold their bytes in the tile's order and their
+// scales in float16, so that 4-byte words are moved as they are; the others are decoded first.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -41,8 +41,8 @@ void copy_blocks(int64_t cols, const TileRows& source, const TileSections& tile)
   }
 }
 
-// Adds the error of weights scale * q + min that are packed as packed_scale * q + packed_min. It is linear in q,
-// so the sums of q and q^2 give its square sum, and the extreme q its maximum. q: [count]
+// Adds the error of weights scale * q + min that are packed as packed_scale * q + packed_min. It is linear in
+// q, so the sums of q and q^2 give its square sum, and the extreme q its maximum. q: [count]
 void measure(const int8_t* q, int count, double scale, double packed_scale, double min, double packed_min,
              ConversionError* error) {
   int sum = 0;
