@@ -64,7 +64,7 @@ static_assert(offsetof(BlockQ8_0, quants) == 2);
 
 // Blocks of 256 weights: eight groups of 32, each with a small integer scale (and min) under the block's.
 //
-// The eight 6-bit scales S and mins M of Q4_K and Q5_K share 12 bytes; in each, the most significant bits come first:
+// The eight 6-bit scales S and mins M of Q4_K and Q5_K share 12 bytes (high bits first):
 //   byte j,     j in 0..3   S[j + 4][5:4]  S[j]        two bits, six bits
 //   byte j + 4, j in 0..3   M[j + 4][5:4]  M[j]        two bits, six bits
 //   byte j + 8, j in 0..3   M[j + 4][3:0]  S[j + 4][3:0]

@@ -12,8 +12,8 @@ namespace air {
 
 // What packing lost; mergeable across tiles and tensors (all fields are sums but max_abs_error).
 // Only conversions that can lose anything are measured: Q4_K, Q5_K and Q6_K, whose products of scales are
-// rounded to float16, and BF16 to f16, whose values below 2^-17 lose at most 2^-25. The others add nothing, not
-// even to squared_weight, so sqrt(squared_error / squared_weight) is the relative error of the lossy part.
+// rounded to float16, and BF16 to f16, whose values below 2^-17 lose at most 2^-25. The others add nothing,
+// not even to squared_weight, so sqrt(squared_error / squared_weight) is the relative error of the lossy part.
 struct ConversionError {
   double squared_error = 0;   // sum (packed - file)^2
   double squared_weight = 0;  // sum file^2
