@@ -93,6 +93,7 @@ typedef struct {
 // per token and head. page_tokens is a multiple of 16; every section offset is a multiple of 32 bytes.
 // ---------------------------------------------------------------------------------------------------------
 #define AIR_STRIPE 16
+#define AIR_MAX_HEAD_DIM 256  // the largest D
 
 typedef enum {
   AIR_KV_INT8 = 0,

@@ -39,6 +39,8 @@ typedef enum {
 #define AIR_ATTENTION_MAX_HEADS 16
 // Cached tokens that share one running-maximum update, counted from cache index 0: blocks are [64 b, 64 b + 64).
 #define AIR_ATTENTION_BLOCK 64
+// A group whose largest magnitude is below this quantises as if it were all zero (127 / amax stays finite).
+#define AIR_QUANTIZE_TINY 1e-30f
 
 // One activation row against one KV head: up to 16 query heads, a range of cache indices.
 typedef struct {
@@ -73,6 +75,7 @@ typedef struct {
 
   // Quantises rows of [rows, cols] float32 as AirActivations says; cols is a multiple of 32.
   // Canonical order: amax over the group (exact), inverse = 127 / amax, q = rint(x * inverse), scale = amax / 127.
+  // amax < AIR_QUANTIZE_TINY: scale 0, q 0. A group that holds NaN or infinity: scale NaN, q 0, so that it shows.
   void (*quantize_rows)(const float* x, int64_t rows, int64_t cols, int8_t* q, float* scales,
                         int32_t* sums16);
 
@@ -91,7 +94,8 @@ typedef struct {
   //   reduced as a tree s_l += s_{l+8}, +4, +2, +1; then y = (x * inverse) * weight.
   void (*rms_norm)(const float* x, const float* weight, float epsilon, int64_t cols, float* y);
 
-  // y = silu(gate) * up, silu(g) = g / (1 + exp(-g)). exp is the canonical polynomial below.
+  // y = silu(gate) * up, silu(g) = g / (1 + exp(-g)), the multiplication last. exp is the canonical
+  // polynomial below.
   void (*silu_mul)(const float* gate, const float* up, int64_t count, float* y);
 
   // Rotates heads of [heads, head_stride] in place by the angle table of one position; dims beyond
@@ -100,8 +104,9 @@ typedef struct {
   void (*rope)(float* x, int64_t heads, int64_t head_stride, int64_t rope_dims, const float* cosines,
                const float* sines, int32_t pairing);
 
-  // Writes one token's key and value (each head_dim floats, zero-padded to D) of one member at `offset`
+  // Writes one token's key and value ([D] each, zero-padded by the caller) of one member at `offset`
   // (0 .. page_tokens - 1) of the page whose member bytes start at `member`.
+  // A scale above 65504 is clamped to it. A head that holds NaN or infinity: scale NaN, q 0.
   void (*kv_write)(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
                    const float* value);
 
@@ -125,7 +130,8 @@ typedef struct {
 //   p = fma(p, r, 4.1665795894e-2f); p = fma(p, r, 1.6666665459e-1f); p = fma(p, r, 5.0000001201e-1f)
 //   y = fma(p, r * r, r) + 1
 //   result = y * 2^n (by adding n to the exponent)
-// exp(-INFINITY) is never evaluated: unread tokens are weighed 0 explicitly. exp(0) is exactly 1.
+// exp(-INFINITY) is never evaluated: unread tokens are weighed 0 explicitly. exp(0) is exactly 1,
+// and a NaN comes back as a NaN.
 
 // Null when this build or machine cannot run the ISA (the caller checks the CPU before calling any entry).
 const AirKernelTable* air_kernels_reference(void);

@@ -1,0 +1,33 @@
+// How every vector ISA walks a matmul. Everything here has internal linkage ("static"): two ISA files that
+// include it get a copy each, compiled with their own flags, and the linker cannot merge them.
+#ifndef AIR_KERNELS_SHARED_MATMUL_TILES_H_
+#define AIR_KERNELS_SHARED_MATMUL_TILES_H_
+
+#include "kernels/include/air_kernels.h"
+
+// Computes the 16 outputs of one weight tile for a fixed number of activation rows that start at `row`.
+typedef void (*AirTileKernel)(const AirMatmulArgs* args, int64_t tile, int64_t row);
+
+// kernels[r] computes r + 1 rows. A weight tile is read from memory once: all rows pass over it while it is
+// in the cache. Rows are cut into equal blocks (9 rows with kernels of 8 are 5 + 4, not 8 + 1).
+template <int kMaxRows>
+static void run_tiles(const AirMatmulArgs* args, const AirTileKernel (&kernels)[kMaxRows]) {
+  for (int64_t tile = args->tile_begin; tile < args->tile_end; ++tile) {
+    int64_t row = args->row_begin;
+    while (row < args->row_end) {
+      const int64_t left = args->row_end - row;
+      const int64_t blocks = (left + kMaxRows - 1) / kMaxRows;
+      const int64_t count = (left + blocks - 1) / blocks;
+      kernels[count - 1](args, tile, row);
+      row += count;
+    }
+  }
+}
+
+// Columns of the tile that exist: 16, or fewer in the last tile.
+static inline int tile_columns(const AirMatrix* weights, int64_t tile) {
+  const int64_t left = weights->rows - tile * AIR_TILE_ROWS;
+  return left < AIR_TILE_ROWS ? static_cast<int>(left) : AIR_TILE_ROWS;
+}
+
+#endif  // AIR_KERNELS_SHARED_MATMUL_TILES_H_
