@@ -77,7 +77,7 @@ async function run(io: CliIo, path: string, options: { readonly json?: boolean }
   const report = reportFile(file);
   let problem: AirError | undefined;
   try {
-    describeModel(file);
+    await describeModel(file);
   } catch (error) {
     if (!(error instanceof AirError)) throw error;
     problem = error;

@@ -19,12 +19,18 @@ export function modelFile(io: CliIo, file: string | undefined): string {
   return bundledModel;
 }
 
+/** Shows how far something is, from 0 to 1. */
+export interface ProgressBar {
+  readonly update: (fraction: number) => void;
+  readonly stop: () => void;
+}
+
 /** A progress bar on stderr where that is a terminal; silent elsewhere. */
-export function progressBar(io: CliIo, label: string): { update(fraction: number): void; stop(): void } {
+export function progressBar(io: CliIo, label: string): ProgressBar {
   if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
   const format = `${label} {bar} {percentage}%`;
   const bar = new SingleBar(
-    { format, stream: io.stderr as NodeJS.WriteStream, clearOnComplete: true, hideCursor: true },
+    { format, stream: io.stderr, clearOnComplete: true, hideCursor: true },
     Presets.shades_classic,
   );
   bar.start(1, 0);

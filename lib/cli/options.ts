@@ -114,8 +114,21 @@ export function addSamplingOptions(command: Command): Command {
     .option("--stop <text>", "end before this text; may be given more than once", collect);
 }
 
+/** What the library's generate() takes of the command line. */
+export interface GenerateArguments {
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  readonly signal: AbortSignal;
+}
+
 /** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */
-export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal) {
+export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal): GenerateArguments {
   return {
     maxTokens: options.maxTokens,
     temperature: options.temp,

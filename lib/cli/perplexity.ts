@@ -28,7 +28,7 @@ async function run(io: CliIo, options: PerplexityOptions): Promise<void> {
   const { model } = await openModel(io, { ...options, ctx: contextTokens });
   const bar = progressBar(io, "scoring");
   try {
-    const result = await perplexity(model, model.tokenizer.encode(text), {
+    const result = await perplexity(model, model.tokenizer.encode(text, { special: false, bos: false }), {
       contextTokens,
       stride: options.stride ?? contextTokens,
       onProgress: bar.update,

@@ -24,9 +24,13 @@ async function run(io: CliIo, argument: string | undefined, options: TokenizeOpt
   if (text === undefined) throw invalidArgument("the text", "an argument or piped text", undefined);
   const { metadata } = await readGguf(modelFile(io, options.model));
   const tokenizer = createTokenizer(metadata);
-  const tokens = tokenizer.encode(text, { special: options.special === true, bos: options.bos === true });
+  const tokens = [
+    ...tokenizer.encode(text, { special: options.special === true, bos: options.bos === true }),
+  ];
   if (options.json === true) return writeJson(io, { tokens });
-  const lines = tokens.map((id) => `${String(id).padStart(7)}  ${JSON.stringify(tokenizer.decode([id]))}\n`);
+  const lines = tokens.map(
+    (id) => `${String(id).padStart(7)}  ${JSON.stringify(tokenizer.decode([id], { special: true }))}\n`,
+  );
   await write(io.stdout, lines.join(""));
 }
 

@@ -33,7 +33,7 @@ describe("integer", () => {
   test.each(["0", "101", "-1", "1.5", "1e1", "0x10", "", " ", "ten", "NaN", "Infinity"])(
     "refuses %j",
     (text) => {
-      expect(() => parser(text)).toThrowError(
+      expect(() => parser(text)).toThrow(
         expect.objectContaining({
           code: "AIR_ERR_ARGUMENT",
           message: `expected a whole number from 1 to 100 for -n but received ${JSON.stringify(text)}`,
@@ -56,7 +56,7 @@ describe("decimal", () => {
   });
 
   test.each(["-0.1", "1.01", "", "half", "NaN", "0,5"])("refuses %j", (text) => {
-    expect(() => parser(text)).toThrowError(expect.objectContaining({ code: "AIR_ERR_ARGUMENT" }));
+    expect(() => parser(text)).toThrow(expect.objectContaining({ code: "AIR_ERR_ARGUMENT" }));
   });
 });
 
@@ -76,7 +76,7 @@ describe("model options", () => {
   });
 
   test("refuse another KV type by name", () => {
-    expect(() => parse("--kv", "int4")).toThrowError('expected int8 or f16 for --kv but received "int4"');
+    expect(() => parse("--kv", "int4")).toThrow('expected int8 or f16 for --kv but received "int4"');
   });
 });
 
