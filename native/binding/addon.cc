@@ -1,0 +1,102 @@
+// The addon's export list. lib/native/native.ts describes the surface; lib/native/wrap.ts completes it.
+#include <napi.h>
+
+#include "native/binding/handles.h"
+#include "native/binding/load_model.h"
+#include "native/binding/row_ops_binding.h"
+#include "native/binding/values.h"
+#include "native/core/isa.h"
+#include "native/core/thread_pool.h"
+
+namespace air::binding {
+
+namespace {
+
+constexpr int kAbiVersion = 1;  // mirrored in lib/native/load.ts
+constexpr int64_t kMaxTokens = int64_t{1} << 20;
+constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxPages = int64_t{1} << 31;
+
+Napi::Value capabilities(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const AirKernelTable* active = nullptr;
+  throw_if_error(env, select_kernels(&active));
+  Napi::Array isas = Napi::Array::New(env);
+  for (const AirKernelTable* table : usable_kernels())
+    isas.Set(isas.Length(), Napi::String::New(env, table->isa));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("abiVersion", Napi::Number::New(env, kAbiVersion));
+  result.Set("isas", isas);
+  result.Set("activeIsa", Napi::String::New(env, active->isa));
+  result.Set("cpus", Napi::Number::New(env, usable_cpus()));
+  return result;
+}
+
+AirKvType get_kv_type(const Napi::Object& options, const char* name) {
+  const std::string type = get_string(options, name);
+  if (type == "int8") return AIR_KV_INT8;
+  if (type == "f16") return AIR_KV_F16;
+  throw_argument(options.Env(), "\"int8\" or \"f16\"", name, options.Get(name));
+}
+
+Napi::Value create_arena(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto& model = ModelHandle::require(info[0]);
+  const Napi::Object object = get_object(info[1], "options");
+  ArenaOptions options;
+  options.head_mask = get_bytes(object, "headMask");
+  options.page_tokens = get_integer(object, "pageTokens", 1, kMaxTokens);
+  const Napi::Array counts = get_array(object, "pageCounts");
+  for (uint32_t i = 0; i < counts.Length(); ++i) {
+    const Napi::Value count = counts.Get(i);
+    const double pages = count.IsNumber() ? count.As<Napi::Number>().DoubleValue() : -1;
+    if (!(pages >= 0 && pages <= static_cast<double>(kMaxPages)))
+      throw_argument(env, "page counts", "pageCounts", count);
+    options.page_counts.push_back(static_cast<int64_t>(pages));
+  }
+  options.key_type = get_kv_type(object, "keyType");
+  options.value_type = get_kv_type(object, "valueType");
+  std::shared_ptr<KvArena> arena;
+  throw_if_error(env, KvArena::create(model, options, &arena));
+  return ArenaHandle::create(env, std::move(arena));
+}
+
+Napi::Value create_runner(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto& model = ModelHandle::require(info[0]);
+  const auto& arena = ArenaHandle::require(info[1]);
+  if (arena->arena->model() != model) {
+    throw_status(
+        env, {StatusCode::kArgument, "expected an arena made for this model but received another model's"});
+  }
+  const Napi::Object object = get_object(info[2], "options");
+  RunnerOptions options;
+  options.max_tokens = get_integer(object, "maxTokens", 1, kMaxTokens);
+  options.max_sequences = get_integer_or(object, "maxSequences", 1, kMaxTokens, options.max_tokens);
+  options.threads = static_cast<int>(get_integer_or(object, "threads", 1, kMaxThreads, usable_cpus()));
+  const AirKernelTable* kernels = nullptr;
+  throw_if_error(env, select_kernels(&kernels));
+  std::unique_ptr<Runner> runner;
+  throw_if_error(env, Runner::create(*kernels, arena->arena, options, &runner));
+  return RunnerHandle::create(env, std::move(runner), arena);
+}
+
+Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  auto* constructors = new Napi::ObjectReference(Napi::Persistent(Napi::Object::New(env)));
+  constructors->Value().Set("NativeModel", ModelHandle::define(env));
+  constructors->Value().Set("NativeKvArena", ArenaHandle::define(env));
+  constructors->Value().Set("NativeRunner", RunnerHandle::define(env));
+  env.SetInstanceData(constructors);
+  exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
+  exports.Set("loadModel", Napi::Function::New(env, load_model, "loadModel"));
+  exports.Set("createArena", Napi::Function::New(env, create_arena, "createArena"));
+  exports.Set("createRunner", Napi::Function::New(env, create_runner, "createRunner"));
+  define_row_ops(env, exports);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(air_runtime, initialize)
+
+}  // namespace air::binding

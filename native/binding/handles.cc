@@ -1,0 +1,283 @@
+#include "native/binding/handles.h"
+
+#include <cmath>
+#include <limits>
+
+#include "native/binding/values.h"
+
+namespace air::binding {
+
+namespace {
+
+constexpr napi_type_tag kModelTag = {0x6f1d2c7a9b3e4f50, 0xa1c49e27d85b3f61};
+constexpr napi_type_tag kArenaTag = {0x2b7e151628aed2a6, 0x3c4fcf098815f7ab};
+constexpr napi_type_tag kRunnerTag = {0x5d9a7c31e0f24b86, 0x94d1a3b7c5e80f12};
+
+[[noreturn]] void throw_closed(Napi::Env env, const char* what) {
+  throw_status(env, {StatusCode::kClosed, std::string("expected an open ") + what + " but it was closed"});
+}
+
+// The wrapped native object of a tagged JS value.
+template <typename Handle>
+Handle* unwrap(const Napi::Value& value, const napi_type_tag& tag, const char* what) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag)) {
+    throw_argument(value.Env(), std::string("a native ") + what, what, value);
+  }
+  return Handle::Unwrap(value.As<Napi::Object>());
+}
+
+// Constructors live as long as the environment: each worker thread defines its own.
+template <typename Handle>
+Napi::Object construct(Napi::Env env, const char* name) {
+  const auto* constructors = env.GetInstanceData<Napi::ObjectReference>();
+  return constructors->Value().Get(name).As<Napi::Function>().New({});
+}
+
+Napi::Value number(Napi::Env env, int64_t value) {
+  return Napi::Number::New(env, static_cast<double>(value));
+}
+
+const char* class_name(AirWeightClass weight_class) {
+  constexpr const char* kNames[AIR_WEIGHT_CLASSES] = {"int4", "int8", "f16", "f32"};
+  return kNames[weight_class];
+}
+
+}  // namespace
+
+// --- model ---------------------------------------------------------------------------------------------------
+
+Napi::Function ModelHandle::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
+       InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
+       InstanceAccessor<&ModelHandle::conversions>("conversions"),
+       InstanceAccessor<&ModelHandle::backend>("backend"), InstanceMethod<&ModelHandle::close>("close")});
+}
+
+ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kModelTag);
+}
+
+Napi::Object ModelHandle::create(Napi::Env env, std::shared_ptr<const Model> model) {
+  Napi::Object object = construct<ModelHandle>(env, "NativeModel");
+  Unwrap(object)->model_ = std::move(model);
+  return object;
+}
+
+const std::shared_ptr<const Model>& ModelHandle::require(const Napi::Value& value) {
+  const auto* handle = unwrap<ModelHandle>(value, kModelTag, "model");
+  handle->open(value.Env());
+  return handle->model_;
+}
+
+const Model& ModelHandle::open(Napi::Env env) const {
+  if (model_ == nullptr) throw_closed(env, "model");
+  return *model_;
+}
+
+Napi::Value ModelHandle::weight_bytes(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).weight_bytes());
+}
+
+Napi::Value ModelHandle::mapped_bytes(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).mapped_bytes());
+}
+
+Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), "cpu");
+}
+
+Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const Conversion& conversion : open(env).conversions()) {
+    const ConversionError& error = conversion.error;
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("from", tensor_type_info(conversion.from).name);
+    entry.Set("to", class_name(conversion.to));
+    entry.Set("tensors", number(env, conversion.tensors));
+    entry.Set("relativeRmsError",
+              error.squared_weight > 0 ? std::sqrt(error.squared_error / error.squared_weight) : 0.0);
+    entry.Set("maxAbsError", error.max_abs_error);
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
+void ModelHandle::close(const Napi::CallbackInfo&) { model_.reset(); }
+
+// --- arena ---------------------------------------------------------------------------------------------------
+
+Napi::Function ArenaHandle::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeKvArena",
+      {InstanceAccessor<&ArenaHandle::page_tokens>("pageTokens"),
+       InstanceAccessor<&ArenaHandle::head_groups>("headGroups"),
+       InstanceAccessor<&ArenaHandle::bytes>("bytes"), InstanceMethod<&ArenaHandle::copy_pages>("copyPages"),
+       InstanceMethod<&ArenaHandle::close>("close")});
+}
+
+ArenaHandle::ArenaHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kArenaTag);
+}
+
+Napi::Object ArenaHandle::create(Napi::Env env, std::shared_ptr<KvArena> arena) {
+  Napi::Object object = construct<ArenaHandle>(env, "NativeKvArena");
+  Unwrap(object)->shared_ = std::make_shared<SharedArena>(SharedArena{std::move(arena), 0});
+  return object;
+}
+
+const std::shared_ptr<SharedArena>& ArenaHandle::require(const Napi::Value& value) {
+  const auto* handle = unwrap<ArenaHandle>(value, kArenaTag, "arena");
+  handle->open(value.Env());
+  return handle->shared_;
+}
+
+const KvArena& ArenaHandle::open(Napi::Env env) const {
+  if (shared_ == nullptr) throw_closed(env, "arena");
+  return *shared_->arena;
+}
+
+Napi::Value ArenaHandle::page_tokens(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).layout().page_tokens);
+}
+
+Napi::Value ArenaHandle::head_groups(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array list = Napi::Array::New(env);
+  for (const KvArena::Group& group : open(env).groups()) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("pageCount", number(env, group.page_count));
+    entry.Set("bytesPerPage", number(env, group.page_bytes));
+    list.Set(list.Length(), entry);
+  }
+  return list;
+}
+
+Napi::Value ArenaHandle::bytes(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).bytes());
+}
+
+void ArenaHandle::copy_pages(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  open(env);
+  const Int32s src = get_int32_view(info[1], "src");
+  const Int32s dst = get_int32_view(info[2], "dst");
+  if (src.length != dst.length) {
+    throw_status(env, {StatusCode::kShape, "expected as many entries as src (" + std::to_string(src.length) +
+                                               ") for dst but received " + std::to_string(dst.length)});
+  }
+  if (!info[0].IsNumber()) throw_argument(env, "a number", "headGroup", info[0]);
+  if (shared_->forwards_in_flight > 0) {
+    throw_status(env, {StatusCode::kBusy, "expected an idle arena for copyPages but a forward is using it"});
+  }
+  throw_if_error(env, shared_->arena->copy_pages(info[0].As<Napi::Number>().Int64Value(), src.data, dst.data,
+                                                 src.length));
+}
+
+void ArenaHandle::close(const Napi::CallbackInfo&) { shared_.reset(); }
+
+// --- runner --------------------------------------------------------------------------------------------------
+
+Napi::Function RunnerHandle::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeRunner",
+      {InstanceAccessor<&RunnerHandle::threads>("threads"),
+       InstanceAccessor<&RunnerHandle::workspace_bytes>("workspaceBytes"),
+       InstanceMethod<&RunnerHandle::forward>("forward"),
+       InstanceMethod<&RunnerHandle::forward_sync>("forwardSync"),
+       InstanceMethod<&RunnerHandle::cancel>("cancel"), InstanceMethod<&RunnerHandle::close>("close")});
+}
+
+RunnerHandle::RunnerHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kRunnerTag);
+}
+
+Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
+                                  std::shared_ptr<SharedArena> arena) {
+  Napi::Object object = construct<RunnerHandle>(env, "NativeRunner");
+  RunnerHandle* handle = Unwrap(object);
+  handle->engine_ = EngineThread::start(env, std::move(runner));
+  handle->arena_ = std::move(arena);
+  return object;
+}
+
+EngineThread& RunnerHandle::open(Napi::Env env) const {
+  if (engine_ == nullptr) throw_closed(env, "runner");
+  return *engine_;
+}
+
+Napi::Value RunnerHandle::threads(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).runner().options().threads);
+}
+
+Napi::Value RunnerHandle::workspace_bytes(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).runner().workspace_bytes());
+}
+
+RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const {
+  const Napi::Env env = info.Env();
+  EngineThread& engine = open(env);
+  if (engine.busy()) {
+    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
+  }
+  const Napi::Object batch = get_object(info[0], "batch");
+  Step step;
+  step.batch.tokens = get_int32s(batch, "tokens");
+  step.batch.positions = get_int32s(batch, "positions");
+  step.batch.slots = get_int32s(batch, "slots");
+  step.batch.sequence_starts = get_int32s(batch, "sequenceStarts");
+  step.batch.page_tables = get_int32s(batch, "pageTables");
+  step.batch.context_lengths = get_int32s(batch, "contextLengths");
+  step.batch.logit_rows = get_int32s(batch, "logitRows");
+  step.batch.sink_tokens = get_int32s_or_empty(batch, "sinkTokens");
+  step.batch.sink_shifts = get_int32s_or_empty(batch, "sinkShifts");
+  step.batch.window_starts = get_int32s_or_empty(batch, "windowStarts");
+  step.batch.query_gates = get_bytes_or_empty(batch, "queryGates");
+  const Floats logits = get_floats(get_object(info[1], "output").Get("logits"), "output.logits");
+  if (needs_shared_output && !logits.is_shared) {
+    throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", "output.logits",
+                   info[1].As<Napi::Object>().Get("logits"));
+  }
+  const int64_t needed = step.batch.row_count() * engine.runner().spec().vocab_size;
+  if (logits.length < needed) {
+    throw_status(env, {StatusCode::kShape, "expected rows * vocabSize = " + std::to_string(needed) +
+                                               " values or more for output.logits but received " +
+                                               std::to_string(logits.length)});
+  }
+  step.logits = logits.data;
+  return step;
+}
+
+Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
+  Step step = read_step(info, true);
+  ++arena_->forwards_in_flight;
+  return EngineThread::submit(engine_, std::move(step.batch), step.logits, info[1].As<Napi::Object>(),
+                              [arena = arena_] { --arena->forwards_in_flight; });
+}
+
+Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Step step = read_step(info, false);
+  Runner& runner = engine_->runner();
+  runner.clear_cancel();
+  int64_t compute_micros = 0;
+  throw_if_error(env, timed_forward(runner, step.batch, step.logits, &compute_micros));
+  Napi::Object stats = Napi::Object::New(env);
+  stats.Set("computeMicros", number(env, compute_micros));
+  return stats;
+}
+
+void RunnerHandle::cancel(const Napi::CallbackInfo& info) {
+  EngineThread& engine = open(info.Env());
+  if (engine.busy()) engine.runner().cancel();
+}
+
+void RunnerHandle::close(const Napi::CallbackInfo&) {
+  if (engine_ != nullptr) engine_->close();
+  engine_.reset();
+  arena_.reset();
+}
+
+}  // namespace air::binding

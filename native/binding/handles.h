@@ -1,0 +1,91 @@
+// The JS objects that hold native state. A handle's close() lets go of its state; what depends on it keeps it
+// alive through shared pointers, so that closing in any order is safe.
+#ifndef AIR_BINDING_HANDLES_H_
+#define AIR_BINDING_HANDLES_H_
+
+#include <napi.h>
+
+#include <memory>
+
+#include "native/binding/engine_thread.h"
+#include "native/core/kv_arena.h"
+#include "native/core/model.h"
+
+namespace air::binding {
+
+class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<const Model> model);
+  // The model of a JS value; throws AIR_ERR_ARGUMENT or AIR_ERR_CLOSED.
+  static const std::shared_ptr<const Model>& require(const Napi::Value& value);
+
+  explicit ModelHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value weight_bytes(const Napi::CallbackInfo& info);
+  Napi::Value mapped_bytes(const Napi::CallbackInfo& info);
+  Napi::Value conversions(const Napi::CallbackInfo& info);
+  Napi::Value backend(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+  const Model& open(Napi::Env env) const;
+
+  std::shared_ptr<const Model> model_;
+};
+
+// The arena, and how many forwards use it now.
+struct SharedArena {
+  std::shared_ptr<KvArena> arena;
+  int forwards_in_flight = 0;  // JS thread only
+};
+
+class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  static Napi::Object create(Napi::Env env, std::shared_ptr<KvArena> arena);
+  static const std::shared_ptr<SharedArena>& require(const Napi::Value& value);
+
+  explicit ArenaHandle(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value page_tokens(const Napi::CallbackInfo& info);
+  Napi::Value head_groups(const Napi::CallbackInfo& info);
+  Napi::Value bytes(const Napi::CallbackInfo& info);
+  void copy_pages(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+  const KvArena& open(Napi::Env env) const;
+
+  std::shared_ptr<SharedArena> shared_;
+};
+
+class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  static Napi::Object create(Napi::Env env, std::unique_ptr<Runner> runner,
+                             std::shared_ptr<SharedArena> arena);
+
+  explicit RunnerHandle(const Napi::CallbackInfo& info);
+
+ private:
+  struct Step {
+    Batch batch;
+    float* logits = nullptr;
+  };
+
+  Napi::Value threads(const Napi::CallbackInfo& info);
+  Napi::Value workspace_bytes(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  Napi::Value forward_sync(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  EngineThread& open(Napi::Env env) const;
+  Step read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const;
+
+  std::shared_ptr<EngineThread> engine_;
+  std::shared_ptr<SharedArena> arena_;
+};
+
+}  // namespace air::binding
+
+#endif  // AIR_BINDING_HANDLES_H_

@@ -1,0 +1,202 @@
+#include "native/binding/load_model.h"
+
+#include <atomic>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "native/binding/handles.h"
+#include "native/binding/values.h"
+#include "native/core/model.h"
+#include "native/core/thread_pool.h"
+
+namespace air::binding {
+
+namespace {
+
+constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
+constexpr int64_t kMaxThreads = 1024;
+
+TensorEntry read_tensor(const Napi::Value& value) {
+  const Napi::Object object = get_object(value, "tensors[i]");
+  TensorEntry entry;
+  entry.role = get_string(object, "role");
+  const std::string type = get_string(object, "type");
+  if (!tensor_type_from_name(type, &entry.type)) {
+    throw_status(value.Env(), {StatusCode::kUnsupported, "expected a supported tensor type for " +
+                                                             entry.role + " but received \"" + type + "\""});
+  }
+  const Napi::Array shape = get_array(object, "shape");
+  for (uint32_t i = 0; i < shape.Length(); ++i) {
+    const Napi::Value dim = shape.Get(i);
+    const double size = dim.IsNumber() ? dim.As<Napi::Number>().DoubleValue() : -1;
+    if (!(size >= 0 && size <= static_cast<double>(kMaxSafeInteger))) {
+      throw_argument(value.Env(), "sizes", "the shape of " + entry.role, dim);
+    }
+    entry.shape.push_back(static_cast<int64_t>(size));
+  }
+  entry.file = get_integer(object, "file", 0, kMaxSafeInteger);
+  entry.offset_bytes = get_integer(object, "offsetBytes", 0, kMaxSafeInteger);
+  entry.length_bytes = get_integer(object, "lengthBytes", 0, kMaxSafeInteger);
+  return entry;
+}
+
+TensorDirectory read_directory(const Napi::Value& value) {
+  const Napi::Object object = get_object(value, "directory");
+  TensorDirectory directory;
+  const Napi::Array files = get_array(object, "files");
+  for (uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Value path = files.Get(i);
+    if (!path.IsString()) throw_argument(value.Env(), "paths", "files", path);
+    directory.files.push_back(path.As<Napi::String>().Utf8Value());
+  }
+  const Napi::Array tensors = get_array(object, "tensors");
+  for (uint32_t i = 0; i < tensors.Length(); ++i) directory.tensors.push_back(read_tensor(tensors.Get(i)));
+  return directory;
+}
+
+// A value of the spec that names a variant; anything but `known` is a model that this build cannot compute.
+void require_variant(const Napi::Object& object, const char* name, const char* known) {
+  const std::string value = get_string(object, name);
+  if (value != known) {
+    throw_status(object.Env(), {StatusCode::kUnsupported, std::string("expected \"") + known + "\" for " +
+                                                              name + " but received \"" + value + "\""});
+  }
+}
+
+DecoderSpec read_spec(const Napi::Value& value) {
+  const Napi::Object object = get_object(value, "spec");
+  const auto size = [&object](const char* name) { return get_integer(object, name, 1, kMaxSafeInteger); };
+  DecoderSpec spec;
+  spec.layers = size("layers");
+  spec.embedding_length = size("embeddingLength");
+  spec.query_heads = size("queryHeads");
+  spec.kv_heads = size("kvHeads");
+  spec.head_dim = size("headDim");
+  spec.feed_forward_length = size("feedForwardLength");
+  spec.vocab_size = size("vocabSize");
+  require_variant(object, "normKind", "rms");
+  require_variant(object, "activation", "silu");
+  spec.norm_epsilon = static_cast<float>(get_number(object, "normEpsilon"));
+  const Napi::Object rope = get_object(object.Get("rope"), "spec.rope");
+  const std::string pairing = get_string(rope, "pairing");
+  if (pairing != "half") require_variant(rope, "pairing", "interleaved");
+  spec.rope_pairing = pairing == "half" ? AIR_ROPE_HALF : AIR_ROPE_INTERLEAVED;
+  spec.rope_dims = get_integer(rope, "dimensions", 0, kMaxSafeInteger);
+  spec.rope_inverse_frequencies = get_doubles(rope, "inverseFrequencies");
+  spec.rope_attention_factor = get_number(rope, "attentionFactor");
+  spec.tied_output = object.Get("tiedOutput").ToBoolean().Value();
+  return spec;
+}
+
+// A loading in flight. It deletes itself on the JS thread once the promise has settled.
+class LoadTask {
+ public:
+  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, int threads)
+      : env_(env),
+        directory_(std::move(directory)),
+        spec_(std::move(spec)),
+        threads_(threads),
+        deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
+    LoadTask* task = owned.release();
+    const Napi::Env env = task->env_;
+    if (on_progress.IsFunction()) task->on_progress_ = Napi::Persistent(on_progress.As<Napi::Function>());
+    task->calls_ = Napi::ThreadSafeFunction::New(
+        env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "air-runtime load", 0, 1);
+    const Napi::Promise promise = task->deferred_.Promise();
+    task->thread_ = std::thread([task] { task->run(); });
+    napi_add_env_cleanup_hook(env, environment_teardown, task);
+    return promise;
+  }
+
+ private:
+  struct Progress {
+    LoadTask* task;
+    int64_t done_bytes, total_bytes;
+  };
+
+  void run() {
+    const auto progress = [this](int64_t done_bytes, int64_t total_bytes) {
+      const int64_t percent = total_bytes > 0 ? done_bytes * 100 / total_bytes : 100;
+      if (percent != reported_percent_) {
+        reported_percent_ = percent;
+        auto* report = new Progress{this, done_bytes, total_bytes};
+        if (calls_.BlockingCall(report, show_progress) != napi_ok) delete report;
+      }
+      return !cancelled_.load(std::memory_order_relaxed);
+    };
+    try {
+      status_ = Model::load(directory_, spec_, threads_, progress, &model_);
+    } catch (const std::bad_alloc&) {
+      status_ = {StatusCode::kOutOfMemory, "expected memory for the model but the system refused it"};
+    }
+    (void)calls_.BlockingCall(this, settle);
+  }
+
+  static void show_progress(Napi::Env env, Napi::Function, Progress* owned) {
+    const std::unique_ptr<Progress> report(owned);
+    if (env == nullptr || report->task->on_progress_.IsEmpty()) return;
+    report->task->on_progress_.Call({Napi::Number::New(env, static_cast<double>(report->done_bytes)),
+                                     Napi::Number::New(env, static_cast<double>(report->total_bytes))});
+  }
+
+  static void settle(Napi::Env env, Napi::Function, LoadTask* owned) {
+    const std::unique_ptr<LoadTask> task(owned);
+    task->join();
+    if (env == nullptr) {
+      task->on_progress_.SuppressDestruct();
+      return;
+    }
+    napi_remove_env_cleanup_hook(env, environment_teardown, task.get());
+    task->calls_.Release();
+    const Napi::HandleScope scope(env);
+    if (task->status_.ok()) {
+      task->deferred_.Resolve(ModelHandle::create(env, std::move(task->model_)));
+    } else {
+      task->deferred_.Reject(to_error(env, task->status_).Value());
+    }
+  }
+
+  // Runs before the thread-safe function goes (reverse order of creation), which then drops `settle`.
+  static void environment_teardown(void* data) {
+    auto* task = static_cast<LoadTask*>(data);
+    task->cancelled_.store(true, std::memory_order_relaxed);
+    task->join();
+  }
+
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
+
+  const Napi::Env env_;
+  const TensorDirectory directory_;
+  const DecoderSpec spec_;
+  const int threads_;
+  const Napi::Promise::Deferred deferred_;
+  Napi::FunctionReference on_progress_;
+  Napi::ThreadSafeFunction calls_;
+  std::thread thread_;
+  std::atomic<bool> cancelled_{false};
+  int64_t reported_percent_ = -1;  // loading thread
+  Status status_;
+  std::shared_ptr<const Model> model_;
+};
+
+}  // namespace
+
+Napi::Value load_model(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Napi::Object options = get_object(info[2], "options");
+  const std::string backend = get_string(options, "backend");
+  if (backend != "cpu") {
+    throw_status(env,
+                 {StatusCode::kNoDevice, "expected \"cpu\" for backend but received \"" + backend + "\""});
+  }
+  const auto threads = static_cast<int>(get_integer_or(options, "threads", 1, kMaxThreads, usable_cpus()));
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), threads);
+  return LoadTask::start(std::move(task), options.Get("onProgress"));
+}
+
+}  // namespace air::binding

@@ -1,0 +1,118 @@
+#include "native/binding/row_ops_binding.h"
+
+#include <cmath>
+#include <string>
+
+#include "native/binding/values.h"
+#include "native/core/row_ops.h"
+
+namespace air::binding {
+
+namespace {
+
+double get_double(const Napi::Value& value, const std::string& name) {
+  if (!value.IsNumber()) throw_argument(value.Env(), "a number", name, value);
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+Floats get_row(const Napi::Value& value, const std::string& name) {
+  const Floats row = get_floats(value, name);
+  if (row.length == 0) {
+    throw_status(value.Env(),
+                 {StatusCode::kShape, "expected at least one value for " + name + " but received none"});
+  }
+  return row;
+}
+
+// Whole rows of vocabSize.
+int64_t get_row_count(const Floats& values, const Napi::Value& vocab_size, int64_t* width) {
+  const double size = get_double(vocab_size, "vocabSize");
+  if (!(size >= 1) || size > 1e9 || std::floor(size) != size ||
+      values.length % static_cast<int64_t>(size) != 0) {
+    throw_status(vocab_size.Env(),
+                 {StatusCode::kShape, "expected a divisor of the " + std::to_string(values.length) +
+                                          " values for vocabSize but received " + describe(vocab_size)});
+  }
+  *width = static_cast<int64_t>(size);
+  return values.length / *width;
+}
+
+[[noreturn]] void throw_length(Napi::Env env, const char* name, int64_t expected, int64_t received) {
+  throw_status(env, {StatusCode::kShape, "expected " + std::to_string(expected) + " values for " + name +
+                                             " but received " + std::to_string(received)});
+}
+
+void softmax_rows(const Napi::CallbackInfo& info) {
+  const Floats logits = get_floats(info[0], "logits");
+  int64_t width = 0;
+  const int64_t rows = get_row_count(logits, info[1], &width);
+  const double temperature = get_double(info[2], "temperature");
+  if (!(temperature > 0) || !std::isfinite(temperature))
+    throw_argument(info.Env(), "a number above 0", "temperature", info[2]);
+  for (int64_t row = 0; row < rows; ++row)
+    softmax_row(logits.data + row * width, width, static_cast<float>(temperature));
+}
+
+void argmax_rows(const Napi::CallbackInfo& info) {
+  const Floats logits = get_floats(info[0], "logits");
+  int64_t width = 0;
+  const int64_t rows = get_row_count(logits, info[1], &width);
+  const Int32s out = get_int32_view(info[2], "out");
+  if (out.length < rows) throw_length(info.Env(), "out", rows, out.length);
+  for (int64_t row = 0; row < rows; ++row) out.data[row] = argmax_row(logits.data + row * width, width);
+}
+
+void top_k(const Napi::CallbackInfo& info) {
+  const Floats row = get_row(info[0], "row");
+  const double k = get_double(info[1], "k");
+  if (!(k >= 1 && k <= static_cast<double>(row.length)) || std::floor(k) != k) {
+    throw_argument(info.Env(), "an integer from 1 to the row's length (" + std::to_string(row.length) + ")",
+                   "k", info[1]);
+  }
+  const auto count = static_cast<int64_t>(k);
+  const Int32s ids = get_int32_view(info[2], "outIds");
+  const Floats values = get_floats(info[3], "outValues");
+  if (ids.length < count) throw_length(info.Env(), "outIds", count, ids.length);
+  if (values.length < count) throw_length(info.Env(), "outValues", count, values.length);
+  top_k_row(row.data, row.length, count, ids.data, values.data);
+}
+
+Napi::Value sample(const Napi::CallbackInfo& info) {
+  const Floats weights = get_row(info[0], "weights");
+  const double uniform = get_double(info[1], "uniform");
+  if (!(uniform >= 0 && uniform < 1))
+    throw_argument(info.Env(), "a number from 0 to below 1", "uniform", info[1]);
+  const int32_t index = sample_row(weights.data, weights.length, uniform);
+  if (index < 0) {
+    throw_status(info.Env(),
+                 {StatusCode::kArgument, "expected a positive finite sum for weights but received another"});
+  }
+  return Napi::Number::New(info.Env(), index);
+}
+
+Napi::Value log_sum_exp(const Napi::CallbackInfo& info) {
+  const Floats row = get_row(info[0], "row");
+  return Napi::Number::New(info.Env(), log_sum_exp_row(row.data, row.length));
+}
+
+void residual(const Napi::CallbackInfo& info) {
+  const Floats target = get_row(info[0], "target");
+  const Floats draft = get_floats(info[1], "draft");
+  const Floats out = get_floats(info[2], "out");
+  if (draft.length != target.length) throw_length(info.Env(), "draft", target.length, draft.length);
+  if (out.length != target.length) throw_length(info.Env(), "out", target.length, out.length);
+  residual_row(target.data, draft.data, target.length, out.data);
+}
+
+}  // namespace
+
+void define_row_ops(Napi::Env env, Napi::Object exports) {
+  exports.Set("softmaxRows", Napi::Function::New(env, softmax_rows, "softmaxRows"));
+  exports.Set("argmaxRows", Napi::Function::New(env, argmax_rows, "argmaxRows"));
+  exports.Set("topKRow", Napi::Function::New(env, top_k, "topKRow"));
+  exports.Set("sampleRow", Napi::Function::New(env, sample, "sampleRow"));
+  exports.Set("logSumExpRow", Napi::Function::New(env, log_sum_exp, "logSumExpRow"));
+  exports.Set("residualRow", Napi::Function::New(env, residual, "residualRow"));
+}
+
+}  // namespace air::binding
