@@ -1,0 +1,151 @@
+import { AirError } from "../errors/air-error.js";
+import { at } from "../util/array-access.js";
+import { uniform } from "../util/rng.js";
+import { applyPenalties, type PenaltyOptions, type TokenHistory } from "./penalties.js";
+import type { RowMath } from "./row-math.js";
+
+/** How a token is chosen from a row of logits. */
+export interface SamplingOptions extends PenaltyOptions {
+  /** Added to the logits of these token ids; -Infinity forbids one. */
+  readonly logitBias: ReadonlyMap<number, number>;
+  /** 0 takes the most likely token, the lowest id among equals. */
+  readonly temperature: number;
+  /** Keep the k most likely tokens; 0 is off. */
+  readonly topK: number;
+  /** Keep the fewest most likely tokens whose probabilities sum to at least this; 1 is off. */
+  readonly topP: number;
+  /** Keep tokens of at least this fraction of the most likely token's probability; 0 is off. */
+  readonly minP: number;
+  readonly seed: number;
+  /** How many of the most likely tokens to report beside the chosen one; undefined reports no logprobs. */
+  readonly logprobs?: number | undefined;
+}
+
+/** A token and its log-probability (natural) in the model's own distribution, before any option applies. */
+export interface TokenLogprob {
+  readonly token: number;
+  readonly logprob: number;
+}
+
+/** A chosen token's log-probability, and the most likely tokens in descending order. */
+export interface Logprobs extends TokenLogprob {
+  readonly top: readonly TokenLogprob[];
+}
+
+/** A sampled token. */
+export interface Sample {
+  readonly token: number;
+  readonly logprobs?: Logprobs;
+}
+
+/** First number of candidates that is tried when a cut does not say how many it keeps. */
+const firstCandidates = 64;
+const candidateGrowth = 4;
+
+/**
+ * Chooses tokens. The order is fixed: logit bias, penalties, temperature, top-k, top-p, min-p, draw. Top-p counts the
+ * probabilities that top-k left, and both keep a prefix of the tokens in descending order, as min-p does.
+ */
+export class Sampler {
+  readonly #maths: RowMath;
+  readonly #vocabSize: number;
+  readonly #options: SamplingOptions;
+  readonly #best = new Int32Array(1);
+  #ids = new Int32Array(firstCandidates);
+  #weights = new Float32Array(firstCandidates);
+
+  constructor(maths: RowMath, vocabSize: number, options: SamplingOptions) {
+    this.#maths = maths;
+    this.#vocabSize = vocabSize;
+    this.#options = options;
+  }
+
+  /**
+   * Chooses the token that follows `history`. The draw is a function of the seed and the history's length alone.
+   *
+   * @param row - [vocabSize] logits; overwritten
+   * @throws {AirError} AIR_ERR_INTERNAL when the logits are not finite
+   */
+  sample(row: Float32Array, history: TokenHistory): Sample {
+    const { logitBias, logprobs } = this.#options;
+    const position = history.length;
+    this.#argmax(row, position, "the model's logits");
+    const raw = logprobs === undefined ? undefined : row.slice();
+    for (const [token, bias] of logitBias) row[token] = (row[token] ?? 0) + bias;
+    applyPenalties(row, history, this.#options);
+    const best = this.#argmax(row, position, "logits after bias and penalties");
+    const token = this.#options.temperature === 0 ? best : this.#draw(row, position);
+    if (raw === undefined) return { token };
+    return { token, logprobs: this.#logprobs(raw, token, logprobs ?? 0) };
+  }
+
+  #argmax(row: Float32Array, position: number, subject: string): number {
+    this.#maths.argmaxRows(row, this.#vocabSize, this.#best);
+    const best = at(this.#best, 0);
+    const value = row[best] ?? NaN;
+    if (Number.isFinite(value)) return best;
+    throw new AirError(
+      "AIR_ERR_INTERNAL",
+      `expected finite values for ${subject} at position ${position} but received ${value}`,
+    );
+  }
+
+  #draw(row: Float32Array, position: number): number {
+    const { seed, temperature, topK, topP, minP } = this.#options;
+    const draw = uniform(seed, position, "sample");
+    if (topK > 0 && topK < this.#vocabSize) {
+      this.#takeTop(row, topK);
+      const weights = this.#weights.subarray(0, topK);
+      this.#maths.softmaxRows(weights, topK, temperature);
+      const kept = cutLength(weights, topP, minP) ?? topK;
+      return at(this.#ids, this.#maths.sampleRow(weights.subarray(0, kept), draw));
+    }
+    this.#maths.softmaxRows(row, this.#vocabSize, temperature);
+    if (topP >= 1 && minP <= 0) return this.#maths.sampleRow(row, draw);
+    const kept = this.#cutSorted(row);
+    return at(this.#ids, this.#maths.sampleRow(this.#weights.subarray(0, kept), draw));
+  }
+
+  /** Sorts as many of the largest probabilities as the cuts need to see, and returns how many they keep. */
+  #cutSorted(probabilities: Float32Array): number {
+    const { topP, minP } = this.#options;
+    for (let count = firstCandidates; count < this.#vocabSize; count *= candidateGrowth) {
+      this.#takeTop(probabilities, count);
+      const kept = cutLength(this.#weights.subarray(0, count), topP, minP);
+      if (kept !== undefined) return kept;
+    }
+    this.#takeTop(probabilities, this.#vocabSize);
+    return cutLength(this.#weights.subarray(0, this.#vocabSize), topP, minP) ?? this.#vocabSize;
+  }
+
+  #takeTop(row: Float32Array, count: number): void {
+    if (this.#ids.length < count) {
+      this.#ids = new Int32Array(count);
+      this.#weights = new Float32Array(count);
+    }
+    this.#maths.topKRow(row, count, this.#ids.subarray(0, count), this.#weights.subarray(0, count));
+  }
+
+  #logprobs(raw: Float32Array, token: number, count: number): Logprobs {
+    const normaliser = this.#maths.logSumExpRow(raw);
+    const ids = new Int32Array(count);
+    if (count > 0) this.#maths.topKRow(raw, count, ids, new Float32Array(count));
+    const logprobOf = (id: number): TokenLogprob => ({ token: id, logprob: at(raw, id) - normaliser });
+    return { ...logprobOf(token), top: Array.from(ids, logprobOf) };
+  }
+}
+
+/**
+ * How many of the descending `probabilities` top-p and min-p keep, or undefined when neither cut lies within them.
+ * At least one is kept.
+ */
+function cutLength(probabilities: Float32Array, topP: number, minP: number): number | undefined {
+  const threshold = minP * at(probabilities, 0);
+  let mass = 0;
+  for (const [index, probability] of probabilities.entries()) {
+    if (probability < threshold) return index;
+    mass += probability;
+    if (topP < 1 && mass >= topP) return index + 1;
+  }
+  return undefined;
+}

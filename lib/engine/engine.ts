@@ -1,0 +1,268 @@
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
+import type { PagePool } from "../cache/page-pool.js";
+import { AirCapacityError, AirError } from "../errors/air-error.js";
+import type { NativeRunner, SharedFloats } from "../native/native.js";
+import { createDeferred, type Deferred } from "../util/deferred.js";
+import { BatchBuilder } from "./batch-builder.js";
+import { type GrantedShare, reservePages } from "./page-reservation.js";
+import { shareStep, type StepBudget } from "./scheduler.js";
+import { Sequence } from "./sequence.js";
+
+/** What an engine works with. The engine does not close the runner. */
+export interface EngineOptions {
+  readonly runner: NativeRunner;
+  readonly allocateShared: (length: number) => SharedFloats;
+  /** One per head group of the arena. */
+  readonly pools: readonly PagePool[];
+  readonly pageTokens: number;
+  readonly vocabSize: number;
+  /** Most tokens in one step: the prefill chunk. */
+  readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
+}
+
+/** One run of a sequence: tokens to compute, and who takes the logits. */
+export interface RunRequest {
+  /** The whole text so far; the K/V of the prefix that the sequence already has are reused. */
+  readonly tokens: ArrayLike<number>;
+  /** Logits are wanted for every token from this index on. */
+  readonly logitsFrom: number;
+  /**
+   * Takes the logits of tokens firstIndex, firstIndex + 1, ... before the next step.
+   *
+   * @param logits - [rows, vocabSize]; valid, and free to overwrite, during the call
+   * @returns the tokens that come next; none ends the run once every known token is computed
+   */
+  onLogits(logits: Float32Array, firstIndex: number): readonly number[];
+}
+
+/** Counters since the engine was made. */
+export interface EngineStats {
+  readonly steps: number;
+  readonly computedTokens: number;
+  readonly computeMicros: number;
+  /** Runs that lost their pages to an older one and were computed again. */
+  readonly preemptions: number;
+}
+
+interface Run {
+  readonly request: RunRequest;
+  readonly ended: Deferred<void>;
+  /** Why the run is to end with the current step. */
+  cancelled?: AirError;
+}
+
+/** Most memory for the logits of one step; it bounds the rows. */
+const maxLogitsBytes = 64 * 2 ** 20;
+
+/** Drives many sequences over one runner, one ragged step at a time. */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #budget: StepBudget;
+  readonly #builder: BatchBuilder;
+  readonly #sequences = new Set<Sequence>();
+  readonly #runs = new Map<Sequence, Run>();
+  #logits: SharedFloats;
+  #inStep: readonly GrantedShare[] = [];
+  #loop: Promise<void> | undefined;
+  #arrivals = 0;
+  #stats = { steps: 0, computedTokens: 0, computeMicros: 0, preemptions: 0 };
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
+    const rows = Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes)));
+    this.#budget = { tokens: options.maxBatchTokens, rows };
+    this.#builder = new BatchBuilder(options.pools.length);
+    this.#logits = options.allocateShared(options.vocabSize);
+  }
+
+  /** Counters since the engine was made. */
+  get stats(): EngineStats {
+    return { ...this.#stats };
+  }
+
+  /** Bytes of the logits buffer. */
+  get logitsBytes(): number {
+    return this.#logits.byteLength;
+  }
+
+  /** Makes an empty sequence; hand it to closeSequence() in the end. */
+  createSequence(): Sequence {
+    const sequence = new Sequence(this.#options.pools, this.#options.pageTokens);
+    this.#sequences.add(sequence);
+    return sequence;
+  }
+
+  /** Frees a sequence's pages, once the step it is in is over. A run of it rejects with `reason`. */
+  closeSequence(sequence: Sequence, reason: AirError): void {
+    if (!this.#sequences.delete(sequence)) return;
+    if (this.#runs.has(sequence)) this.cancel(sequence, reason);
+    else sequence.table.release();
+  }
+
+  /**
+   * Computes a text and goes on for as long as `onLogits` returns tokens.
+   *
+   * @throws {AirError} AIR_ERR_BUSY when the sequence has a run, AIR_ERR_CLOSED when it was closed
+   * @returns a promise that settles when the sequence is in no step any more; it rejects with what onLogits
+   *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
+   */
+  run(sequence: Sequence, request: RunRequest): Promise<void> {
+    if (!this.#sequences.has(sequence)) {
+      throw new AirError("AIR_ERR_CLOSED", "expected an open sequence for a run but received a closed one");
+    }
+    if (this.#runs.has(sequence)) {
+      throw new AirError("AIR_ERR_BUSY", "expected an idle sequence for a run but received one with a run");
+    }
+    sequence.begin(request.tokens, request.logitsFrom);
+    sequence.arrival = this.#arrivals += 1;
+    sequence.state = "running";
+    const run: Run = { request, ended: createDeferred<void>() };
+    this.#runs.set(sequence, run);
+    this.#loop ??= this.#runLoop();
+    return run.ended.promise;
+  }
+
+  /** Ends a sequence's run with `reason`, at once or with the step it is in. Does nothing without a run. */
+  cancel(sequence: Sequence, reason: AirError): void {
+    const run = this.#runs.get(sequence);
+    if (run === undefined || run.cancelled !== undefined) return;
+    run.cancelled = reason;
+    if (!this.#inStep.some((share) => share.sequence === sequence)) {
+      this.#endRun(sequence, reason);
+      return;
+    }
+    const abandoned = this.#inStep.every((share) => this.#runs.get(share.sequence)?.cancelled !== undefined);
+    if (abandoned) this.#options.runner.cancel();
+  }
+
+  /** Closes every sequence; settles when no step is in flight, so that the runner can be closed. */
+  async close(reason: AirError): Promise<void> {
+    for (const sequence of this.#sequences) this.closeSequence(sequence, reason);
+    await this.#loop;
+  }
+
+  async #runLoop(): Promise<void> {
+    await Promise.resolve(); // runs that start in the same tick share the first step
+    while (this.#runs.size > 0) {
+      const runsBefore = this.#runs.size;
+      try {
+        const granted = this.#plan();
+        if (granted.length > 0) await this.#step(granted);
+        else if (this.#runs.size === runsBefore) {
+          throw new AirError(
+            "AIR_ERR_INTERNAL",
+            `expected a step for ${runsBefore} runs but received nothing to do`,
+          );
+        }
+      } catch (error) {
+        for (const sequence of [...this.#runs.keys()]) this.#endRun(sequence, error);
+      }
+    }
+    this.#loop = undefined;
+  }
+
+  /** Decides who computes what in the next step, and takes the pages for it. */
+  #plan(): readonly GrantedShare[] {
+    const { pools, policy } = this.#options;
+    let candidates = [...this.#runs.keys()].filter((sequence) => sequence.state === "running");
+    for (;;) {
+      const shares = shareStep(candidates, this.#budget);
+      if (shares.length === 0) return [];
+      const { granted, exhausted, preemptions } = reservePages(
+        shares,
+        [...this.#sequences],
+        pools.length,
+        policy,
+      );
+      this.#stats.preemptions += preemptions;
+      for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
+      if (granted.length > 0) return granted;
+      // All of them wait for pages: the budget goes to the runs that were left out.
+      candidates = candidates.filter((sequence) => !shares.some((share) => share.sequence === sequence));
+    }
+  }
+
+  async #step(granted: readonly GrantedShare[]): Promise<void> {
+    this.#inStep = granted;
+    let failure: { readonly error: unknown } | undefined;
+    try {
+      const batch = this.#builder.build(granted);
+      const { computeMicros } = await this.#options.runner.forward(batch, {
+        logits: this.#logitsFor(batch.logitRows.length),
+      });
+      this.#stats.steps += 1;
+      this.#stats.computedTokens += batch.tokens.length;
+      this.#stats.computeMicros += computeMicros;
+    } catch (error) {
+      failure = { error };
+    }
+    this.#inStep = [];
+    if (failure === undefined) this.#deliver(granted);
+    else this.#undo(granted, failure.error);
+  }
+
+  #logitsFor(rows: number): SharedFloats {
+    const length = rows * this.#options.vocabSize;
+    if (this.#logits.length < length) this.#logits = this.#options.allocateShared(length);
+    return this.#logits.subarray(0, length);
+  }
+
+  /** Hands the rows of a step to their runs, and ends the runs that are done. */
+  #deliver(granted: readonly GrantedShare[]): void {
+    const { vocabSize } = this.#options;
+    let row = 0;
+    for (const { sequence, firstToken, tokens, rows } of granted) {
+      const logits = this.#logits.subarray(row * vocabSize, (row + rows) * vocabSize);
+      row += rows;
+      const run = this.#runs.get(sequence);
+      if (run === undefined) continue;
+      if (run.cancelled !== undefined) {
+        this.#endRun(sequence, run.cancelled);
+        continue;
+      }
+      try {
+        if (rows > 0) {
+          sequence.logitsFrom = firstToken + tokens;
+          sequence.append(run.request.onLogits(logits, firstToken + tokens - rows));
+        }
+        if (sequence.knownTokens === sequence.computedTokens) this.#endRun(sequence);
+      } catch (error) {
+        this.#endRun(sequence, error);
+      }
+    }
+  }
+
+  /** After a failed step: forgets its tokens, whose K/V may be half written, and ends or retries the runs. */
+  #undo(granted: readonly GrantedShare[], error: unknown): void {
+    const wasCancelled = granted.some(({ sequence }) => this.#runs.get(sequence)?.cancelled !== undefined);
+    const retry = wasCancelled && error instanceof AirError && error.code === "AIR_ERR_CANCELLED";
+    for (const { sequence, firstToken } of granted) {
+      sequence.table.truncate(firstToken);
+      const cancelled = this.#runs.get(sequence)?.cancelled;
+      if (cancelled !== undefined) this.#endRun(sequence, cancelled);
+      else if (!retry) this.#endRun(sequence, error);
+    }
+  }
+
+  /** Takes a run out of the engine, wakes the runs that wait for pages, and settles its promise. */
+  #endRun(sequence: Sequence, error?: unknown): void {
+    const run = this.#runs.get(sequence);
+    this.#runs.delete(sequence);
+    sequence.state = "idle";
+    if (!this.#sequences.has(sequence)) sequence.table.release();
+    for (const other of this.#runs.keys()) other.state = "running";
+    if (error === undefined) run?.ended.resolve();
+    else run?.ended.reject(error);
+  }
+
+  #exhaustedError(sequence: Sequence): AirCapacityError {
+    const pages = this.#options.pools.map((pool) => String(pool.usablePages)).join(" + ");
+    return new AirCapacityError(
+      "AIR_ERR_KV_EXHAUSTED",
+      `expected KV pages for ${sequence.knownTokens} tokens but received ${pages} pages of ` +
+        `${this.#options.pageTokens} tokens in all`,
+    );
+  }
+}

@@ -1,0 +1,104 @@
+import type { EvictionDecision, EvictionPolicy } from "../cache/eviction-policy.js";
+import { type Share, shareOf } from "./scheduler.js";
+import type { Sequence } from "./sequence.js";
+
+/** A share of a step whose pages are in the sequence's table. */
+export interface GrantedShare extends Share<Sequence> {
+  /** Index of the share's first token in the sequence. */
+  readonly firstToken: number;
+  /** What the eviction policy decided, by head group. */
+  readonly decisions: readonly EvictionDecision[];
+}
+
+/** The outcome of a reservation; a share in neither list waits for pages. */
+export interface Reservation {
+  readonly granted: readonly GrantedShare[];
+  /** Sequences that hold every page there is and need more. */
+  readonly exhausted: readonly Sequence[];
+  /** Runs that lost their pages. */
+  readonly preemptions: number;
+}
+
+function evict(sequence: Sequence, headGroups: number, incomingTokens: number, policy: EvictionPolicy) {
+  const { table } = sequence;
+  const decisions: EvictionDecision[] = [];
+  for (let headGroup = 0; headGroup < headGroups; headGroup += 1) {
+    const decision = policy.decide({
+      headGroup,
+      pageTokens: table.pageTokens,
+      length: table.length,
+      incomingTokens,
+      cachedTokens: table.cachedTokens(headGroup),
+      evictedTokens: table.evictedTokens(headGroup),
+    });
+    table.drop(headGroup, decision.dropPages);
+    decisions.push(decision);
+  }
+  return decisions;
+}
+
+/** Whose pages `sequence` may take: the longest idle first, then the newest run that is newer than its own. */
+function findVictim(sequence: Sequence, holders: readonly Sequence[]): Sequence | undefined {
+  const others = holders.filter((other) => other !== sequence && other.table.heldPages > 0);
+  const idle = others.filter((other) => other.state === "idle");
+  if (idle.length > 0)
+    return idle.reduce((oldest, other) => (other.arrival < oldest.arrival ? other : oldest));
+  const newer = others.filter((other) => other.arrival > sequence.arrival);
+  if (newer.length === 0) return undefined;
+  return newer.reduce((newest, other) => (other.arrival > newest.arrival ? other : newest));
+}
+
+/**
+ * Frees a sequence's pages; what it knows stays, and is computed again when it runs again.
+ *
+ * @returns whether it was a run
+ */
+function preempt(victim: Sequence): boolean {
+  victim.table.release();
+  if (victim.state === "idle") return false;
+  victim.state = "waiting";
+  return true;
+}
+
+/**
+ * Evicts what the policy drops and takes pages for the shares of a step, in order of arrival. When pages run out,
+ * a share takes them from idle sequences, then from newer runs (preempting them); else it waits for older runs.
+ * The oldest run is never made to wait, so some run always gets on: it finishes, or fails alone.
+ *
+ * @param holders - every sequence of the engine, running or not
+ */
+export function reservePages(
+  shares: readonly Share<Sequence>[],
+  holders: readonly Sequence[],
+  headGroups: number,
+  policy: EvictionPolicy,
+): Reservation {
+  const granted: GrantedShare[] = [];
+  const exhausted: Sequence[] = [];
+  let preemptions = 0;
+  for (const share of [...shares].sort((a, b) => a.sequence.arrival - b.sequence.arrival)) {
+    const { sequence } = share;
+    if (sequence.state !== "running") continue; // preempted for an older share of this step
+    const decisions = evict(sequence, headGroups, share.tokens, policy);
+    const { table } = sequence;
+    while (table.appendableTokens < share.tokens) {
+      const victim = findVictim(sequence, holders);
+      if (victim === undefined) break;
+      if (preempt(victim)) preemptions += 1;
+    }
+    const room = table.appendableTokens;
+    const firstToken = table.length;
+    if (room < share.tokens) {
+      const waits = holders.some((other) => other.arrival < sequence.arrival && other.table.heldPages > 0);
+      if (waits) continue;
+      if (room === 0) {
+        exhausted.push(sequence);
+        continue;
+      }
+    }
+    const taken = shareOf(sequence, Math.min(room, share.tokens));
+    table.append(taken.tokens);
+    granted.push({ ...taken, firstToken, decisions });
+  }
+  return { granted, exhausted, preemptions };
+}

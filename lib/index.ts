@@ -1,0 +1,40 @@
+/**
+ * air-runtime: runs LLMs on small machines.
+ *
+ * @example
+ * import { loadModel } from "air-runtime";
+ *
+ * using model = await loadModel("model.gguf");
+ * using session = model.createSession();
+ * for await (const { text } of session.chat("What is the capital of France?")) process.stdout.write(text);
+ */
+export {
+  AirArgumentError,
+  AirCapacityError,
+  AirError,
+  AirNativeError,
+  type ErrorCode,
+  errorCodes,
+} from "./errors/air-error.js";
+export { loadModel } from "./runtime/load-model.js";
+export type { EvaluateOptions, Model, ModelInfo, ModelMemory, ModelStats } from "./runtime/model.js";
+export type { Session } from "./runtime/session.js";
+export type { GenerateOptions, LoadModelOptions, SessionOptions } from "./runtime/options.js";
+export type {
+  FinishReason,
+  GeneratedChunk,
+  Generation,
+  GenerationResult,
+  GenerationTimings,
+} from "./runtime/generation.js";
+export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
+export type { RowMath } from "./decoding/row-math.js";
+export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
+export type { Tokenizer } from "./model/tokenizer.js";
+export type { Backend, ConversionReport, CpuIsa, KvType, NativeAddon } from "./native/native.js";
+export {
+  type EvaluatedModel,
+  perplexity,
+  type PerplexityOptions,
+  type PerplexityResult,
+} from "./compression/evaluate.js";

@@ -1,0 +1,101 @@
+import { AirError } from "../errors/air-error.js";
+import { describeModel, type ModelDescription } from "../model/architecture.js";
+import { createChatTemplate } from "../model/chat-template.js";
+import { readGguf } from "../model/gguf.js";
+import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
+import { loadAddon } from "../native/load.js";
+import type { NativeAddon, NativeModel } from "../native/native.js";
+import { parseOptions } from "../util/options.js";
+import { Model } from "./model.js";
+import { type LoadModelOptions, loadModelSchema } from "./options.js";
+
+/** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
+const defaultContextTokens = 4096;
+
+/**
+ * Loads a GGUF file. Everything that is not needed to run it is checked first, so a bad file fails early.
+ *
+ * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_IO, AIR_ERR_MODEL_FORMAT, AIR_ERR_UNSUPPORTED, AIR_ERR_TOKENIZER,
+ *   AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON
+ * @example
+ * using model = await loadModel("model.gguf", { contextTokens: 2048 });
+ * using session = model.createSession();
+ * const { text } = await session.generate([{ role: "user", content: "Hello!" }]).result;
+ */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+  parseOptions(loadModelSchema, options, "model options");
+  const file = await readGguf(path);
+  const description = await describeModel(file);
+  const tokenizer = createTokenizer(file.metadata);
+  const chatTemplate = createChatTemplate(file.metadata, tokenizer);
+  assertVocabulary(tokenizer, description);
+  const addon = options.addon ?? loadAddon();
+  const native = await addon.loadModel(description.directory, description.spec, {
+    backend: "cpu",
+    ...(options.threads !== undefined && { threads: options.threads }),
+    onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
+  });
+  try {
+    return assemble(addon, native, description, { tokenizer, chatTemplate }, options);
+  } catch (error) {
+    native.close();
+    throw error;
+  }
+}
+
+function assertVocabulary(tokenizer: Tokenizer, { spec }: ModelDescription): void {
+  if (tokenizer.vocabSize <= spec.vocabSize) return;
+  throw new AirError(
+    "AIR_ERR_MODEL_FORMAT",
+    `expected at most ${spec.vocabSize} tokens (rows of the embedding) for the vocabulary but received ` +
+      String(tokenizer.vocabSize),
+  );
+}
+
+function assemble(
+  addon: NativeAddon,
+  native: NativeModel,
+  description: ModelDescription,
+  text: Pick<Model, "tokenizer" | "chatTemplate">,
+  options: LoadModelOptions,
+): Model {
+  const { kv, pageTokens, maxBatchTokens, ...given } = parseOptions(
+    loadModelSchema,
+    options,
+    "model options",
+  );
+  const { architecture, name, parameterCount, trainedContext, spec } = description;
+  const contextTokens = given.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
+  const pages = Math.ceil((given.kvTokens ?? contextTokens) / pageTokens);
+  const arena = addon.createArena(native, {
+    headMask: new Uint8Array(spec.layers * spec.kvHeads), // one head group: full attention everywhere
+    pageTokens,
+    pageCounts: [pages + 1],
+    keyType: kv,
+    valueType: kv,
+  });
+  try {
+    const runner = addon.createRunner(native, arena, {
+      maxTokens: maxBatchTokens,
+      ...(given.threads !== undefined && { threads: given.threads }),
+    });
+    const { threads } = runner;
+    const { vocabSize } = spec;
+    const { conversions } = native;
+    const info = {
+      architecture,
+      name,
+      parameterCount,
+      vocabSize,
+      trainedContext,
+      contextTokens,
+      kv,
+      threads,
+      conversions,
+    };
+    return new Model({ addon, native, arena, runner, ...text, info, maxBatchTokens });
+  } catch (error) {
+    arena.close();
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import type { RowMath } from "../decoding/row-math.js";
+import type { Engine, RunRequest } from "../engine/engine.js";
+import type { Sequence } from "../engine/sequence.js";
+import { AirCapacityError, AirError } from "../errors/air-error.js";
+import type { ChatTemplate } from "../model/chat-template.js";
+import type { Tokenizer } from "../model/tokenizer.js";
+
+/** The parts of a model that its sessions share. */
+export interface ModelCore {
+  readonly engine: Engine;
+  readonly rowMath: RowMath;
+  readonly tokenizer: Tokenizer;
+  /** Undefined when the file has none. */
+  readonly chatTemplate: ChatTemplate | undefined;
+  /** Logits per row; at least the tokenizer's vocabulary. */
+  readonly vocabSize: number;
+  readonly contextTokens: number;
+}
+
+/** The error of work on something closed. */
+export function closedError(subject: string): AirError {
+  return new AirError("AIR_ERR_CLOSED", `expected an open ${subject} but received one that was closed`);
+}
+
+/** The error of work that a signal aborted. */
+export function abortedError(signal: AbortSignal): AirError {
+  return new AirError("AIR_ERR_CANCELLED", "expected the work to finish but received an abort", {
+    cause: signal.reason,
+  });
+}
+
+/** @throws {AirCapacityError} AIR_ERR_CONTEXT when `count` tokens do not fit, with room for `room` more */
+export function assertFitsContext(count: number, room: number, contextTokens: number): void {
+  if (count + room <= contextTokens) return;
+  throw new AirCapacityError(
+    "AIR_ERR_CONTEXT",
+    `expected at most ${contextTokens - room} tokens for a context of ${contextTokens} ` +
+      `but received ${count}`,
+  );
+}
+
+/** Runs a sequence until it ends or the signal aborts it, which rejects with AIR_ERR_CANCELLED. */
+export async function runUntilAborted(
+  engine: Engine,
+  sequence: Sequence,
+  request: RunRequest,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (signal === undefined) return engine.run(sequence, request);
+  if (signal.aborted) throw abortedError(signal);
+  const abort = (): void => {
+    engine.cancel(sequence, abortedError(signal));
+  };
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await engine.run(sequence, request);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}

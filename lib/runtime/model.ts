@@ -1,0 +1,191 @@
+import { keepAll } from "../cache/eviction-policy.js";
+import { PagePool } from "../cache/page-pool.js";
+import type { RowMath } from "../decoding/row-math.js";
+import { Engine, type EngineStats } from "../engine/engine.js";
+import { invalidArgument } from "../errors/air-error.js";
+import type { ChatTemplate } from "../model/chat-template.js";
+import type { Tokenizer } from "../model/tokenizer.js";
+import type {
+  ConversionReport,
+  KvType,
+  NativeAddon,
+  NativeKvArena,
+  NativeModel,
+  NativeRunner,
+} from "../native/native.js";
+import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
+import type { SessionOptions } from "./options.js";
+import { Session } from "./session.js";
+
+/** What a model is. */
+export interface ModelInfo {
+  readonly architecture: string;
+  /** Empty when the file has none. */
+  readonly name: string;
+  readonly parameterCount: number;
+  readonly vocabSize: number;
+  /** Tokens of context that the model was trained for. */
+  readonly trainedContext: number;
+  /** Most tokens of one text, as loaded. */
+  readonly contextTokens: number;
+  readonly kv: KvType;
+  readonly threads: number;
+  /** What packing did to the file's tensors. */
+  readonly conversions: readonly ConversionReport[];
+}
+
+/** Where the memory is. */
+export interface ModelMemory {
+  /** Packed weights. */
+  readonly weightBytes: number;
+  /** Read in place from the file; the system may drop it under pressure. */
+  readonly mappedBytes: number;
+  /** Reserved for the KV pages of all sessions. */
+  readonly kvBytes: number;
+  /** Activations, scratch and logits. */
+  readonly workspaceBytes: number;
+}
+
+/** Counters since the model was loaded, and the KV pages now. */
+export interface ModelStats extends EngineStats {
+  readonly freePages: number;
+  readonly usablePages: number;
+}
+
+/** Options of {@link Model.evaluate}. */
+export interface EvaluateOptions {
+  /** Index of the first token whose logits are wanted. Default 0. */
+  readonly logitsFrom?: number;
+  /** Takes the logits after tokens[index], in order of index; `row` is valid, and free to overwrite, during the call. */
+  readonly onRow: (row: Float32Array, index: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a {@link Model} is made of; it closes the handles. */
+export interface ModelParts {
+  readonly addon: NativeAddon;
+  readonly native: NativeModel;
+  readonly arena: NativeKvArena;
+  readonly runner: NativeRunner;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly info: ModelInfo;
+  readonly maxBatchTokens: number;
+}
+
+/** A loaded model. Sessions share its weights, its KV pages and its steps. */
+export class Model {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  /** Undefined when the file has none. */
+  readonly chatTemplate: ChatTemplate | undefined;
+  /** Row maths on logits, for evaluate(). */
+  readonly rowMath: RowMath;
+  readonly #parts: ModelParts;
+  readonly #core: ModelCore;
+  readonly #pools: readonly PagePool[];
+  readonly #sessions = new Set<Session>();
+  #closed = false;
+
+  /** Use loadModel(). */
+  constructor(parts: ModelParts) {
+    const { addon, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens } = parts;
+    this.info = info;
+    this.tokenizer = tokenizer;
+    this.chatTemplate = chatTemplate;
+    this.rowMath = addon;
+    this.#parts = parts;
+    this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
+    const engine = new Engine({
+      runner,
+      allocateShared: (length) => addon.allocateShared(length),
+      pools: this.#pools,
+      pageTokens: arena.pageTokens,
+      vocabSize: info.vocabSize,
+      maxBatchTokens,
+      policy: keepAll,
+    });
+    const { vocabSize, contextTokens } = info;
+    this.#core = { engine, rowMath: addon, tokenizer, chatTemplate, vocabSize, contextTokens };
+  }
+
+  /** Counters since the model was loaded, and the KV pages now. */
+  get stats(): ModelStats {
+    const sum = (count: (pool: PagePool) => number): number =>
+      this.#pools.reduce((total, pool) => total + count(pool), 0);
+    return {
+      ...this.#core.engine.stats,
+      freePages: sum((pool) => pool.freePages),
+      usablePages: sum((pool) => pool.usablePages),
+    };
+  }
+
+  /** Where the memory is, in bytes. */
+  memory(): ModelMemory {
+    const { native, arena, runner } = this.#parts;
+    return {
+      weightBytes: native.weightBytes,
+      mappedBytes: native.mappedBytes,
+      kvBytes: arena.bytes,
+      workspaceBytes: runner.workspaceBytes + this.#core.engine.logitsBytes,
+    };
+  }
+
+  /**
+   * Opens a session: one text or conversation with its own K/V.
+   *
+   * @throws {AirError} AIR_ERR_CLOSED, AIR_ERR_ARGUMENT
+   */
+  createSession(options: SessionOptions = {}): Session {
+    if (this.#closed) throw closedError("model");
+    const session: Session = new Session(this.#core, options, () => this.#sessions.delete(session));
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /**
+   * Computes the logits of given tokens, without generating.
+   *
+   * @param tokens - at most contextTokens ids, at least one
+   * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_CONTEXT, AIR_ERR_CLOSED, AIR_ERR_CANCELLED, AIR_ERR_KV_EXHAUSTED
+   */
+  async evaluate(tokens: Int32Array, options: EvaluateOptions): Promise<void> {
+    if (this.#closed) throw closedError("model");
+    const { engine, vocabSize, contextTokens } = this.#core;
+    const { logitsFrom = 0, onRow, signal } = options;
+    if (!Number.isInteger(logitsFrom) || logitsFrom < 0 || logitsFrom >= tokens.length) {
+      throw invalidArgument("logitsFrom", `an index below the ${tokens.length} tokens`, logitsFrom);
+    }
+    assertFitsContext(tokens.length, 0, contextTokens);
+    const onLogits = (logits: Float32Array, firstIndex: number): readonly number[] => {
+      for (let row = 0; row * vocabSize < logits.length; row += 1) {
+        onRow(logits.subarray(row * vocabSize, (row + 1) * vocabSize), firstIndex + row);
+      }
+      return [];
+    };
+    const sequence = engine.createSequence();
+    try {
+      await runUntilAborted(engine, sequence, { tokens, logitsFrom, onLogits }, signal);
+    } finally {
+      engine.closeSequence(sequence, closedError("sequence"));
+    }
+  }
+
+  /**
+   * Closes every session and frees weights and pages, once the step in flight is over. Generations in progress reject
+   * with AIR_ERR_CLOSED. Idempotent.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const session of this.#sessions) session.close();
+    const { runner, arena, native } = this.#parts;
+    void this.#core.engine.close(closedError("model")).then(() => {
+      for (const handle of [runner, arena, native]) handle.close();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,137 @@
+import { z } from "zod";
+
+import type { KvType, NativeAddon } from "../native/native.js";
+import { integerFrom, numberFrom } from "../util/options.js";
+
+/** Options of loadModel(). */
+export interface LoadModelOptions {
+  /** Most tokens of one text, prompt and output together. Default: what the model was trained for, at most 4096. */
+  readonly contextTokens?: number;
+  /** Tokens of KV cache that all sessions share, rounded up to pages. Default: contextTokens. */
+  readonly kvTokens?: number;
+  /** Precision of the KV cache. Default `int8`, half the memory of `f16`. */
+  readonly kv?: KvType;
+  /** Compute threads. Default: all CPUs that this process may use. */
+  readonly threads?: number;
+  /** Tokens per KV page, a multiple of 16. Default 32. */
+  readonly pageTokens?: number;
+  /** Most tokens computed in one step; longer prompts go in chunks of it. Default 512. */
+  readonly maxBatchTokens?: number;
+  /** Called now and then while loading, with the part done from 0 to 1. */
+  readonly onProgress?: (fraction: number) => void;
+  /** Another implementation of the native surface, for tests. Default: the addon of this package. */
+  readonly addon?: NativeAddon;
+}
+
+/** Options of generate(). */
+export interface GenerateOptions {
+  /** Most tokens to generate. Default: to the end of the context. */
+  readonly maxTokens?: number;
+  /** 0, the default, always takes the most likely token; 1 draws from the model's distribution. */
+  readonly temperature?: number;
+  /** Draw from the k most likely tokens. Default 0, off. */
+  readonly topK?: number;
+  /** Draw from the fewest tokens that hold this much probability (nucleus sampling). Default 1, off. */
+  readonly topP?: number;
+  /** Draw from tokens with at least this fraction of the top probability. Default 0, off. */
+  readonly minP?: number;
+  /** Divides positive and multiplies negative logits of recent tokens. Default 1, off. */
+  readonly repetitionPenalty?: number;
+  /** Subtracted from the logit of every recent token. Default 0, off. */
+  readonly presencePenalty?: number;
+  /** Subtracted from a recent token's logit for each time it occurs. Default 0, off. */
+  readonly frequencyPenalty?: number;
+  /** How many of the last tokens, of prompt and output, the penalties look at. Default 64. */
+  readonly penaltyLastN?: number;
+  /** The same seed gives the same text under any load. Default: a random one, reported in the result. */
+  readonly seed?: number;
+  /** Added to the logits of token ids; -Infinity forbids one. */
+  readonly logitBias?: Readonly<Record<number, number>>;
+  /** Generation ends before the first of these strings. */
+  readonly stop?: readonly string[];
+  /** Aborts the generation, which then rejects with AIR_ERR_CANCELLED and the signal's reason as the cause. */
+  readonly signal?: AbortSignal;
+  /** Report log-probabilities of each token and of this many most likely ones. Default: none. */
+  readonly logprobs?: number;
+  /** Go on past end-of-generation tokens, for benches. Default false. */
+  readonly ignoreEos?: boolean;
+}
+
+/** Options of createSession(). */
+export interface SessionOptions {
+  /** System message that starts the history of chat(). */
+  readonly system?: string;
+}
+
+const maxContextTokens = 2 ** 24;
+const pageTokensExpected = "a multiple of 16 from 16 to 1024";
+
+function functionSchema(): z.ZodType {
+  return z.custom((value) => typeof value === "function", "a function").optional();
+}
+
+/** Validates {@link LoadModelOptions} and fills in defaults that do not depend on the model. */
+export const loadModelSchema = z.strictObject(
+  {
+    contextTokens: integerFrom(2, maxContextTokens).optional(),
+    kvTokens: integerFrom(1, 2 ** 30).optional(),
+    kv: z.enum(["int8", "f16"], '"int8" or "f16"').default("int8"),
+    threads: integerFrom(1, 1024).optional(),
+    pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
+    maxBatchTokens: integerFrom(1, 65536).default(512),
+    onProgress: functionSchema(),
+    addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
+  },
+  "an object",
+);
+
+const biasSchema = z.custom<number>(
+  (value) => typeof value === "number" && !Number.isNaN(value) && value !== Infinity,
+  "a number or -Infinity",
+);
+
+/** Validates {@link GenerateOptions} and fills in defaults that do not depend on the model. */
+export const generateSchema = z.strictObject(
+  {
+    maxTokens: integerFrom(1).optional(),
+    temperature: numberFrom(0, 100).default(0),
+    topK: integerFrom(0).default(0),
+    topP: numberFrom(0, 1).default(1),
+    minP: numberFrom(0, 1).default(0),
+    repetitionPenalty: numberFrom(0.01, 100).default(1),
+    presencePenalty: numberFrom(-100, 100).default(0),
+    frequencyPenalty: numberFrom(-100, 100).default(0),
+    penaltyLastN: integerFrom(0).default(64),
+    seed: integerFrom(0).optional(),
+    logitBias: z
+      .record(z.string(), biasSchema, "an object of token ids and numbers")
+      .transform((biases) => new Map(Object.entries(biases).map(([id, bias]) => [Number(id), bias])))
+      .default(new Map()),
+    stop: z.array(z.string("a string").min(1, "a non-empty string"), "an array of strings").default([]),
+    signal: z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional(),
+    logprobs: integerFrom(0, 100).optional(),
+    ignoreEos: z.boolean("true or false").default(false),
+  },
+  "an object",
+);
+
+/** {@link GenerateOptions} with defaults. */
+export type ResolvedGenerateOptions = z.output<typeof generateSchema>;
+
+/** Validates {@link SessionOptions}. */
+export const sessionSchema = z.strictObject({ system: z.string("a string").optional() }, "an object");
+
+const roles = ["system", "user", "assistant"] as const;
+
+/** Validates the messages of a chat prompt. */
+export const messagesSchema = z.object({
+  messages: z
+    .array(
+      z.object(
+        { role: z.enum(roles, '"system", "user" or "assistant"'), content: z.string("a string") },
+        "a message with role and content",
+      ),
+      "a string or an array of messages",
+    )
+    .min(1, "at least one message"),
+});

@@ -1,0 +1,167 @@
+import { randomInt } from "node:crypto";
+
+import type { TokenHistory } from "../decoding/penalties.js";
+import { Sampler } from "../decoding/sampler.js";
+import type { Sequence } from "../engine/sequence.js";
+import { AirError, invalidArgument } from "../errors/air-error.js";
+import type { ChatMessage } from "../model/chat-template.js";
+import { parseOptions } from "../util/options.js";
+import { type Generation, GenerationStream } from "./generation.js";
+import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
+import {
+  type GenerateOptions,
+  generateSchema,
+  messagesSchema,
+  type ResolvedGenerateOptions,
+  type SessionOptions,
+  sessionSchema,
+} from "./options.js";
+import { TextWriter } from "./text-writer.js";
+
+/**
+ * One text or conversation. Between calls it keeps its K/V: a prompt that starts like the last text only computes what
+ * is new. It does one generation at a time; for several at once, create several sessions.
+ */
+export class Session {
+  readonly #core: ModelCore;
+  readonly #sequence: Sequence;
+  readonly #onClose: () => void;
+  readonly #messages: ChatMessage[] = [];
+  #busy = false;
+  #closed = false;
+
+  /** Use model.createSession(). */
+  constructor(core: ModelCore, options: SessionOptions, onClose: () => void) {
+    const { system } = parseOptions(sessionSchema, options, "session options");
+    if (system !== undefined) this.#messages.push({ role: "system", content: system });
+    this.#core = core;
+    this.#onClose = onClose;
+    this.#sequence = core.engine.createSequence();
+  }
+
+  /** The conversation that chat() continues. */
+  get messages(): readonly ChatMessage[] {
+    return [...this.#messages];
+  }
+
+  /**
+   * Generates text.
+   *
+   * @param input - raw text to continue, or messages for the chat template of the model
+   * @throws {AirError} AIR_ERR_ARGUMENT for options out of range and an empty prompt, AIR_ERR_CONTEXT for a prompt that
+   *   leaves no room, AIR_ERR_TEMPLATE for messages without a template, AIR_ERR_BUSY, AIR_ERR_CLOSED
+   * @example
+   * for await (const chunk of session.generate("The capital of France is", { maxTokens: 16 })) {
+   *   process.stdout.write(chunk.text);
+   * }
+   */
+  generate(input: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
+    const resolved = parseOptions(generateSchema, options, "generate options");
+    this.#assertReady();
+    const prompt = this.#encode(input);
+    if (prompt.length === 0) throw invalidArgument("the prompt", "at least one token", input);
+    assertFitsContext(prompt.length, 1, this.#core.contextTokens);
+    const { vocabSize } = this.#core.tokenizer;
+    for (const token of resolved.logitBias.keys()) {
+      if (Number.isInteger(token) && token >= 0 && token < vocabSize) continue;
+      throw invalidArgument("logitBias", `token ids below ${vocabSize}`, token);
+    }
+    return this.#start(prompt, resolved);
+  }
+
+  /**
+   * Answers a user message in the conversation of this session. Message and answer join the history when the answer is
+   * finished or left early, and are forgotten when it fails.
+   *
+   * @throws {AirError} as generate() does
+   */
+  chat(text: string, options: GenerateOptions = {}): Generation {
+    const question: ChatMessage = { role: "user", content: text };
+    const generation = this.generate([...this.#messages, question], options);
+    generation.result.then(
+      (answer) => this.#messages.push(question, { role: "assistant", content: answer.text }),
+      () => undefined,
+    );
+    return generation;
+  }
+
+  /** Frees the session's pages. A generation in progress rejects with AIR_ERR_CLOSED. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#core.engine.closeSequence(this.#sequence, closedError("session"));
+    this.#onClose();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #assertReady(): void {
+    if (this.#closed) throw closedError("session");
+    if (this.#busy) {
+      throw new AirError("AIR_ERR_BUSY", "expected an idle session but received one that is generating");
+    }
+  }
+
+  #encode(input: string | readonly ChatMessage[]): Int32Array {
+    const { tokenizer, chatTemplate } = this.#core;
+    if (typeof input === "string") {
+      if (input.length === 0) throw invalidArgument("the prompt", "at least one character", input);
+      return tokenizer.encode(input, { bos: tokenizer.addBos });
+    }
+    const { messages } = parseOptions(messagesSchema, { messages: input }, "the prompt");
+    if (chatTemplate === undefined) {
+      throw new AirError(
+        "AIR_ERR_TEMPLATE",
+        "expected a chat template for messages but received a model without",
+      );
+    }
+    return chatTemplate.encode(messages, { addGenerationPrompt: true });
+  }
+
+  #start(prompt: Int32Array, options: ResolvedGenerateOptions): Generation {
+    const { engine, rowMath, tokenizer, contextTokens } = this.#core;
+    const { vocabSize } = tokenizer; // a model may pad its rows past the vocabulary
+    const sequence = this.#sequence;
+    const left = new AirError(
+      "AIR_ERR_CANCELLED",
+      "expected the text to be read but received an early leave",
+    );
+    const stream = new GenerationStream(() => {
+      engine.cancel(sequence, left);
+    });
+    const seed = options.seed ?? randomInt(2 ** 47);
+    const writer = new TextWriter({
+      sampler: new Sampler(rowMath, vocabSize, { ...options, seed }),
+      tokenizer,
+      stop: options.stop,
+      maxTokens: Math.min(options.maxTokens ?? Infinity, contextTokens - prompt.length),
+      ignoreEos: options.ignoreEos,
+      seed,
+      promptTokens: prompt.length,
+      emit: (chunk) => {
+        stream.push(chunk);
+      },
+    });
+    const request = {
+      tokens: prompt,
+      logitsFrom: prompt.length - 1,
+      onLogits: (row: Float32Array) => writer.write(row.subarray(0, vocabSize), historyOf(sequence)),
+    };
+    this.#busy = true;
+    const settle = (error?: unknown): void => {
+      this.#busy = false;
+      if (error === undefined || error === left) stream.finish(writer.result(sequence.reusedTokens));
+      else stream.fail(error);
+    };
+    void runUntilAborted(engine, sequence, request, options.signal).then(() => {
+      settle();
+    }, settle);
+    return stream;
+  }
+}
+
+function historyOf(sequence: Sequence): TokenHistory {
+  return { length: sequence.knownTokens, token: (index) => sequence.token(index) };
+}

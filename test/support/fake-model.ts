@@ -1,0 +1,93 @@
+/** A Model over the fake addon, with a tokenizer of single characters. */
+import { createIncrementalDecoder } from "../../lib/model/incremental-decoder.js";
+import type { ChatTemplate } from "../../lib/model/chat-template.js";
+import type { Tokenizer } from "../../lib/model/tokenizer.js";
+import { Model } from "../../lib/runtime/model.js";
+import { FakeAddon, fakeSpec } from "./fake-native.js";
+
+const alphabet = " abcdefghijklmnopqrstuvwxyz.,!?:\n0123456789";
+export const bosId = 0;
+export const eosId = 1;
+const firstCharacterId = 2;
+export const fakeVocabSize = firstCharacterId + alphabet.length;
+
+function tokenBytes(id: number): Uint8Array {
+  return Buffer.from(alphabet[id - firstCharacterId] ?? "");
+}
+
+function encodePlain(text: string): number[] {
+  return Array.from(text, (character) => alphabet.indexOf(character) + firstCharacterId);
+}
+
+/** Ids of the characters of `text`, without BOS. */
+export const encodeCharacters = (text: string): Int32Array => Int32Array.from(encodePlain(text));
+
+export const fakeTokenizer: Tokenizer = {
+  vocabSize: fakeVocabSize,
+  bosId,
+  eosId,
+  endOfGenerationIds: [eosId],
+  addBos: true,
+  addEos: false,
+  fingerprint: "fake",
+  controlTexts: [],
+  encode: (text, options = {}) =>
+    Int32Array.from([...((options.bos ?? true) ? [bosId] : []), ...encodePlain(text)]),
+  encodeSegments: (segments) =>
+    Int32Array.from(
+      segments.flatMap((segment) => (typeof segment === "number" ? [segment] : encodePlain(segment))),
+    ),
+  partition: (text) => [text],
+  decode: (ids) => Array.from(ids, (id) => Buffer.from(tokenBytes(id)).toString()).join(""),
+  createDecoder: () => createIncrementalDecoder(tokenBytes),
+  tokenBytes,
+  isControl: (id) => id < firstCharacterId,
+};
+
+const render: ChatTemplate["render"] = (messages, options = {}) =>
+  messages.map(({ role, content }) => `${role}: ${content}\n`).join("") +
+  ((options.addGenerationPrompt ?? true) ? "assistant: " : "");
+
+const fakeTemplate: ChatTemplate = {
+  render,
+  encode: (messages, options) => fakeTokenizer.encode(render(messages, options)),
+};
+
+export interface FakeModelOptions {
+  readonly contextTokens?: number;
+  readonly kvTokens?: number;
+  readonly pageTokens?: number;
+  readonly maxBatchTokens?: number;
+  readonly tokenizer?: Tokenizer;
+  readonly chatTemplate?: ChatTemplate | undefined;
+}
+
+/** A model of the fake addon; the addon's controls watch and steer it. */
+export function createFakeModel(options: FakeModelOptions = {}): { model: Model; addon: FakeAddon } {
+  const { contextTokens = 256, pageTokens = 16, maxBatchTokens = 32, tokenizer = fakeTokenizer } = options;
+  const addon = new FakeAddon();
+  const native = addon.createModel(fakeSpec(fakeVocabSize));
+  const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
+  const arena = addon.createArena(native, {
+    headMask: new Uint8Array(1),
+    pageTokens,
+    pageCounts: [pages + 1],
+    keyType: "int8",
+    valueType: "int8",
+  });
+  const runner = addon.createRunner(native, arena, { maxTokens: maxBatchTokens });
+  const info = {
+    architecture: "fake",
+    name: "fake",
+    parameterCount: 1,
+    vocabSize: fakeVocabSize,
+    trainedContext: contextTokens,
+    contextTokens,
+    kv: "int8",
+    threads: 1,
+    conversions: [],
+  } as const;
+  const chatTemplate = "chatTemplate" in options ? options.chatTemplate : fakeTemplate;
+  const model = new Model({ addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens });
+  return { model, addon };
+}

@@ -1,0 +1,368 @@
+/**
+ * A NativeAddon in plain JavaScript. Its "model" hashes what a token sees of the arena through page tables, windows
+ * and sinks, and draws the logits from the hash: a wrong slot, table, position or length changes the text.
+ */
+import { AirNativeError } from "../../lib/errors/air-error.js";
+import type {
+  Batch,
+  Capabilities,
+  CreateArenaOptions,
+  CreateRunnerOptions,
+  DecoderSpec,
+  ForwardOutput,
+  ForwardStats,
+  NativeAddon,
+  NativeErrorCode,
+  NativeKvArena,
+  NativeModel,
+  NativeRunner,
+  NativeTensorDirectory,
+  SharedFloats,
+} from "../../lib/native/native.js";
+import { fakeRowOps } from "./fake-row-ops.js";
+
+function fail(code: NativeErrorCode, message: string): never {
+  throw new AirNativeError(code, message);
+}
+
+/** 32-bit mixing step (the finaliser of MurmurHash3). */
+function mix(hash: number, value: number): number {
+  let h = Math.imul(hash ^ value, 0x9e3779b1);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+/** One stored K/V entry; token -1 was never written. */
+interface Entry {
+  readonly token: number;
+  readonly position: number;
+}
+const unwritten: Entry = { token: -1, position: -1 };
+
+class FakeModel implements NativeModel {
+  readonly backend = "cpu";
+  readonly weightBytes = 1000;
+  readonly mappedBytes = 100;
+  readonly conversions = [];
+  closed = false;
+  constructor(readonly spec: DecoderSpec) {}
+  close(): void {
+    this.closed = true;
+  }
+}
+
+class FakeArena implements NativeKvArena {
+  readonly pageTokens: number;
+  readonly headGroups: readonly { readonly pageCount: number; readonly bytesPerPage: number }[];
+  readonly bytes: number;
+  readonly entries: Entry[][];
+  closed = false;
+  constructor(options: CreateArenaOptions) {
+    this.pageTokens = options.pageTokens;
+    this.headGroups = options.pageCounts.map((pageCount) => ({
+      pageCount,
+      bytesPerPage: options.pageTokens * 8,
+    }));
+    this.bytes = this.headGroups.reduce((sum, group) => sum + group.pageCount * group.bytesPerPage, 0);
+    this.entries = options.pageCounts.map((pages) =>
+      Array.from({ length: pages * options.pageTokens }, () => unwritten),
+    );
+  }
+  copyPages(): void {
+    fail("AIR_ERR_UNSUPPORTED", "expected no copyPages call for the fake arena but received one");
+  }
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** What a test can watch and steer. */
+export interface FakeControls {
+  /** Batches seen, with copied arrays. */
+  readonly batches: Batch[];
+  /** Runs before each forward; may throw to fail the step. */
+  beforeForward?: (batch: Batch) => void;
+  /** When set, a forward settles only after this promise. */
+  gate?: Promise<void>;
+  /** Rows of these token ids come out as NaN. */
+  readonly poisonedTokens: Set<number>;
+  /** Handles that are still open. */
+  openHandles(): number;
+  /** Calls of runner.cancel() that met a forward. */
+  cancels: number;
+}
+
+function expectLength(name: string, array: ArrayLike<number>, length: number): void {
+  if (array.length !== length) {
+    fail("AIR_ERR_SHAPE", `expected ${length} elements for ${name} but received ${array.length}`);
+  }
+}
+
+class FakeRunner implements NativeRunner {
+  readonly threads = 1;
+  readonly workspaceBytes = 10;
+  closed = false;
+  #inFlight = false;
+  #cancelled = false;
+
+  constructor(
+    readonly model: FakeModel,
+    readonly arena: FakeArena,
+    readonly options: CreateRunnerOptions,
+    readonly controls: FakeControls,
+  ) {}
+
+  async forward(batch: Batch, output: ForwardOutput): Promise<ForwardStats> {
+    if (this.closed || this.arena.closed || this.model.closed)
+      fail("AIR_ERR_CLOSED", "expected an open runner");
+    if (this.#inFlight)
+      fail("AIR_ERR_BUSY", "expected an idle runner for forward but received a second call");
+    this.#inFlight = true;
+    this.#cancelled = false;
+    const copy = copyBatch(batch);
+    try {
+      this.controls.beforeForward?.(copy);
+      this.check(copy, output);
+      this.write(copy);
+      if (this.controls.gate !== undefined) {
+        await Promise.race([this.controls.gate, this.untilCancelled()]);
+      } else await new Promise((resolve) => setImmediate(resolve));
+      if (this.#isCancelled()) {
+        this.scribble(copy);
+        fail("AIR_ERR_CANCELLED", "expected no cancel for the forward but received one");
+      }
+      this.controls.batches.push(copy);
+      this.writeLogits(copy, output.logits);
+      return { computeMicros: 1 };
+    } finally {
+      this.#inFlight = false;
+    }
+  }
+
+  forwardSync(batch: Batch, output: ForwardOutput): ForwardStats {
+    this.check(batch, output);
+    this.write(batch);
+    this.writeLogits(batch, output.logits);
+    return { computeMicros: 1 };
+  }
+
+  cancel(): void {
+    if (!this.#inFlight) return;
+    this.#cancelled = true;
+    this.controls.cancels += 1;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  #isCancelled(): boolean {
+    return this.#cancelled;
+  }
+
+  private async untilCancelled(): Promise<void> {
+    while (!this.#cancelled) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  private get groups(): number {
+    return this.arena.headGroups.length;
+  }
+
+  /** Shape and range checks, as the real binding makes them. */
+  private check(batch: Batch, output: ForwardOutput): void {
+    const tokens = batch.tokens.length;
+    const sequences = batch.sequenceStarts.length - 1;
+    const cells = this.groups * sequences;
+    const { vocabSize } = this.model.spec;
+    if (tokens < 1 || tokens > this.options.maxTokens)
+      fail("AIR_ERR_SHAPE", `expected fewer tokens than ${tokens}`);
+    expectLength("positions", batch.positions, tokens);
+    expectLength("slots", batch.slots, this.groups * tokens);
+    expectLength("contextLengths", batch.contextLengths, cells);
+    for (const name of ["sinkTokens", "sinkShifts", "windowStarts"] as const) {
+      const field = batch[name];
+      if (field !== undefined) expectLength(name, field, cells);
+    }
+    expectLength("logits", output.logits, batch.logitRows.length * vocabSize);
+    if (batch.pageTables.length % cells !== 0) fail("AIR_ERR_SHAPE", "expected [G, S, P] page tables");
+    if (batch.sequenceStarts[0] !== 0 || batch.sequenceStarts[sequences] !== tokens) {
+      fail("AIR_ERR_SHAPE", "expected sequence starts from 0 to the number of tokens");
+    }
+    batch.logitRows.forEach((row, index) => {
+      if (row < 0 || row >= tokens || row <= (batch.logitRows[index - 1] ?? -1)) {
+        fail("AIR_ERR_PAGE_RANGE", `expected an ascending row but received ${row}`);
+      }
+    });
+    for (const token of batch.tokens) {
+      if (token < 0 || token >= vocabSize)
+        fail("AIR_ERR_ARGUMENT", `expected a token id but received ${token}`);
+    }
+    for (let group = 0; group < this.groups; group += 1) this.checkSlots(batch, group);
+  }
+
+  private checkSlots(batch: Batch, group: number): void {
+    const tokens = batch.tokens.length;
+    const slots = batch.slots.subarray(group * tokens, (group + 1) * tokens);
+    const slotCount = (this.arena.headGroups[group]?.pageCount ?? 0) * this.arena.pageTokens;
+    if (new Set(slots).size !== tokens) fail("AIR_ERR_PAGE_RANGE", "expected distinct slots");
+    for (const slot of slots) {
+      if (slot < this.arena.pageTokens || slot >= slotCount) {
+        fail("AIR_ERR_PAGE_RANGE", `expected a slot of a real page but received ${slot}`);
+      }
+    }
+  }
+
+  private write(batch: Batch): void {
+    this.eachSlot(batch, (group, slot, token) => {
+      const entry = { token: batch.tokens[token] ?? -1, position: batch.positions[token] ?? -1 };
+      this.entriesOf(group)[slot] = entry;
+    });
+  }
+
+  /** A cancelled step leaves nonsense behind. */
+  private scribble(batch: Batch): void {
+    this.eachSlot(batch, (group, slot) => {
+      this.entriesOf(group)[slot] = unwritten;
+    });
+  }
+
+  private eachSlot(batch: Batch, visit: (group: number, slot: number, token: number) => void): void {
+    const tokens = batch.tokens.length;
+    batch.slots.forEach((slot, index) => {
+      visit(Math.floor(index / tokens), slot, index % tokens);
+    });
+  }
+
+  private entriesOf(group: number): Entry[] {
+    return this.arena.entries[group] ?? fail("AIR_ERR_PAGE_RANGE", `expected a head group, not ${group}`);
+  }
+
+  private writeLogits(batch: Batch, logits: Float32Array): void {
+    const { vocabSize } = this.model.spec;
+    batch.logitRows.forEach((token, row) => {
+      const hash = this.hashContext(batch, token);
+      const poisoned = this.controls.poisonedTokens.has(batch.tokens[token] ?? -1);
+      for (let id = 0; id < vocabSize; id += 1) {
+        logits[row * vocabSize + id] = poisoned ? NaN : (mix(hash, id) / 2 ** 32) * 8 - 4;
+      }
+    });
+  }
+
+  /** Hash of all that the token sees, over head groups, as differences of positions. */
+  private hashContext(batch: Batch, token: number): number {
+    const sequences = batch.sequenceStarts.length - 1;
+    const sequence = batch.sequenceStarts.findIndex((start, index) => index > 0 && token < start) - 1;
+    const maxPages = batch.pageTables.length / (this.groups * sequences);
+    const later = (batch.sequenceStarts[sequence + 1] ?? 0) - 1 - token;
+    const position = batch.positions[token] ?? 0;
+    let hash = 1;
+    for (let group = 0; group < this.groups; group += 1) {
+      const cell = group * sequences + sequence;
+      const end = (batch.contextLengths[cell] ?? 0) - later;
+      const sinks = batch.sinkTokens?.[cell] ?? 0;
+      const windowStart = batch.windowStarts?.[cell] ?? sinks;
+      const shift = batch.sinkShifts?.[cell] ?? 0;
+      for (let index = 0; index < end; index += 1) {
+        if (index >= sinks && index < windowStart) continue;
+        const page = batch.pageTables[cell * maxPages + Math.floor(index / this.arena.pageTokens)] ?? 0;
+        const entry = this.entriesOf(group)[page * this.arena.pageTokens + (index % this.arena.pageTokens)];
+        if (page === 0 || entry === undefined || entry.token < 0) {
+          fail("AIR_ERR_INTERNAL", `expected a written entry at cache index ${index} but received none`);
+        }
+        const distance = position - (index < sinks ? shift : 0) - entry.position;
+        hash = mix(mix(hash, entry.token), distance);
+        if (index === end - 1 && distance !== 0)
+          fail("AIR_ERR_INTERNAL", "expected the token itself to be last");
+      }
+    }
+    return hash;
+  }
+}
+
+function copyBatch(batch: Batch): Batch {
+  return {
+    tokens: batch.tokens.slice(),
+    positions: batch.positions.slice(),
+    slots: batch.slots.slice(),
+    sequenceStarts: batch.sequenceStarts.slice(),
+    pageTables: batch.pageTables.slice(),
+    contextLengths: batch.contextLengths.slice(),
+    logitRows: batch.logitRows.slice(),
+    ...(batch.sinkTokens && { sinkTokens: batch.sinkTokens.slice() }),
+    ...(batch.sinkShifts && { sinkShifts: batch.sinkShifts.slice() }),
+    ...(batch.windowStarts && { windowStarts: batch.windowStarts.slice() }),
+  };
+}
+
+/** A fake addon and its controls. */
+export class FakeAddon implements NativeAddon {
+  readonly #handles: { readonly closed: boolean }[] = [];
+  readonly #models = new Map<NativeModel, FakeModel>();
+  readonly #arenas = new Map<NativeKvArena, FakeArena>();
+  readonly controls: FakeControls = {
+    batches: [],
+    poisonedTokens: new Set(),
+    openHandles: () => this.#handles.filter((handle) => !handle.closed).length,
+    cancels: 0,
+  };
+  readonly softmaxRows = fakeRowOps.softmaxRows;
+  readonly argmaxRows = fakeRowOps.argmaxRows;
+  readonly topKRow = fakeRowOps.topKRow;
+  readonly sampleRow = fakeRowOps.sampleRow;
+  readonly logSumExpRow = fakeRowOps.logSumExpRow;
+  readonly residualRow = fakeRowOps.residualRow;
+
+  capabilities(): Capabilities {
+    return { abiVersion: 1, isas: ["reference"], activeIsa: "reference", cpus: 1 };
+  }
+
+  async loadModel(_directory: NativeTensorDirectory, spec: DecoderSpec): Promise<NativeModel> {
+    return Promise.resolve(this.createModel(spec));
+  }
+
+  /** A model without a file. */
+  createModel(spec: DecoderSpec): NativeModel {
+    const model = new FakeModel(spec);
+    this.#handles.push(model);
+    this.#models.set(model, model);
+    return model;
+  }
+
+  createArena(_model: NativeModel, options: CreateArenaOptions): NativeKvArena {
+    const arena = new FakeArena(options);
+    this.#handles.push(arena);
+    this.#arenas.set(arena, arena);
+    return arena;
+  }
+
+  createRunner(model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions): NativeRunner {
+    const ownModel = this.#models.get(model) ?? fail("AIR_ERR_ARGUMENT", "expected a model of this addon");
+    const ownArena = this.#arenas.get(arena) ?? fail("AIR_ERR_ARGUMENT", "expected an arena of this addon");
+    const runner = new FakeRunner(ownModel, ownArena, options, this.controls);
+    this.#handles.push(runner);
+    return runner;
+  }
+
+  allocateShared(length: number): SharedFloats {
+    return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
+  }
+}
+
+/** A spec whose numbers the fake ignores, the vocabulary excepted. */
+export function fakeSpec(vocabSize: number): DecoderSpec {
+  return {
+    layers: 1,
+    embeddingLength: 8,
+    queryHeads: 1,
+    kvHeads: 1,
+    headDim: 8,
+    feedForwardLength: 8,
+    vocabSize,
+    normKind: "rms",
+    normEpsilon: 1e-5,
+    activation: "silu",
+    rope: { pairing: "half", dimensions: 8, inverseFrequencies: new Float64Array(4), attentionFactor: 1 },
+    tiedOutput: false,
+  };
+}

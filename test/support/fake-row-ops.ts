@@ -1,0 +1,63 @@
+import type { RowOps } from "../../lib/native/native.js";
+
+function rowsOf(logits: Float32Array, vocabSize: number): Float32Array[] {
+  return Array.from({ length: logits.length / vocabSize }, (_, row) =>
+    logits.subarray(row * vocabSize, (row + 1) * vocabSize),
+  );
+}
+
+function softmax(row: Float32Array, temperature: number): void {
+  const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
+  let total = 0;
+  const weights = Array.from(row, (value) => {
+    const weight = Math.exp((value - max) / temperature);
+    total += weight;
+    return weight;
+  });
+  weights.forEach((weight, id) => {
+    row[id] = weight / total;
+  });
+}
+
+/** Row maths in plain JavaScript, by the definitions in native.ts. */
+export const fakeRowOps: RowOps = {
+  softmaxRows(logits, vocabSize, temperature) {
+    for (const row of rowsOf(logits, vocabSize)) softmax(row, temperature);
+  },
+  argmaxRows(logits, vocabSize, out) {
+    rowsOf(logits, vocabSize).forEach((row, index) => {
+      let best = 0;
+      row.forEach((value, id) => {
+        if (value > (row[best] ?? -Infinity)) best = id;
+      });
+      out[index] = row.some(Number.isNaN) ? -1 : best;
+    });
+  },
+  topKRow(row, k, outIds, outValues) {
+    const ids = Array.from(row.keys()).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
+    outIds.set(ids.slice(0, k));
+    outValues.set(ids.slice(0, k).map((id) => row[id] ?? 0));
+  },
+  sampleRow(weights, uniform) {
+    const total = weights.reduce((a, b) => a + b, 0);
+    let sum = 0;
+    for (const [index, weight] of weights.entries()) {
+      sum += weight;
+      if (sum > uniform * total) return index;
+    }
+    return weights.length - 1;
+  },
+  logSumExpRow(row) {
+    const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
+    return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));
+  },
+  residualRow(target, draft, out) {
+    target.forEach((value, id) => {
+      out[id] = Math.max(0, value - (draft[id] ?? 0));
+    });
+    const total = out.reduce((a, b) => a + b, 0);
+    out.forEach((value, id) => {
+      out[id] = value / total;
+    });
+  },
+};
