@@ -186,19 +186,24 @@ class ModelLoader {
       while (team.next_chunk(total_chunks_, 1, &begin, &end)) {
         if (failed_.load(std::memory_order_relaxed)) continue;
         Status status = pack_chunk(begin);
-        if (!status.ok()) {
-          const std::lock_guard<std::mutex> lock(mutex_);
-          if (first_error_.ok()) first_error_ = std::move(status);
-          failed_.store(true, std::memory_order_relaxed);
-        }
-        if (thread == 0 && progress_)
-          progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_);
+        if (status.ok() && thread == 0) status = report_progress();
+        if (!status.ok()) fail(std::move(status));
       }
     });
     if (!first_error_.ok()) return first_error_;
     if (!model_->spec_.tied_output) AIR_RETURN_IF_ERROR(check_embedding());
-    if (progress_) progress_(total_file_bytes_, total_file_bytes_);
-    return {};
+    return report_progress();
+  }
+
+  Status report_progress() {
+    if (!progress_ || progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_)) return {};
+    return {StatusCode::kCancelled, "the loading was cancelled"};
+  }
+
+  void fail(Status status) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (first_error_.ok()) first_error_ = std::move(status);
+    failed_.store(true, std::memory_order_relaxed);
   }
 
   Status pack_chunk(int64_t chunk) {

@@ -57,8 +57,8 @@ struct Conversion {
   ConversionError error;
 };
 
-// Called by the loading thread now and then.
-using ProgressCallback = std::function<void(int64_t done_bytes, int64_t total_bytes)>;
+// Called by the loading thread now and then; false stops the loading with AIR_ERR_CANCELLED. May be empty.
+using ProgressCallback = std::function<bool(int64_t done_bytes, int64_t total_bytes)>;
 
 class Model {
  public:
