@@ -60,6 +60,8 @@ export default tseslint.config(
     rules: {
       "max-lines": ["error", { max: 500 }],
       "@typescript-eslint/explicit-module-boundary-types": "off",
+      // Test texts are taken apart by code points on purpose.
+      "@typescript-eslint/no-misused-spread": "off",
       // vitest's matchers are typed any.
       "@typescript-eslint/no-unsafe-assignment": "off",
     },

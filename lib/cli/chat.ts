@@ -19,53 +19,50 @@ interface ChatOptions extends ModelOptions, SamplingOptions {
   readonly system?: string;
 }
 
-interface Message {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-}
-
 const examples = `
-In the chat: /reset forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer.
-With piped stdin every line is one turn.
+In the chat: /reset forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer
+and forgets that turn. With piped stdin every line is one turn.
 
 Examples:
   air chat
   air chat -m model.gguf --system "Answer in one sentence." --temp 0.7
   printf 'What is 3 times 4?\\nWhat is 5 times 6?\\n' | air chat`;
 
-/** One conversation: what was said so far, and one turn at a time. */
+/** One conversation, and one turn of it at a time. */
 class Conversation {
-  private readonly opening: readonly Message[];
-  private messages: readonly Message[];
+  readonly #io: CliIo;
+  readonly #model: Model;
+  readonly #options: ChatOptions;
+  #session: Session;
 
-  constructor(
-    private readonly io: CliIo,
-    private readonly session: Session,
-    private readonly options: ChatOptions,
-  ) {
-    this.opening = options.system === undefined ? [] : [{ role: "system", content: options.system }];
-    this.messages = this.opening;
+  constructor(io: CliIo, model: Model, options: ChatOptions) {
+    this.#io = io;
+    this.#model = model;
+    this.#options = options;
+    this.#session = this.#open();
   }
 
   reset(): void {
-    this.messages = this.opening;
+    this.#session.close();
+    this.#session = this.#open();
   }
 
-  /** Streams the answer. A stopped answer stays in the history as far as it was shown; a failed turn leaves none. */
-  async turn(content: string, signal: AbortSignal): Promise<void> {
-    const asked: readonly Message[] = [...this.messages, { role: "user", content }];
-    const generation = this.session.generate(asked, toGenerateOptions(this.options, signal));
-    let answer = "";
+  /** Streams the answer. A stopped turn is forgotten. */
+  async turn(text: string, signal: AbortSignal): Promise<void> {
+    const { stdout } = this.#io;
     try {
-      for await (const { text } of generation) {
-        answer += text;
-        await write(this.io.stdout, text);
+      for await (const piece of this.#session.chat(text, toGenerateOptions(this.#options, signal))) {
+        await write(stdout, piece.text);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
     }
-    await write(this.io.stdout, "\n");
-    this.messages = [...asked, { role: "assistant", content: answer }];
+    await write(stdout, "\n");
+  }
+
+  #open(): Session {
+    const { system } = this.#options;
+    return this.#model.createSession(system === undefined ? {} : { system });
   }
 }
 
@@ -113,22 +110,19 @@ function requireChatTemplate(model: Model): void {
 }
 
 async function run(io: CliIo, options: ChatOptions): Promise<void> {
-  const { model } = await openModel(io, options);
+  const opened = await openModel(io, options);
+  using model = opened.model;
+  requireChatTemplate(model);
   const interactive = io.stdin.isTTY === true && io.stdout.isTTY === true;
+  if (interactive) note(io, "/reset forgets, /exit leaves, Ctrl-C stops an answer");
+  const lines = createInterface({
+    input: io.stdin,
+    ...(interactive && { output: io.stdout, prompt: "> ", terminal: true }),
+  });
   try {
-    requireChatTemplate(model);
-    if (interactive) note(io, "/reset forgets, /exit leaves, Ctrl-C stops an answer");
-    const lines = createInterface({
-      input: io.stdin,
-      ...(interactive && { output: io.stdout, prompt: "> ", terminal: true }),
-    });
-    try {
-      await converse(io, lines, new Conversation(io, model.createSession(), options), interactive);
-    } finally {
-      lines.close();
-    }
+    await converse(io, lines, new Conversation(io, model, options), interactive);
   } finally {
-    model.close();
+    lines.close();
   }
 }
 

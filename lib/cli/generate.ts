@@ -1,7 +1,7 @@
 import { Command } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
-import type { Generation, Model } from "../index.js";
+import type { ChatMessage, Generation, Model } from "../index.js";
 import { type CliIo, note, textArgument, write, writeJson } from "./io.js";
 import { openModel } from "./load.js";
 import {
@@ -12,7 +12,7 @@ import {
   toGenerateOptions,
 } from "./options.js";
 
-interface GenerateOptions extends ModelOptions, SamplingOptions {
+interface CommandOptions extends ModelOptions, SamplingOptions {
   readonly raw?: boolean;
   readonly system?: string;
   readonly json?: boolean;
@@ -25,20 +25,23 @@ Examples:
   cat notes.txt | air generate -m model.gguf --system "Summarise in three sentences." --json
   air generate -m model.gguf --raw -n 32 "The capital of France is"`;
 
-type Input = Parameters<ReturnType<Model["createSession"]>["generate"]>[0];
-
-function toInput(io: CliIo, model: Model, prompt: string, options: GenerateOptions): Input {
+function toInput(
+  io: CliIo,
+  model: Model,
+  prompt: string,
+  options: CommandOptions,
+): string | readonly ChatMessage[] {
   if (options.raw === true) return prompt;
   if (model.chatTemplate === undefined) {
     note(io, "this model has no chat template; the prompt is continued as it is");
     return prompt;
   }
-  const system = options.system === undefined ? [] : [{ role: "system", content: options.system } as const];
-  return [...system, { role: "user", content: prompt }];
+  const question: ChatMessage = { role: "user", content: prompt };
+  return options.system === undefined ? [question] : [{ role: "system", content: options.system }, question];
 }
 
 /** Everything a finished generation has to tell a program. */
-async function summary(model: Model, generation: Generation, loadMs: number) {
+async function summary(model: Model, generation: Generation, loadMs: number): Promise<object> {
   const { text, tokens, promptTokens, finishReason, timings } = await generation.result;
   const { weightBytes, kvBytes } = model.memory();
   return {
@@ -56,7 +59,7 @@ async function summary(model: Model, generation: Generation, loadMs: number) {
   };
 }
 
-async function run(io: CliIo, argument: string | undefined, options: GenerateOptions): Promise<void> {
+async function run(io: CliIo, argument: string | undefined, options: CommandOptions): Promise<void> {
   if (options.raw === true && options.system !== undefined) {
     throw invalidArgument("--system", "no system message with --raw", options.system);
   }
@@ -64,19 +67,17 @@ async function run(io: CliIo, argument: string | undefined, options: GenerateOpt
   if (text === undefined) throw invalidArgument("the prompt", "an argument or piped text", undefined);
   // A shell's echo ends with a newline that is not part of the question.
   const prompt = options.raw === true ? text : text.replace(/\r?\n$/, "");
-  const { model, loadMs } = await openModel(io, options);
-  try {
-    const session = model.createSession();
-    const generation = session.generate(
-      toInput(io, model, prompt, options),
-      toGenerateOptions(options, io.signal),
-    );
-    for await (const chunk of generation) if (options.json !== true) await write(io.stdout, chunk.text);
-    if (options.json === true) await writeJson(io, await summary(model, generation, loadMs));
-    else await write(io.stdout, "\n");
-  } finally {
-    model.close();
-  }
+  if (prompt === "") throw invalidArgument("the prompt", "at least one character", prompt);
+  const opened = await openModel(io, options);
+  using model = opened.model;
+  const session = model.createSession();
+  const generation = session.generate(
+    toInput(io, model, prompt, options),
+    toGenerateOptions(options, io.signal),
+  );
+  for await (const { text: piece } of generation) if (options.json !== true) await write(io.stdout, piece);
+  if (options.json === true) await writeJson(io, await summary(model, generation, opened.loadMs));
+  else await write(io.stdout, "\n");
 }
 
 /** `air generate`: one prompt, one answer. */
@@ -93,5 +94,5 @@ export function generateCommand(io: CliIo): Command {
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText("after", examples)
-    .action((prompt: string | undefined, options: GenerateOptions) => run(io, prompt, options));
+    .action((prompt: string | undefined, options: CommandOptions) => run(io, prompt, options));
 }

@@ -4,7 +4,7 @@ import { Presets, SingleBar } from "cli-progress";
 
 import { loadModel, type Model } from "../index.js";
 import { type CliIo, note } from "./io.js";
-import type { ModelOptions } from "./options.js";
+import { type ModelOptions, toLoadOptions } from "./options.js";
 
 const bundledModel = fileURLToPath(new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 
@@ -53,12 +53,7 @@ export async function openModel(
   const bar = progressBar(io, "loading");
   const started = performance.now();
   try {
-    const model = await loadModel(file, {
-      kv: options.kv,
-      onProgress: bar.update,
-      ...(options.ctx !== undefined && { contextTokens: options.ctx }),
-      ...(options.threads !== undefined && { threads: options.threads }),
-    });
+    const model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
     return { model, loadMs: performance.now() - started };
   } finally {
     bar.stop();

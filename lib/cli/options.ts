@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
+import type { GenerateOptions, LoadModelOptions } from "../index.js";
 
 /** Options of every command that loads a model. */
 export interface ModelOptions {
@@ -65,7 +66,7 @@ export function addModelOptions(command: Command): Command {
     .addOption(modelFileOption())
     .option(
       "--ctx <tokens>",
-      "context length (default: what the model was trained for)",
+      "context length (default: what the model was trained for, at most 4096)",
       integer("--ctx", { min: 2, max: maxTokens }),
     )
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
@@ -114,21 +115,8 @@ export function addSamplingOptions(command: Command): Command {
     .option("--stop <text>", "end before this text; may be given more than once", collect);
 }
 
-/** What the library's generate() takes of the command line. */
-export interface GenerateArguments {
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
-  readonly repetitionPenalty?: number;
-  readonly seed?: number;
-  readonly stop?: readonly string[];
-  readonly signal: AbortSignal;
-}
-
 /** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */
-export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal): GenerateArguments {
+export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal): GenerateOptions {
   return {
     maxTokens: options.maxTokens,
     temperature: options.temp,
@@ -139,5 +127,14 @@ export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal)
     ...(options.repeatPenalty !== undefined && { repetitionPenalty: options.repeatPenalty }),
     ...(options.seed !== undefined && { seed: options.seed }),
     ...(options.stop !== undefined && { stop: options.stop }),
+  };
+}
+
+/** The library's names for the options that load a model. */
+export function toLoadOptions(options: ModelOptions): LoadModelOptions {
+  return {
+    kv: options.kv,
+    ...(options.ctx !== undefined && { contextTokens: options.ctx }),
+    ...(options.threads !== undefined && { threads: options.threads }),
   };
 }

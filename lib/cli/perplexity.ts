@@ -1,6 +1,6 @@
 import { Command } from "commander";
 
-import { perplexity } from "../compression/evaluate.js";
+import { perplexity, type PerplexityResult } from "../index.js";
 import { type CliIo, readText, write, writeJson } from "./io.js";
 import { openModel, progressBar } from "./load.js";
 import { addModelOptions, integer, type ModelOptions } from "./options.js";
@@ -25,25 +25,26 @@ Examples:
 async function run(io: CliIo, options: PerplexityOptions): Promise<void> {
   const text = await readText(io, options.file);
   const contextTokens = options.ctx ?? defaultContext;
-  const { model } = await openModel(io, { ...options, ctx: contextTokens });
+  const opened = await openModel(io, { ...options, ctx: contextTokens });
+  using model = opened.model;
   const bar = progressBar(io, "scoring");
+  let result: PerplexityResult;
   try {
-    const result = await perplexity(model, model.tokenizer.encode(text, { special: false, bos: false }), {
+    result = await perplexity(model, model.tokenizer.encode(text, { special: false, bos: false }), {
       contextTokens,
       stride: options.stride ?? contextTokens,
       onProgress: bar.update,
       signal: io.signal,
     });
-    bar.stop();
-    const { perplexity: value, tokens, meanNll } = result;
-    if (options.json === true) await writeJson(io, { perplexity: value, tokens, meanNll });
-    else {
-      const nats = meanNll.toFixed(5);
-      await write(io.stdout, `perplexity ${value.toFixed(4)}   mean NLL ${nats} nats   ${tokens} tokens\n`);
-    }
   } finally {
     bar.stop();
-    model.close();
+  }
+  const { perplexity: value, tokens, meanNll } = result;
+  if (options.json === true) {
+    await writeJson(io, { perplexity: value, tokens, meanNll });
+  } else {
+    const nats = meanNll.toFixed(5);
+    await write(io.stdout, `perplexity ${value.toFixed(4)}   mean NLL ${nats} nats   ${tokens} tokens\n`);
   }
 }
 
