@@ -86,7 +86,7 @@ export function generateCommand(io: CliIo): Command {
     .summary("answer one prompt")
     .description(
       "Answers one prompt, streaming the text as it comes. The prompt is the argument, or stdin when there is " +
-        "none,\nand goes through the model's chat template as one user message.",
+        "none, and goes through the model's chat template as one user message.",
     )
     .argument("[prompt]", "the prompt (default: stdin)");
   return addSamplingOptions(addModelOptions(command))
