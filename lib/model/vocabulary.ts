@@ -17,7 +17,7 @@ export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, un
 export interface Vocabulary {
   /** Token text as the file has it: byte-level BPE writes bytes as letters, SentencePiece spaces as U+2581. */
   readonly tokens: readonly string[];
-  /** Ids by text; the last one where a text occurs twice. */
+  /** Ids by text. */
   readonly ids: ReadonlyMap<string, number>;
   /** [tokens] a value of tokenType. */
   readonly types: Uint8Array;
@@ -67,13 +67,14 @@ const ggml = (name: string): string => `tokenizer.ggml.${name}`;
 
 /**
  * Reads the vocabulary of a GGUF file.
- * @throws {AirError} AIR_ERR_TOKENIZER when it is empty or its arrays differ in length; AIR_ERR_MODEL_FORMAT for
+ * @throws {AirError} AIR_ERR_TOKENIZER when it is empty, repeats a token or its arrays differ in length; AIR_ERR_MODEL_FORMAT for
  * metadata of the wrong type and special ids outside the vocabulary.
  */
 export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults): Vocabulary {
   const tokens = getStringArray(metadata, ggml("tokens"));
   if (tokens.length === 0) throw tokenizerError(`metadata ${ggml("tokens")}`, "at least one token", tokens);
   const ids = new Map(tokens.map((text, id) => [text, id]));
+  if (ids.size !== tokens.length) requireDistinct(tokens, ids);
   const types = readTypes(metadata, tokens.length);
   const named = endOfGenerationTexts.flatMap((text) => ids.get(text) ?? []);
   for (const id of named) types[id] = tokenType.control;
@@ -102,6 +103,12 @@ export function readScores(metadata: Metadata, count: number): Float32Array {
   if (scores.length !== count)
     throw tokenizerError("the scores", `${String(count)}, one per token,`, scores.length);
   return Float32Array.from(scores);
+}
+
+/** Only the empty text may occur more than once; nothing is ever looked up by it. */
+function requireDistinct(tokens: readonly string[], ids: ReadonlyMap<string, number>): void {
+  const repeated = tokens.find((text, id) => text !== "" && ids.get(text) !== id);
+  if (repeated !== undefined) throw tokenizerError(`metadata ${ggml("tokens")}`, "each token once", repeated);
 }
 
 function readTypes(metadata: Metadata, count: number): Uint8Array {
