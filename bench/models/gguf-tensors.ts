@@ -51,7 +51,10 @@ export function tensorValues(tensor: SourceTensor): Float32Array {
 export function metadataNumber(model: SourceModel, key: string): number {
   const entry = model.metadata.find((candidate) => candidate.key === key);
   if (typeof entry?.value !== "number") {
-    throw new AirError("AIR_ERR_MODEL_FORMAT", `expected a number for ${key} but received ${String(entry?.value)}`);
+    throw new AirError(
+      "AIR_ERR_MODEL_FORMAT",
+      `expected a number for ${key} but received ${String(entry?.value)}`,
+    );
   }
   return entry.value;
 }
@@ -83,8 +86,15 @@ function toMetadataValue(key: string, entry: ParsedEntry): MetadataValue {
     (isArray ? entry.subType : entry.type) ?? GGUFValueType.UINT32
   ];
   if (type === undefined) {
-    throw invalidArgument(`the value type of ${key}`, "a type that the writer knows", entry.type, "AIR_ERR_UNSUPPORTED");
+    throw invalidArgument(
+      `the value type of ${key}`,
+      "a type that the writer knows",
+      entry.type,
+      "AIR_ERR_UNSUPPORTED",
+    );
   }
   // The parser decoded the value by the very type named here.
-  return (isArray ? { type: "array", itemType: type, value: entry.value } : { type, value: entry.value }) as MetadataValue;
+  return (
+    isArray ? { type: "array", itemType: type, value: entry.value } : { type, value: entry.value }
+  ) as MetadataValue;
 }

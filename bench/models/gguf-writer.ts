@@ -116,7 +116,8 @@ function encodeValue(bytes: ByteSink, value: MetadataValue): void {
     case "array":
       bytes.uint32(valueTypeIds[value.itemType]);
       bytes.uint64(BigInt(value.value.length));
-      for (const item of value.value) encodeValue(bytes, { type: value.itemType, value: item } as ScalarValue);
+      for (const item of value.value)
+        encodeValue(bytes, { type: value.itemType, value: item } as ScalarValue);
       break;
   }
 }

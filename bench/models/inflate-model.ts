@@ -1,4 +1,4 @@
-import { AirError } from "../../lib/errors/air-error.js";
+import { AirError, invalidArgument } from "../../lib/errors/air-error.js";
 import { fileTypes, matrixType, type FileType } from "./file-types.js";
 import { metadataNumber, readGguf, type SourceModel, type SourceTensor } from "./gguf-tensors.js";
 import { writeGguf, type GgufContent, type MetadataEntry, type TensorToWrite } from "./gguf-writer.js";
@@ -82,6 +82,9 @@ function inflatedTensors(
 
   const tokens = source.tensors.get("token_embd.weight")?.shape[0] ?? 0;
   const vocab = options.vocab ?? tokens;
+  if (vocab < tokens) {
+    throw invalidArgument("vocab", `at least the source's ${String(tokens)}`, vocab, "AIR_ERR_SHAPE");
+  }
   const tensors = [matrix("token_embd", -1, embeddingLayout(sourceShape, shape, tokens, vocab))];
   const layouts = layerLayouts(sourceShape, shape);
   for (let layer = 0; layer < shape.layers; layer++) {
@@ -126,7 +129,7 @@ function inflatedMetadata(
   return source.metadata.map((entry) => {
     const replacement = numbers[entry.key];
     if (replacement !== undefined && typeof entry.value === "number") {
-      return { ...entry, value: replacement } as MetadataEntry;
+      return { ...entry, value: replacement };
     }
     return options.vocab === undefined ? entry : withVocab(entry, options.vocab);
   });

@@ -54,12 +54,15 @@ async function inflate(source: string, out: string, flags: Flags): Promise<void>
   }
   const millions = (result.parameters / 1e6).toFixed(1);
   const mebibytes = (fileBytes / 2 ** 20).toFixed(1);
-  stdout.write(`${out}: ${millions} M parameters, ${flags.type}, ${mebibytes} MiB in ${seconds.toFixed(1)} s\n`);
+  stdout.write(
+    `${out}: ${millions} M parameters, ${flags.type}, ${mebibytes} MiB in ${seconds.toFixed(1)} s\n`,
+  );
 }
 
 function positiveInteger(text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value <= 0) throw new InvalidArgumentError("expected a positive integer");
+  if (!Number.isSafeInteger(value) || value <= 0)
+    throw new InvalidArgumentError("expected a positive integer");
   return value;
 }
 

@@ -30,8 +30,15 @@ export type LayerMatrix = "attn_q" | "attn_k" | "attn_v" | "attn_output" | "ffn_
  * nothing writes to them; what reads them may be noise. Heads and feed-forward units beyond the source's compute
  * noise, and their columns in attn_output and ffn_down are zero.
  */
-export function layerLayouts(source: ModelShape, target: ModelShape): Readonly<Record<LayerMatrix, MatrixLayout>> {
-  const fromResidual = { columns: target.width, columnRuns: [run(0, 0, source.width)], otherColumns: "noise" } as const;
+export function layerLayouts(
+  source: ModelShape,
+  target: ModelShape,
+): Readonly<Record<LayerMatrix, MatrixLayout>> {
+  const fromResidual = {
+    columns: target.width,
+    columnRuns: [run(0, 0, source.width)],
+    otherColumns: "noise",
+  } as const;
   const toResidual = {
     rows: target.width,
     rowOrigin: (row: number): RowOrigin => (row < source.width ? row : "zero"),
@@ -39,7 +46,12 @@ export function layerLayouts(source: ModelShape, target: ModelShape): Readonly<R
     factor: 1,
   } as const;
   const spread = target.headDim / source.headDim;
-  const queryRows = headRows(source, target, source.queryHeads / source.kvHeads, target.queryHeads / target.kvHeads);
+  const queryRows = headRows(
+    source,
+    target,
+    source.queryHeads / source.kvHeads,
+    target.queryHeads / target.kvHeads,
+  );
   const kvRows = headRows(source, target, 1, 1);
   const feedForward = {
     ...fromResidual,
@@ -60,7 +72,12 @@ export function layerLayouts(source: ModelShape, target: ModelShape): Readonly<R
 }
 
 /** Token embedding: unused channels are zero. Tokens beyond the source's repeat its rows. */
-export function embeddingLayout(source: ModelShape, target: ModelShape, tokens: number, vocab: number): MatrixLayout {
+export function embeddingLayout(
+  source: ModelShape,
+  target: ModelShape,
+  tokens: number,
+  vocab: number,
+): MatrixLayout {
   return {
     rows: vocab,
     columns: target.width,
@@ -72,7 +89,12 @@ export function embeddingLayout(source: ModelShape, target: ModelShape, tokens: 
 }
 
 /** Output matrix: as the embedding, but what reads the zero channels is noise. */
-export function outputLayout(source: ModelShape, target: ModelShape, tokens: number, vocab: number): MatrixLayout {
+export function outputLayout(
+  source: ModelShape,
+  target: ModelShape,
+  tokens: number,
+  vocab: number,
+): MatrixLayout {
   return { ...embeddingLayout(source, target, tokens, vocab), otherColumns: "noise" };
 }
 
@@ -92,7 +114,12 @@ interface HeadRows {
 }
 
 /** Head (group g, member m) of `sourceGroup` heads per group moves to member m of the wider group. */
-function headRows(source: ModelShape, target: ModelShape, sourceGroup: number, targetGroup: number): HeadRows {
+function headRows(
+  source: ModelShape,
+  target: ModelShape,
+  sourceGroup: number,
+  targetGroup: number,
+): HeadRows {
   const spread = target.headDim / source.headDim;
   const rows = target.kvHeads * targetGroup * target.headDim;
   const originOf = (row: number, sourceDim: (dim: number) => number): RowOrigin => {

@@ -34,7 +34,7 @@ export class Noise {
   #nextStart(range: number): number {
     this.#rowsTaken += 1;
     // A stride near the golden ratio spreads consecutive starts over the pool.
-    return Math.floor((this.#rowsTaken * 0.6180339887) % 1 * Math.max(0, Math.floor(range)));
+    return Math.floor(((this.#rowsTaken * 0.6180339887) % 1) * Math.max(0, Math.floor(range)));
   }
 }
 

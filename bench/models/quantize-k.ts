@@ -46,7 +46,9 @@ export function encodeQ6K(values: Float32Array, block: DataView): void {
   }
   for (let half = 0; half < 2; half++) {
     for (let i = 0; i < 32; i++) {
-      const [a = 0, b = 0, c = 0, e = 0] = [0, 32, 64, 96].map((column) => codes[128 * half + column + i] ?? 0);
+      const [a = 0, b = 0, c = 0, e = 0] = [0, 32, 64, 96].map(
+        (column) => codes[128 * half + column + i] ?? 0,
+      );
       block.setUint8(64 * half + i, (a & 15) | ((c & 15) << 4));
       block.setUint8(64 * half + 32 + i, (b & 15) | ((e & 15) << 4));
       block.setUint8(128 + 32 * half + i, (a >> 4) | ((b >> 4) << 2) | ((c >> 4) << 4) | ((e >> 4) << 6));
@@ -85,7 +87,12 @@ function encodeSubBlocks(values: Float32Array, block: DataView, maxCode: number)
  * 12 bytes: scales 0-3 and minimums 0-3 in the low six bits of bytes 0-3 and 4-7; bytes 8-11 hold the low nibbles
  * of scales and minimums 4-7, whose upper two bits top bytes 0-7.
  */
-function packSixBits(scales: readonly number[], minimums: readonly number[], block: DataView, at: number): void {
+function packSixBits(
+  scales: readonly number[],
+  minimums: readonly number[],
+  block: DataView,
+  at: number,
+): void {
   for (let i = 0; i < 4; i++) {
     const lateScale = scales[i + 4] ?? 0;
     const lateMinimum = minimums[i + 4] ?? 0;

@@ -42,7 +42,12 @@ export function shapeOf(model: SourceModel): ModelShape {
 export function checkInflatable(source: ModelShape, target: ModelShape): void {
   for (const size of ["width", "layers", "kvHeads", "headDim", "feedForward"] as const) {
     if (target[size] < source[size]) {
-      throw invalidArgument(`the target's ${size}`, `at least the source's ${String(source[size])}`, target[size], "AIR_ERR_SHAPE");
+      throw invalidArgument(
+        `the target's ${size}`,
+        `at least the source's ${String(source[size])}`,
+        target[size],
+        "AIR_ERR_SHAPE",
+      );
     }
   }
   if (target.queryHeads % target.kvHeads !== 0) {
