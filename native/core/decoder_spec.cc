@@ -11,7 +11,6 @@ namespace {
 constexpr int64_t kMaxLayers = 4096;
 constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
-constexpr int64_t kMaxHeadDim = 512;
 
 Status out_of_range(const char* name, int64_t low, int64_t high, int64_t value) {
   return {StatusCode::kModelFormat, "expected an integer from " + std::to_string(low) + " to " +
@@ -28,11 +27,15 @@ Status check_spec(const DecoderSpec& spec) {
   } sizes[] = {
       {"layers", spec.layers, kMaxLayers},         {"embeddingLength", spec.embedding_length, kMaxWidth},
       {"queryHeads", spec.query_heads, kMaxWidth}, {"kvHeads", spec.kv_heads, spec.query_heads},
-      {"headDim", spec.head_dim, kMaxHeadDim},     {"feedForwardLength", spec.feed_forward_length, kMaxWidth},
+      {"headDim", spec.head_dim, kMaxWidth},       {"feedForwardLength", spec.feed_forward_length, kMaxWidth},
       {"vocabSize", spec.vocab_size, kMaxVocab},
   };
   for (const auto& size : sizes) {
     if (size.value < 1 || size.value > size.high) return out_of_range(size.name, 1, size.high, size.value);
+  }
+  if (spec.head_dim > AIR_MAX_HEAD_DIM) {
+    return {StatusCode::kUnsupported, "expected at most " + std::to_string(AIR_MAX_HEAD_DIM) +
+                                          " for headDim but received " + std::to_string(spec.head_dim)};
   }
   if (spec.query_heads % spec.kv_heads != 0) {
     return {StatusCode::kModelFormat, "expected a multiple of kvHeads (" + std::to_string(spec.kv_heads) +

@@ -196,7 +196,8 @@ class ModelLoader {
   }
 
   Status report_progress() {
-    if (!progress_ || progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_)) return {};
+    if (!progress_ || progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_))
+      return {};
     return {StatusCode::kCancelled, "the loading was cancelled"};
   }
 

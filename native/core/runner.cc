@@ -12,7 +12,6 @@ namespace {
 
 // Rows that one pass over a weight tile serves: their activations stay in the L2 cache meanwhile.
 constexpr int64_t kRowBlock = 128;
-constexpr int64_t kMaxHeadDim = 512;  // check_spec's bound
 
 int64_t tiles_of(const AirMatrix& matrix) { return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
 
@@ -199,8 +198,8 @@ void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
   const KvArena::Member& member = arena_->member(layer, kv_head);
   const int32_t slot = batch_->slots[static_cast<size_t>(member.group * batch_->token_count() + token)];
   if (slot < 0) return;
-  alignas(64) float key[kMaxHeadDim];
-  alignas(64) float value[kMaxHeadDim];
+  alignas(64) float key[AIR_MAX_HEAD_DIM];
+  alignas(64) float value[AIR_MAX_HEAD_DIM];
   const int64_t head_dim = spec().head_dim;
   const int64_t padded = spec().padded_head_dim();
   const int64_t at = (token * spec().kv_heads + kv_head) * head_dim;
