@@ -8,8 +8,8 @@ const layers = {
   decoding: ["errors", "util"],
   routing: ["errors", "util"],
   engine: ["errors", "util", "model", "cache", "native"],
-  compression: ["errors", "util", "model", "cache", "engine", "native", "runtime"],
-  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "routing", "compression"],
+  compression: ["errors", "util", "model", "cache", "engine", "native", "decoding", "runtime"],
+  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "routing"],
   server: ["errors", "util", "model", "runtime"],
 };
 

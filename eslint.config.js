@@ -4,6 +4,15 @@ import tseslint from "typescript-eslint";
 
 const nodeGlobals = ["process", "console", "performance", "module", "require", "URL"];
 
+const styleRules = [
+  { selector: "TSEnumDeclaration", message: "Use a union of string literals." },
+  { selector: "ExportDefaultDeclaration", message: "Use a named export." },
+];
+const throwRule = {
+  selector: "ThrowStatement > NewExpression[callee.name=/^(Error|TypeError|RangeError)$/]",
+  message: "Throw an AirError (lib/errors/air-error.ts).",
+};
+
 export default tseslint.config(
   { ignores: ["dist/", "build/", "build-*/", "coverage/", "prebuilds/", "bench/peers/"] },
   js.configs.recommended,
@@ -20,15 +29,7 @@ export default tseslint.config(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "max-lines": ["error", { max: 400 }],
       eqeqeq: "error",
-      "no-restricted-syntax": [
-        "error",
-        { selector: "TSEnumDeclaration", message: "Use a union of string literals." },
-        { selector: "ExportDefaultDeclaration", message: "Use a named export." },
-        {
-          selector: "ThrowStatement > NewExpression[callee.name=/^(Error|TypeError|RangeError)$/]",
-          message: "Throw an AirError (lib/errors/air-error.ts).",
-        },
-      ],
+      "no-restricted-syntax": ["error", ...styleRules],
     },
   },
   {
@@ -36,6 +37,7 @@ export default tseslint.config(
     plugins: { jsdoc },
     settings: { jsdoc: { mode: "typescript" } },
     rules: {
+      "no-restricted-syntax": ["error", ...styleRules, throwRule],
       "max-lines-per-function": ["error", { max: 80, skipBlankLines: true, skipComments: true }],
       "jsdoc/require-jsdoc": [
         "error",
@@ -64,6 +66,7 @@ export default tseslint.config(
       "@typescript-eslint/no-misused-spread": "off",
       // vitest's matchers are typed any.
       "@typescript-eslint/no-unsafe-assignment": "off",
+      "@typescript-eslint/no-unsafe-return": "off",
     },
   },
   {

@@ -2,7 +2,7 @@ import * as library from "@huggingface/tokenizers";
 
 import { getString, getStringArray, type Metadata } from "./metadata.js";
 import { tokenizerError } from "./model-errors.js";
-import type { PieceCodec } from "./tokenizer.js";
+import type { PieceCodec } from "./piece-codec.js";
 import { tokenType, type Vocabulary } from "./vocabulary.js";
 
 /** The part of the library that is used here; its own declarations do not resolve under "nodenext". */

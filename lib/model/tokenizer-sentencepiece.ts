@@ -1,6 +1,6 @@
 import { getBoolean, type Metadata } from "./metadata.js";
 import { mergeByScore } from "./score-merge.js";
-import type { PieceCodec } from "./tokenizer.js";
+import type { PieceCodec } from "./piece-codec.js";
 import { readScores, tokenType, type Vocabulary } from "./vocabulary.js";
 
 /** SentencePiece writes a space as this letter, so that pieces can span words. */

@@ -2,19 +2,11 @@ import { invalidArgument } from "../errors/air-error.js";
 import { createIncrementalDecoder, type IncrementalDecoder } from "./incremental-decoder.js";
 import { getString, type Metadata } from "./metadata.js";
 import { tokenizerError } from "./model-errors.js";
+import type { PieceCodec } from "./piece-codec.js";
 import { createSpecialTokens, type Segment } from "./special-tokens.js";
 import { createByteLevelCodec, findPreTokenizer } from "./tokenizer-bpe.js";
 import { createSentencePieceCodec } from "./tokenizer-sentencepiece.js";
 import { readVocabulary, tokenType, type Vocabulary } from "./vocabulary.js";
-
-/** The part of a tokenizer that differs between kinds: plain text to ids, and ids to bytes. */
-export interface PieceCodec {
-  /** Text starts with a space that is not the caller's. */
-  readonly addSpacePrefix: boolean;
-  /** Ids of text without special tokens; `startsText` unless it follows other plain text. */
-  encode(text: string, startsText: boolean): readonly number[];
-  tokenBytes(id: number): Uint8Array;
-}
 
 export interface EncodeOptions {
   /** Control tokens written in the text become those tokens. Default false: they are plain text. */

@@ -1,0 +1,256 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, truncateSync, copyFileSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const main = path.join(root, "dist", "cli", "main.js");
+const textModel = path.join(root, "models", "air-tiny-large-q4_0.gguf");
+const folder = mkdtempSync(path.join(os.tmpdir(), "air-cli-"));
+
+beforeAll(() => {
+  expect(existsSync(main), "npm run build makes dist/").toBe(true);
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+function start(...args: readonly string[]): ChildProcessWithoutNullStreams {
+  return spawn(process.execPath, [main, ...args], { cwd: folder });
+}
+
+/** Runs the built command in a process of its own. */
+async function air(args: readonly string[], stdin = "") {
+  const child = start(...args);
+  const exit = once(child, "close") as Promise<[number | null]>;
+  child.stdin.end(stdin);
+  const [stdout, stderr, [status]] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
+  return { status, stdout, stderr };
+}
+
+interface GenerateObject {
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly promptTokens: number;
+  readonly finishReason: string;
+  readonly timings: Readonly<Record<string, number>>;
+  readonly memory: Readonly<Record<string, number>>;
+}
+
+async function generateJson(...args: readonly string[]): Promise<GenerateObject> {
+  const { status, stdout, stderr } = await air(["generate", "--json", ...args]);
+  expect(status, stderr).toBe(0);
+  return JSON.parse(stdout) as GenerateObject;
+}
+
+describe("air generate", () => {
+  test("answers with the bundled model and says on stderr that it is a demo", async () => {
+    const { status, stdout, stderr } = await air(["generate", "What is 12 times 7?"]);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "12 times 7 is 84.\n" });
+    expect(stderr).toMatch(/^air: using the bundled demo model.*\n$/);
+  });
+
+  test("reads the prompt from stdin when there is no argument", async () => {
+    const { stdout } = await air(["generate"], "What is the capital of France?\n");
+    expect(stdout).toBe("The capital of France is Paris.\n");
+  });
+
+  test("prints one object with --json", async () => {
+    const result = await generateJson("What is 12 times 7?");
+    expect(Object.keys(result)).toEqual([
+      "text",
+      "tokens",
+      "promptTokens",
+      "finishReason",
+      "timings",
+      "memory",
+    ]);
+    expect(result).toMatchObject({ text: "12 times 7 is 84.", finishReason: "stop" });
+    expect(result.promptTokens).toBeGreaterThan(5);
+    expect(Object.keys(result.timings)).toEqual([
+      ...["loadMs", "prefillTokensPerSecond", "decodeTokensPerSecond", "timeToFirstTokenMs"],
+    ]);
+    expect(Object.keys(result.memory)).toEqual(["weightBytes", "kvBytes", "peakRssBytes"]);
+    for (const value of Object.values({ ...result.timings, ...result.memory }))
+      expect(value).toBeGreaterThan(0);
+  });
+
+  test("generates exactly -n tokens of a text that goes on", async () => {
+    const args = ["-m", textModel, "--raw", "-n", "7", "The function returns"];
+    const { tokens, finishReason } = await generateJson(...args);
+    expect(tokens.length).toBe(7);
+    expect(finishReason).toBe("length");
+  });
+
+  test("feeds a raw prompt as it is, and a templated one in its turn", async () => {
+    const raw = await generateJson("--raw", "-n", "1", "Hello");
+    const templated = await generateJson("-n", "1", "Hello");
+    const withSystem = await generateJson("-n", "1", "--system", "Be brief.", "Hello");
+    expect(templated.promptTokens).toBeGreaterThan(raw.promptTokens);
+    expect(withSystem.promptTokens).toBeGreaterThan(templated.promptTokens);
+  });
+
+  test("repeats itself for a seed, whatever the number of threads, and not for another seed", async () => {
+    const sample = (seed: string, threads: string) =>
+      generateJson(
+        "-m",
+        textModel,
+        "--raw",
+        "-n",
+        "24",
+        "--temp",
+        "1",
+        "--seed",
+        seed,
+        "--threads",
+        threads,
+        "The",
+      );
+    const [first, again, other] = [await sample("1", "1"), await sample("1", "2"), await sample("2", "1")];
+    expect(again.tokens).toEqual(first.tokens);
+    expect(other.tokens).not.toEqual(first.tokens);
+  });
+
+  test("ends before a stop string", async () => {
+    const { text: answer, finishReason } = await generateJson("--stop", " is", "What is 12 times 7?");
+    expect(answer).toBe("12 times 7");
+    expect(finishReason).toBe("stop");
+  });
+
+  test("halves the KV memory with int8 pages", async () => {
+    const int8 = await generateJson("-n", "1", "Hello");
+    const f16 = await generateJson("-n", "1", "--kv", "f16", "Hello");
+    const ratio = (f16.memory["kvBytes"] ?? 0) / (int8.memory["kvBytes"] ?? 1);
+    expect(ratio).toBeGreaterThan(1.8);
+    expect(ratio).toBeLessThan(2);
+  });
+});
+
+describe("air generate with bad input", () => {
+  test("names a file that is not there", async () => {
+    const { status, stdout, stderr } = await air(["generate", "-m", "missing.gguf", "Hello"]);
+    expect(status).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(/^AIR_ERR_IO: expected .*missing\.gguf.*\n.*readable\.\n$/);
+  });
+
+  test("refuses a truncated file", async () => {
+    const file = path.join(folder, "truncated.gguf");
+    copyFileSync(textModel, file);
+    truncateSync(file, 1_000_000);
+    const { status, stderr } = await air(["generate", "-m", file, "Hello"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^AIR_ERR_MODEL_FORMAT: expected /);
+  });
+
+  test("refuses a prompt that does not fit the context, with the object too", async () => {
+    const { status, stdout } = await air([
+      "generate",
+      "--json",
+      "--ctx",
+      "8",
+      "A rather long question, is it not?",
+    ]);
+    expect(status).toBe(1);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: "AIR_ERR_CONTEXT" } });
+  });
+});
+
+describe("air generate while interrupted", () => {
+  const endless = ["generate", "-m", textModel, "--raw", "-n", "900", "--ctx", "1024", "The"];
+
+  test("stops on Ctrl-C with status 130 and without a message", async () => {
+    const child = start(...endless);
+    const stderr = text(child.stderr);
+    child.stdin.end();
+    await once(child.stdout, "data");
+    child.kill("SIGINT");
+    expect(await once(child, "close")).toEqual([130, null]);
+    expect(await stderr).toBe("");
+  });
+
+  test("ends quietly when nobody reads its output any more", async () => {
+    const child = start(...endless);
+    const stderr = text(child.stderr);
+    child.stdin.end();
+    await once(child.stdout, "data");
+    child.stdout.destroy();
+    expect(await once(child, "close")).toEqual([141, null]);
+    expect(await stderr).toBe("");
+  });
+});
+
+describe("air chat", () => {
+  test("takes every line of piped stdin as a turn", async () => {
+    const { status, stdout } = await air(["chat"], "What is 3 times 4?\n\nWhat is 5 times 6?\n");
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "3 times 4 is 12.\n5 times 6 is 30.\n" });
+  });
+
+  test("leaves at /exit and starts over at /reset", async () => {
+    const { status, stdout } = await air(
+      ["chat"],
+      "What is 3 times 4?\n/reset\nWhat is 3 times 4?\n/exit\nHello\n",
+    );
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "3 times 4 is 12.\n3 times 4 is 12.\n" });
+  });
+
+  test("keeps its history until the context is full, which is an error when piped", async () => {
+    const turns = "What is 3 times 4?\n".repeat(20);
+    const { status, stdout, stderr } = await air(["chat", "--ctx", "64"], turns);
+    expect(status).toBe(1);
+    expect(stdout.split("\n").length).toBeGreaterThan(2);
+    expect(stderr).toContain("AIR_ERR_CONTEXT");
+  });
+});
+
+describe("air perplexity", () => {
+  const file = path.join(folder, "text.txt");
+  const paragraph =
+    "The list of arguments is passed to the function, which returns a new object for each call. ";
+  writeFileSync(file, paragraph.repeat(12));
+  const score = async (...args: readonly string[]) => {
+    const { status, stdout, stderr } = await air([
+      "perplexity",
+      "-m",
+      textModel,
+      "-f",
+      file,
+      "--json",
+      ...args,
+    ]);
+    expect(status, stderr).toBe(0);
+    return JSON.parse(stdout) as {
+      readonly perplexity: number;
+      readonly tokens: number;
+      readonly meanNll: number;
+    };
+  };
+
+  test("scores every token of every whole window", async () => {
+    const result = await score("--ctx", "64");
+    expect(Object.keys(result)).toEqual(["perplexity", "tokens", "meanNll"]);
+    expect(result.tokens % 63).toBe(0);
+    expect(result.tokens).toBeGreaterThan(0);
+    expect(result.perplexity).toBeCloseTo(Math.exp(result.meanNll), 6);
+  });
+
+  test("predicts better with more context, which a smaller stride gives", async () => {
+    const [apart, overlapping] = [await score("--ctx", "64"), await score("--ctx", "64", "--stride", "16")];
+    expect(overlapping.meanNll).toBeLessThan(apart.meanNll);
+  });
+
+  test("refuses a text that is shorter than a window", async () => {
+    const { status, stderr } = await air(
+      ["perplexity", "-m", textModel, "-f", "-", "--ctx", "64"],
+      "Too short.",
+    );
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^AIR_ERR_ARGUMENT: expected at least 63 tokens /);
+  });
+});
