@@ -28,10 +28,9 @@ export type {
   GenerationTimings,
 } from "./runtime/generation.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
-export type { RowMath } from "./decoding/row-math.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
 export type { Tokenizer } from "./model/tokenizer.js";
-export type { Backend, ConversionReport, CpuIsa, KvType, NativeAddon } from "./native/native.js";
+export type { Backend, ConversionReport, CpuIsa, KvType, NativeAddon, RowOps } from "./native/native.js";
 export {
   type EvaluatedModel,
   perplexity,

@@ -1,6 +1,6 @@
 import { AirError } from "../errors/air-error.js";
 import { at } from "../util/array-access.js";
-import { PagePool } from "./page-pool.js";
+import type { PagePool } from "./page-pool.js";
 
 /** One head group's pages of one sequence, in cache order. */
 interface GroupPages {

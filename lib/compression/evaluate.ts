@@ -1,5 +1,5 @@
-import type { RowMath } from "../decoding/row-math.js";
-import { AirError, invalidArgument } from "../errors/air-error.js";
+import { AirArgumentError, AirError, invalidArgument } from "../errors/air-error.js";
+import type { RowOps } from "../native/native.js";
 import type { Model } from "../runtime/model.js";
 import { at } from "../util/array-access.js";
 
@@ -25,7 +25,7 @@ export interface PerplexityResult {
 }
 
 /** What perplexity() uses of a {@link Model}. */
-export type EvaluatedModel = Pick<Model, "evaluate" | "rowMath"> & {
+export type EvaluatedModel = Pick<Model, "evaluate" | "rowOps"> & {
   readonly info: Pick<Model["info"], "contextTokens">;
   readonly tokenizer: Pick<Model["tokenizer"], "addBos" | "bosId">;
 };
@@ -56,7 +56,11 @@ export async function perplexity(
   const first = bos === undefined ? 1 : 0;
   const windows = Math.floor((tokens.length - first - width) / step) + 1;
   if (windows < 1) {
-    throw invalidArgument("tokens", `at least ${width + first} tokens`, tokens.length);
+    const needed = width + first;
+    throw new AirArgumentError(
+      "AIR_ERR_ARGUMENT",
+      `expected at least ${needed} tokens for the text but received ${tokens.length}`,
+    );
   }
   let sum = 0;
   let scored = 0;
@@ -68,7 +72,7 @@ export async function perplexity(
     await model.evaluate(fed, {
       logitsFrom: window === 0 ? 0 : width - step,
       onRow: (row, index) => {
-        sum += negativeLogLikelihood(model.rowMath, row, at(tokens, start + index));
+        sum += negativeLogLikelihood(model.rowOps, row, at(tokens, start + index));
         scored += 1;
       },
       ...(signal && { signal }),
@@ -79,7 +83,7 @@ export async function perplexity(
   return { perplexity: Math.exp(meanNll), tokens: scored, meanNll };
 }
 
-function negativeLogLikelihood(maths: RowMath, row: Float32Array, token: number): number {
+function negativeLogLikelihood(maths: RowOps, row: Float32Array, token: number): number {
   const nll = maths.logSumExpRow(row) - (row[token] ?? NaN);
   if (Number.isFinite(nll)) return nll;
   throw new AirError("AIR_ERR_INTERNAL", `expected finite logits for token ${token} but received ${nll}`);

@@ -47,7 +47,7 @@ export interface EngineStats {
 
 interface Run {
   readonly request: RunRequest;
-  readonly ended: Deferred<void>;
+  readonly ended: Deferred<undefined>;
   /** Why the run is to end with the current step. */
   cancelled?: AirError;
 }
@@ -118,7 +118,7 @@ export class Engine {
     sequence.begin(request.tokens, request.logitsFrom);
     sequence.arrival = this.#arrivals += 1;
     sequence.state = "running";
-    const run: Run = { request, ended: createDeferred<void>() };
+    const run: Run = { request, ended: createDeferred<undefined>() };
     this.#runs.set(sequence, run);
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
@@ -234,15 +234,14 @@ export class Engine {
     }
   }
 
-  /** After a failed step: forgets its tokens, whose K/V may be half written, and ends or retries the runs. */
+  /**
+   * After a failed step: forgets its tokens, whose K/V may be half written, and ends its runs. A step is only cancelled
+   * when all its runs are, so there is nobody to retry it for.
+   */
   #undo(granted: readonly GrantedShare[], error: unknown): void {
-    const wasCancelled = granted.some(({ sequence }) => this.#runs.get(sequence)?.cancelled !== undefined);
-    const retry = wasCancelled && error instanceof AirError && error.code === "AIR_ERR_CANCELLED";
     for (const { sequence, firstToken } of granted) {
       sequence.table.truncate(firstToken);
-      const cancelled = this.#runs.get(sequence)?.cancelled;
-      if (cancelled !== undefined) this.#endRun(sequence, cancelled);
-      else if (!retry) this.#endRun(sequence, error);
+      this.#endRun(sequence, this.#runs.get(sequence)?.cancelled ?? error);
     }
   }
 
@@ -253,7 +252,7 @@ export class Engine {
     sequence.state = "idle";
     if (!this.#sequences.has(sequence)) sequence.table.release();
     for (const other of this.#runs.keys()) other.state = "running";
-    if (error === undefined) run?.ended.resolve();
+    if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);
   }
 

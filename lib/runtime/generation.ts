@@ -61,7 +61,7 @@ export class GenerationStream implements Generation {
   readonly #chunks: GeneratedChunk[] = [];
   readonly #result = createDeferred<GenerationResult>();
   readonly #leave: () => void;
-  #changed = createDeferred<void>();
+  #changed = createDeferred<undefined>();
   #ended = false;
   #iterated = false;
 
@@ -121,7 +121,7 @@ export class GenerationStream implements Generation {
   }
 
   #wake(): void {
-    this.#changed.resolve();
-    this.#changed = createDeferred<void>();
+    this.#changed.resolve(undefined);
+    this.#changed = createDeferred<undefined>();
   }
 }

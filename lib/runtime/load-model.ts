@@ -7,7 +7,7 @@ import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
 import { Model } from "./model.js";
-import { type LoadModelOptions, loadModelSchema } from "./options.js";
+import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
 
 /** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
 const defaultContextTokens = 4096;
@@ -23,7 +23,7 @@ const defaultContextTokens = 4096;
  * const { text } = await session.generate([{ role: "user", content: "Hello!" }]).result;
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
-  parseOptions(loadModelSchema, options, "model options");
+  const resolved = parseOptions(loadModelSchema, options, "model options");
   const file = await readGguf(path);
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
@@ -36,7 +36,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
   try {
-    return assemble(addon, native, description, { tokenizer, chatTemplate }, options);
+    return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
   } catch (error) {
     native.close();
     throw error;
@@ -57,16 +57,12 @@ function assemble(
   native: NativeModel,
   description: ModelDescription,
   text: Pick<Model, "tokenizer" | "chatTemplate">,
-  options: LoadModelOptions,
+  options: ResolvedLoadModelOptions,
 ): Model {
-  const { kv, pageTokens, maxBatchTokens, ...given } = parseOptions(
-    loadModelSchema,
-    options,
-    "model options",
-  );
+  const { kv, pageTokens, maxBatchTokens, threads } = options;
   const { architecture, name, parameterCount, trainedContext, spec } = description;
-  const contextTokens = given.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
-  const pages = Math.ceil((given.kvTokens ?? contextTokens) / pageTokens);
+  const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
+  const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
   const arena = addon.createArena(native, {
     headMask: new Uint8Array(spec.layers * spec.kvHeads), // one head group: full attention everywhere
     pageTokens,
@@ -77,21 +73,18 @@ function assemble(
   try {
     const runner = addon.createRunner(native, arena, {
       maxTokens: maxBatchTokens,
-      ...(given.threads !== undefined && { threads: given.threads }),
+      ...(threads !== undefined && { threads }),
     });
-    const { threads } = runner;
-    const { vocabSize } = spec;
-    const { conversions } = native;
     const info = {
       architecture,
       name,
       parameterCount,
-      vocabSize,
+      vocabSize: spec.vocabSize,
       trainedContext,
       contextTokens,
       kv,
-      threads,
-      conversions,
+      threads: runner.threads,
+      conversions: native.conversions,
     };
     return new Model({ addon, native, arena, runner, ...text, info, maxBatchTokens });
   } catch (error) {

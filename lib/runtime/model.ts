@@ -1,6 +1,5 @@
 import { keepAll } from "../cache/eviction-policy.js";
 import { PagePool } from "../cache/page-pool.js";
-import type { RowMath } from "../decoding/row-math.js";
 import { Engine, type EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
@@ -12,6 +11,7 @@ import type {
   NativeKvArena,
   NativeModel,
   NativeRunner,
+  RowOps,
 } from "../native/native.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import type { SessionOptions } from "./options.js";
@@ -79,8 +79,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   /** Undefined when the file has none. */
   readonly chatTemplate: ChatTemplate | undefined;
-  /** Row maths on logits, for evaluate(). */
-  readonly rowMath: RowMath;
+  /** Maths on rows of logits, for evaluate(). */
+  readonly rowOps: RowOps;
   readonly #parts: ModelParts;
   readonly #core: ModelCore;
   readonly #pools: readonly PagePool[];
@@ -93,7 +93,7 @@ export class Model {
     this.info = info;
     this.tokenizer = tokenizer;
     this.chatTemplate = chatTemplate;
-    this.rowMath = addon;
+    this.rowOps = addon;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     const engine = new Engine({

@@ -85,6 +85,9 @@ export const loadModelSchema = z.strictObject(
   "an object",
 );
 
+/** {@link LoadModelOptions} with defaults. */
+export type ResolvedLoadModelOptions = z.output<typeof loadModelSchema>;
+
 const biasSchema = z.custom<number>(
   (value) => typeof value === "number" && !Number.isNaN(value) && value !== Infinity,
   "a number or -Infinity",

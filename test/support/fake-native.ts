@@ -19,7 +19,7 @@ import type {
   NativeTensorDirectory,
   SharedFloats,
 } from "../../lib/native/native.js";
-import { fakeRowOps } from "./fake-row-ops.js";
+import { FakeRowOps } from "./fake-row-ops.js";
 
 function fail(code: NativeErrorCode, message: string): never {
   throw new AirNativeError(code, message);
@@ -296,7 +296,7 @@ function copyBatch(batch: Batch): Batch {
 }
 
 /** A fake addon and its controls. */
-export class FakeAddon implements NativeAddon {
+export class FakeAddon extends FakeRowOps implements NativeAddon {
   readonly #handles: { readonly closed: boolean }[] = [];
   readonly #models = new Map<NativeModel, FakeModel>();
   readonly #arenas = new Map<NativeKvArena, FakeArena>();
@@ -306,12 +306,6 @@ export class FakeAddon implements NativeAddon {
     openHandles: () => this.#handles.filter((handle) => !handle.closed).length,
     cancels: 0,
   };
-  readonly softmaxRows = fakeRowOps.softmaxRows;
-  readonly argmaxRows = fakeRowOps.argmaxRows;
-  readonly topKRow = fakeRowOps.topKRow;
-  readonly sampleRow = fakeRowOps.sampleRow;
-  readonly logSumExpRow = fakeRowOps.logSumExpRow;
-  readonly residualRow = fakeRowOps.residualRow;
 
   capabilities(): Capabilities {
     return { abiVersion: 1, isas: ["reference"], activeIsa: "reference", cpus: 1 };

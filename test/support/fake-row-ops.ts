@@ -20,11 +20,12 @@ function softmax(row: Float32Array, temperature: number): void {
 }
 
 /** Row maths in plain JavaScript, by the definitions in native.ts. */
-export const fakeRowOps: RowOps = {
-  softmaxRows(logits, vocabSize, temperature) {
+export class FakeRowOps implements RowOps {
+  softmaxRows(logits: Float32Array, vocabSize: number, temperature: number): void {
     for (const row of rowsOf(logits, vocabSize)) softmax(row, temperature);
-  },
-  argmaxRows(logits, vocabSize, out) {
+  }
+
+  argmaxRows(logits: Float32Array, vocabSize: number, out: Int32Array): void {
     rowsOf(logits, vocabSize).forEach((row, index) => {
       let best = 0;
       row.forEach((value, id) => {
@@ -32,13 +33,15 @@ export const fakeRowOps: RowOps = {
       });
       out[index] = row.some(Number.isNaN) ? -1 : best;
     });
-  },
-  topKRow(row, k, outIds, outValues) {
+  }
+
+  topKRow(row: Float32Array, k: number, outIds: Int32Array, outValues: Float32Array): void {
     const ids = Array.from(row.keys()).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
     outIds.set(ids.slice(0, k));
     outValues.set(ids.slice(0, k).map((id) => row[id] ?? 0));
-  },
-  sampleRow(weights, uniform) {
+  }
+
+  sampleRow(weights: Float32Array, uniform: number): number {
     const total = weights.reduce((a, b) => a + b, 0);
     let sum = 0;
     for (const [index, weight] of weights.entries()) {
@@ -46,12 +49,14 @@ export const fakeRowOps: RowOps = {
       if (sum > uniform * total) return index;
     }
     return weights.length - 1;
-  },
-  logSumExpRow(row) {
+  }
+
+  logSumExpRow(row: Float32Array): number {
     const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
     return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));
-  },
-  residualRow(target, draft, out) {
+  }
+
+  residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void {
     target.forEach((value, id) => {
       out[id] = Math.max(0, value - (draft[id] ?? 0));
     });
@@ -59,5 +64,5 @@ export const fakeRowOps: RowOps = {
     out.forEach((value, id) => {
       out[id] = value / total;
     });
-  },
-};
+  }
+}

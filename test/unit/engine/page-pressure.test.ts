@@ -1,0 +1,92 @@
+import { describe, expect, test } from "vitest";
+
+import { AirError } from "../../../lib/errors/air-error.js";
+import { continueAlone, continueGreedily, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
+
+const closed = new AirError("AIR_ERR_CLOSED", "expected an open engine but received a closed one");
+
+describe("Engine out of pages", () => {
+  test("fails a run that needs more pages than there are with AIR_ERR_KV_EXHAUSTED; the others go on", async () => {
+    const { engine, pools } = createFakeEngine({ pages: [4] });
+    const results = await Promise.allSettled([
+      continueGreedily(engine, engine.createSequence(), fakePrompt(1, 100), 5),
+      continueGreedily(engine, engine.createSequence(), fakePrompt(2, 20), 5),
+    ]);
+    expect(results[0]).toMatchObject({ reason: { code: "AIR_ERR_KV_EXHAUSTED" } });
+    expect(results[1]).toMatchObject({ value: await continueAlone(fakePrompt(2, 20), 5) });
+    await engine.close(closed);
+    pools[0]?.assertWhole();
+  });
+
+  test("fails a run that grows past all pages while generating", async () => {
+    const { engine } = createFakeEngine({ pages: [2] });
+    const generated: number[] = [];
+    await expect(
+      continueGreedily(engine, engine.createSequence(), fakePrompt(1, 20), 50, (tokens) => {
+        generated.splice(0, generated.length, ...tokens);
+      }),
+    ).rejects.toMatchObject({ code: "AIR_ERR_KV_EXHAUSTED" });
+    // 32 tokens have K/V, so 13 follow the prompt's 20.
+    expect(generated).toEqual(await continueAlone(fakePrompt(1, 20), 13));
+  });
+
+  test("makes the newer run wait while the older holds the pages", async () => {
+    const { engine } = createFakeEngine({ pages: [4] });
+    const prompts = [fakePrompt(1, 50), fakePrompt(2, 50)];
+    const order: number[] = [];
+    const results = await Promise.all(
+      prompts.map(async (prompt, index) => {
+        const tokens = await continueGreedily(engine, engine.createSequence(), prompt, 10);
+        order.push(index);
+        return tokens;
+      }),
+    );
+    expect(order).toEqual([0, 1]);
+    expect(results).toEqual(await Promise.all(prompts.map((prompt) => continueAlone(prompt, 10))));
+  });
+
+  test("resolves two half-prefilled runs that hold all pages by preempting the newer", async () => {
+    const { engine, addon } = createFakeEngine({ pages: [6], maxBatchTokens: 32 });
+    const [older, newer] = [engine.createSequence(), engine.createSequence()];
+    const prompts = [fakePrompt(1, 4), fakePrompt(2, 90)];
+    // The older run grows one token a step while the newer prefills beside it.
+    const results = await Promise.all([
+      continueGreedily(engine, older, prompts[0] ?? [], 60),
+      continueGreedily(engine, newer, prompts[1] ?? [], 4),
+    ]);
+    expect(results).toEqual([
+      await continueAlone(prompts[0] ?? [], 60),
+      await continueAlone(prompts[1] ?? [], 4),
+    ]);
+    expect(engine.stats.preemptions).toBeGreaterThan(0);
+    expect(addon.controls.batches.length).toBeLessThan(100);
+  });
+
+  test("takes pages from idle sequences before it makes anyone wait, the longest idle first", async () => {
+    const { engine, pools } = createFakeEngine({ pages: [5] });
+    const [first, second, third] = [1, 2, 3].map(() => engine.createSequence());
+    if (!first || !second || !third) return;
+    await continueGreedily(engine, first, fakePrompt(1, 30), 1);
+    await continueGreedily(engine, second, fakePrompt(2, 30), 1);
+    expect(pools[0]?.freePages).toBe(1);
+    await continueGreedily(engine, third, fakePrompt(3, 40), 1);
+    expect([first, second, third].map((sequence) => sequence.table.heldPages)).toEqual([0, 2, 3]);
+    expect(engine.stats.preemptions).toBe(0);
+    // The reclaimed sequence computes its text again.
+    const again = [...fakePrompt(1, 30), 5];
+    expect(await continueGreedily(engine, first, again, 3)).toEqual(await continueAlone(again, 3));
+  });
+
+  test("gives the step to other runs when those with a share all wait", async () => {
+    // One token per step: the decoding newer run is first in line but must wait for the older prefill.
+    const { engine } = createFakeEngine({ pages: [3], maxBatchTokens: 1 });
+    const older = engine.createSequence();
+    const newer = engine.createSequence();
+    const started = continueGreedily(engine, older, fakePrompt(1, 40), 4);
+    const results = await Promise.all([started, continueGreedily(engine, newer, fakePrompt(2, 1), 25)]);
+    expect(results).toEqual([
+      await continueAlone(fakePrompt(1, 40), 4),
+      await continueAlone(fakePrompt(2, 1), 25),
+    ]);
+  });
+});
