@@ -15,6 +15,7 @@ static constexpr int halves_per_pass(int rows) { return rows <= 2 ? 2 : 1; }
 
 // A tile of an integer matrix with the activation rows from `row` on; pointers start at half `half`.
 struct IntegerTile {
+  const uint8_t* start;   // of the tile's bytes
   const uint8_t* scales;  // [cols / scale_group][16] binary16
   const uint8_t* mins;    // [cols / 32][16] binary16, with mins only
   const uint8_t* values;  // [cols / 32] groups
@@ -23,6 +24,7 @@ struct IntegerTile {
   const int32_t* sums16;  // [rows, 2 groups]
   int64_t cols;
   int64_t groups;
+  int64_t group_bytes;  // of the tile, per group: values and scales
 };
 
 static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile, int half, int64_t row) {
@@ -30,14 +32,16 @@ static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile, 
   const AirActivations& x = *args->x;
   const uint8_t* base = w.data + tile * w.tile_stride;
   const int64_t groups = w.cols / AIR_GROUP;
-  return {base + 16 * half,
+  return {base,
+          base + 16 * half,
           base + w.mins_offset + 16 * half,
           base + w.values_offset + kHalfBytes * half,
           x.q + row * w.cols,
           x.scales + row * groups,
           x.sums16 + row * groups * 2,
           w.cols,
-          groups};
+          groups,
+          w.tile_stride / groups};
 }
 
 // acc + dot * scales * x_scale with the canonical roundings; scales: 8 binary16.
@@ -68,14 +72,6 @@ static inline void store_rows(const AirMatmulArgs* args, int64_t tile, int half,
       if (args->store == AIR_STORE_ADD) result = _mm256_add_ps(_mm256_maskload_ps(y, mask), result);
       _mm256_maskstore_ps(y, mask, result);
     }
-  }
-}
-
-// Fetches `bytes` (a constant) of weights ahead of their use: the hardware's own prefetch stops at a page.
-static inline void prefetch_weights(const uint8_t* at, int bytes) {
-  AIR_UNROLL
-  for (int line = 0; line < bytes; line += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(at + line), _MM_HINT_T0);
   }
 }
 

@@ -5,8 +5,6 @@
 namespace air::avx2 {
 namespace {
 
-constexpr int kPrefetchBytes = 4096;
-
 struct Half {
   static constexpr int kBytes = 2;
   static __m256 load(const uint8_t* values) { return load_halves(values); }
@@ -48,7 +46,7 @@ inline void multiply_halves(const AirMatmulArgs* args, int64_t tile, int half, i
   }
   int64_t k = 0;
   for (; k + 1 < w.cols; k += 2, values += 2 * kStepBytes) {
-    prefetch_weights(values + kPrefetchBytes, 2 * kStepBytes);
+    prefetch_step(values, 0, 0, 2 * kStepBytes / 64);
     add_step<kRows, kHalves, Weight>(values, x + k, w.cols, even);
     add_step<kRows, kHalves, Weight>(values + kStepBytes, x + k + 1, w.cols, odd);
   }

@@ -6,7 +6,6 @@ namespace air::avx2 {
 namespace {
 
 constexpr int kGroupBytes = 256;
-constexpr int kPrefetchBytes = 16 * kGroupBytes;
 
 // Integer dot products of one group as 16-bit pairs: 8 products of at most 15 * 127 * 2 stay below 32768.
 template <int kRows, int kHalves>
@@ -48,7 +47,7 @@ inline void multiply_halves(const AirMatmulArgs* args, int64_t tile, int half, i
     for (int h = 0; h < kHalves; ++h) acc[r][h] = _mm256_setzero_ps();
   }
   for (int64_t g = 0; g < t.groups; ++g) {
-    prefetch_weights(t.values + g * kGroupBytes + kPrefetchBytes, kGroupBytes);
+    prefetch_step(t.start, g, t.group_bytes, kGroupBytes / 64 + 1);
     __m256i dots[kRows][kHalves];
     dot_group(t, g, dots);
     AIR_UNROLL

@@ -6,7 +6,6 @@ namespace air::avx2 {
 namespace {
 
 constexpr int kGroupBytes = 512;
-constexpr int kPrefetchBytes = 8 * kGroupBytes;
 
 enum class Kind { kScale32, kScale32Min, kScale16 };
 
@@ -72,7 +71,7 @@ inline void multiply_halves(const AirMatmulArgs* args, int64_t tile, int half, i
   for (int64_t g = 0; g < t.groups; ++g) {
     const uint8_t* values = t.values + g * kGroupBytes;
     const int8_t* q = t.q + AIR_GROUP * g;
-    prefetch_weights(values + kPrefetchBytes, kGroupBytes);
+    prefetch_step(t.start, g, t.group_bytes, kGroupBytes / 64 + 1);
     if (kKind == Kind::kScale16) {
       add_scale_group<4>(t, values, q, t.scales + 64 * g, g, acc);
       add_scale_group<4>(t, values + kGroupBytes / 2, q + 16, t.scales + 64 * g + 32, g, acc);

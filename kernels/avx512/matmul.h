@@ -9,7 +9,7 @@ namespace air::avx512 {
 
 // A tile of an integer matrix with the activation rows from `row` on.
 struct IntegerTile {
-  const uint8_t* scales;  // [cols / scale_group][16] binary16
+  const uint8_t* scales;  // [cols / scale_group][16] binary16, at the tile's start
   const uint8_t* mins;    // [cols / 32][16] binary16, with mins only
   const uint8_t* values;  // [cols / 32] groups
   const int8_t* q;        // [rows, cols]
@@ -17,6 +17,7 @@ struct IntegerTile {
   const int32_t* sums16;  // [rows, 2 groups]
   int64_t cols;
   int64_t groups;
+  int64_t group_bytes;  // of the tile, per group: values and scales
 };
 
 static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile, int64_t row) {
@@ -31,7 +32,8 @@ static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile, 
           x.scales + row * groups,
           x.sums16 + row * groups * 2,
           w.cols,
-          groups};
+          groups,
+          w.tile_stride / groups};
 }
 
 // sums: [kRows] registers of 16 outputs.
@@ -46,13 +48,6 @@ static inline void store_rows(const AirMatmulArgs* args, int64_t tile, int64_t r
     if (args->store == AIR_STORE_ADD) result = _mm512_add_ps(_mm512_maskz_loadu_ps(columns, y), result);
     _mm512_mask_storeu_ps(y, columns, result);
   }
-}
-
-// Fetches `bytes` (a constant) of weights ahead of their use: the hardware's own prefetch stops at a page.
-static inline void prefetch_weights(const uint8_t* at, int bytes) {
-  AIR_UNROLL
-  for (int line = 0; line < bytes; line += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(at + line), _MM_HINT_T0);
 }
 
 }  // namespace air::avx512

@@ -5,8 +5,6 @@
 namespace air::avx512 {
 namespace {
 
-constexpr int kPrefetchBytes = 4096;
-
 struct Half {
   static constexpr int kBytes = 2;
   static __m512 load(const uint8_t* values) { return load_halves(values); }
@@ -30,7 +28,7 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 
   int64_t k = 0;
   for (; k + 1 < w.cols; k += 2, values += 2 * kStepBytes) {
-    prefetch_weights(values + kPrefetchBytes, 2 * kStepBytes);
+    prefetch_step(values, 0, 0, 2 * kStepBytes / 64);
     const __m512 even_weights = Weight::load(values);
     const __m512 odd_weights = Weight::load(values + kStepBytes);
     AIR_UNROLL

@@ -6,7 +6,6 @@ namespace air::avx512 {
 namespace {
 
 constexpr int kGroupBytes = 256;
-constexpr int kPrefetchBytes = 16 * kGroupBytes;
 
 template <int kRows, bool kHasMin>
 void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
@@ -18,7 +17,7 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 
   for (int64_t g = 0; g < t.groups; ++g) {
     const uint8_t* values = t.values + g * kGroupBytes;
-    prefetch_weights(values + kPrefetchBytes, kGroupBytes);
+    prefetch_step(t.scales, g, t.group_bytes, kGroupBytes / 64 + 1);
     __m512i weights[8];  // weights[j]: k = 4 j .. 4 j + 3 of the group, unsigned
     AIR_UNROLL
     for (int j = 0; j < 4; ++j) {

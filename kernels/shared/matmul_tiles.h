@@ -30,4 +30,17 @@ static inline int tile_columns(const AirMatrix* weights, int64_t tile) {
   return left < AIR_TILE_ROWS ? static_cast<int>(left) : AIR_TILE_ROWS;
 }
 
+// How far ahead of their use weights are fetched. Measured on a Zen 5 server with weights in DRAM: one row of
+// int4 reads 28 GB/s at 4 KB, 38 at 8 KB, 45 at 16 KB and no more at 32 KB; the hardware's own prefetch, which
+// stops at every memory page, gives 21.
+#define AIR_PREFETCH_BYTES (16 * 1024)
+
+// Fetches one step's share of a tile. The steps (one per group of k) walk the tile in the order of its bytes,
+// not of their use, and past its end: so they cover scales and values alike, and the start of the next tile.
+// step_bytes need not be a multiple of a cache line; lines (a constant) covers it rounded up.
+static inline void prefetch_step(const uint8_t* tile_start, int64_t step, int64_t step_bytes, int lines) {
+  const uint8_t* at = tile_start + step * step_bytes + AIR_PREFETCH_BYTES;
+  for (int line = 0; line < lines; ++line) __builtin_prefetch(at + 64 * line);
+}
+
 #endif  // AIR_KERNELS_SHARED_MATMUL_TILES_H_
