@@ -16,15 +16,15 @@ struct TypedArray {
 const char* array_name(napi_typedarray_type type) {
   switch (type) {
     case napi_int32_array:
-      return "Int32Array";
+      return "an Int32Array";
     case napi_uint8_array:
-      return "Uint8Array";
+      return "a Uint8Array";
     case napi_float32_array:
-      return "Float32Array";
+      return "a Float32Array";
     case napi_float64_array:
-      return "Float64Array";
+      return "a Float64Array";
     default:
-      return "typed array";
+      return "another typed array";
   }
 }
 
@@ -36,7 +36,7 @@ TypedArray get_typed_array(const Napi::Value& value, const std::string& name, na
       napi_get_typedarray_info(env, value, &array.type, &array.length, &array.data, &buffer, nullptr) !=
           napi_ok ||
       array.type != type) {
-    throw_argument(env, std::string("a ") + array_name(type), name, value);
+    throw_argument(env, array_name(type), name, value);
   }
   bool is_array_buffer = false;
   bool is_detached = false;

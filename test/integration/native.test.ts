@@ -1,0 +1,418 @@
+import { spawnSync } from "node:child_process";
+import { truncateSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import type { ErrorCode } from "../../lib/errors/air-error.js";
+import { AirNativeError } from "../../lib/errors/air-error.js";
+import { loadAddon } from "../../lib/native/load.js";
+import type {
+  Batch,
+  DecoderSpec,
+  ForwardOutput,
+  NativeKvArena,
+  NativeModel,
+  NativeRunner,
+  NativeTensorDirectory,
+} from "../../lib/native/native.js";
+import { makeRawModel, type RawModel } from "../support/raw-model.js";
+
+const addon = loadAddon();
+const pageTokens = 16;
+
+/** The error of a call, sync or async; fails when there is none. */
+async function failureOf(action: () => unknown): Promise<AirNativeError> {
+  try {
+    await action();
+  } catch (error) {
+    expect(error).toBeInstanceOf(AirNativeError);
+    return error as AirNativeError;
+  }
+  throw new Error("expected the call to fail");
+}
+
+async function expectFailure(action: () => unknown, code: ErrorCode, message: RegExp): Promise<void> {
+  const error = await failureOf(action);
+  expect(error.message).toMatch(message);
+  expect(error.code).toBe(code);
+  expect(error.stack).toContain("native.test.ts");
+}
+
+function makeArena(model: NativeModel, spec: DecoderSpec, pages = 9): NativeKvArena {
+  return addon.createArena(model, {
+    headMask: new Uint8Array(spec.layers * spec.kvHeads),
+    pageTokens,
+    pageCounts: [pages],
+    keyType: "int8",
+    valueType: "int8",
+  });
+}
+
+/** One sequence of `count` tokens from position 0, in pages 1, 2, .. */
+function makeBatch(count: number): Batch {
+  const pages = Math.ceil(count / pageTokens);
+  return {
+    tokens: Int32Array.from({ length: count }, (_, i) => (7 * i) % 40),
+    positions: Int32Array.from({ length: count }, (_, i) => i),
+    slots: Int32Array.from({ length: count }, (_, i) => pageTokens + i),
+    sequenceStarts: Int32Array.of(0, count),
+    pageTables: Int32Array.from({ length: pages }, (_, i) => i + 1),
+    contextLengths: Int32Array.of(count),
+    logitRows: Int32Array.of(count - 1),
+  };
+}
+
+describe("loadModel", () => {
+  let raw: RawModel;
+  const load = (directory: NativeTensorDirectory, spec: DecoderSpec = raw.spec): Promise<NativeModel> =>
+    addon.loadModel(directory, spec, { backend: "cpu", threads: 2 });
+  const withTensor = (
+    role: string,
+    change: Partial<NativeTensorDirectory["tensors"][number]>,
+  ): NativeTensorDirectory => ({
+    files: raw.directory.files,
+    tensors: raw.directory.tensors.map((tensor) =>
+      tensor.role === role ? { ...tensor, ...change } : tensor,
+    ),
+  });
+
+  beforeAll(() => {
+    raw = makeRawModel();
+  });
+  afterAll(() => {
+    raw.remove();
+  });
+
+  test("reports progress up to all bytes, and the conversions", async () => {
+    const reports: [number, number][] = [];
+    const model = await addon.loadModel(raw.directory, raw.spec, {
+      backend: "cpu",
+      onProgress: (done, total) => reports.push([done, total]),
+    });
+    const [done, total] = reports.at(-1) ?? [0, -1];
+    expect(done).toBe(total);
+    expect(model.conversions).toEqual([
+      { from: "F32", to: "f32", tensors: 15, relativeRmsError: 0, maxAbsError: 0 },
+    ]);
+    expect(model.weightBytes).toBeGreaterThan(0);
+    model.close();
+  });
+
+  test("refuses a tensor range past the end of the file", async () => {
+    const directory = withTensor("output.weight", { offsetBytes: raw.bytes.length - 16 });
+    await expectFailure(
+      () => load(directory),
+      "AIR_ERR_MODEL_FORMAT",
+      /byte range within the file's .* output\.weight/,
+    );
+  });
+
+  test("refuses a tensor whose bytes do not fit its type and shape", async () => {
+    const directory = withTensor("output.weight", { lengthBytes: 100 });
+    await expectFailure(() => load(directory), "AIR_ERR_MODEL_FORMAT", /output\.weight/);
+  });
+
+  test("refuses absurd sizes without trying to allocate them", async () => {
+    const huge = withTensor("output.weight", { shape: [2 ** 50, 2 ** 50] });
+    await expectFailure(() => load(huge), "AIR_ERR_MODEL_FORMAT", /output\.weight/);
+    await expectFailure(
+      () => load(raw.directory, { ...raw.spec, vocabSize: 2 ** 40 }),
+      "AIR_ERR_MODEL_FORMAT",
+      /for vocabSize but received 1099511627776/,
+    );
+  });
+
+  test("refuses a vocabulary that the embedding does not have", async () => {
+    await expectFailure(
+      () => load(raw.directory, { ...raw.spec, vocabSize: 41 }),
+      "AIR_ERR_MODEL_FORMAT",
+      /expected shape \[41, 64\] for token_embedding\.weight but received \[40, 64\]/,
+    );
+  });
+
+  test("refuses a missing tensor, a second one of a role, and an unknown type", async () => {
+    const { files, tensors } = raw.directory;
+    await expectFailure(
+      () => load({ files, tensors: tensors.filter(({ role }) => role !== "layers.1.attention.k.weight") }),
+      "AIR_ERR_MODEL_FORMAT",
+      /a tensor for layers\.1\.attention\.k\.weight but received none/,
+    );
+    await expectFailure(
+      () => load({ files, tensors: [...tensors, ...tensors.slice(-1)] }),
+      "AIR_ERR_MODEL_FORMAT",
+      /one tensor for output\.weight but received two/,
+    );
+    const unknown = { ...tensors[0], type: "IQ2_XXS" } as unknown as NativeTensorDirectory["tensors"][number];
+    await expectFailure(() => load({ files, tensors: [unknown] }), "AIR_ERR_UNSUPPORTED", /IQ2_XXS/);
+  });
+
+  test("refuses a spec that it cannot compute", async () => {
+    const layerNorm = { ...raw.spec, normKind: "layer" } as unknown as DecoderSpec;
+    await expectFailure(
+      () => load(raw.directory, layerNorm),
+      "AIR_ERR_UNSUPPORTED",
+      /for normKind but received "layer"/,
+    );
+    const wide = { ...raw.spec, headDim: 512 };
+    await expectFailure(() => load(raw.directory, wide), "AIR_ERR_UNSUPPORTED", /at most 256 for headDim/);
+  });
+
+  test("refuses NaN weights, naming tensor and row", async () => {
+    const spoilt = makeRawModel();
+    for (const role of [
+      "layers.1.feed_forward.down.weight",
+      "token_embedding.weight",
+      "output_norm.weight",
+    ]) {
+      const tensor = spoilt.directory.tensors.find((one) => one.role === role);
+      const bytes = Uint8Array.from(spoilt.bytes);
+      new DataView(bytes.buffer).setFloat32(tensor?.offsetBytes ?? 0, NaN, true);
+      writeFileSync(spoilt.path, bytes);
+      await expectFailure(
+        () => load(spoilt.directory, spoilt.spec),
+        "AIR_ERR_MODEL_FORMAT",
+        new RegExp(role),
+      );
+    }
+    spoilt.remove();
+  });
+
+  test("refuses files that are missing, empty, a directory or shorter than the directory says", async () => {
+    const cut = makeRawModel();
+    truncateSync(cut.path, 1000);
+    await expectFailure(
+      () => load(cut.directory, cut.spec),
+      "AIR_ERR_MODEL_FORMAT",
+      /within the file's 1000 bytes/,
+    );
+    truncateSync(cut.path, 0);
+    await expectFailure(() => load(cut.directory, cut.spec), "AIR_ERR_IO", /readable file/);
+    cut.remove();
+    await expectFailure(() => load(cut.directory, cut.spec), "AIR_ERR_IO", /No such file/);
+    const folder = { ...raw.directory, files: ["."] };
+    await expectFailure(() => load(folder), "AIR_ERR_IO", /directory/i);
+  });
+
+  test("refuses another backend", async () => {
+    await expectFailure(
+      () => addon.loadModel(raw.directory, raw.spec, { backend: "cuda" }),
+      "AIR_ERR_NO_DEVICE",
+      /received "cuda"/,
+    );
+  });
+});
+
+describe("handles", () => {
+  let raw: RawModel;
+  let model: NativeModel;
+  let arena: NativeKvArena;
+  let runner: NativeRunner;
+  let output: ForwardOutput;
+
+  beforeAll(async () => {
+    raw = makeRawModel(200); // deep, so that a forward lasts long enough to interfere with
+    model = await addon.loadModel(raw.directory, raw.spec, { backend: "cpu" });
+    arena = makeArena(model, raw.spec);
+    runner = addon.createRunner(model, arena, { maxTokens: 128, threads: 2 });
+    output = { logits: addon.allocateShared(40) };
+  });
+  afterAll(() => {
+    runner.close();
+    arena.close();
+    model.close();
+    raw.remove();
+  });
+
+  test("forward and forwardSync agree bit for bit", async () => {
+    const sync = { logits: addon.allocateShared(40) };
+    runner.forwardSync(makeBatch(100), sync);
+    const stats = await runner.forward(makeBatch(100), output);
+    expect(stats.computeMicros).toBeGreaterThan(0);
+    expect(output.logits).toEqual(sync.logits);
+    expect(output.logits.every(Number.isFinite)).toBe(true);
+  });
+
+  test("a second forward is refused with AIR_ERR_BUSY and the first one is not disturbed", async () => {
+    const first = runner.forward(makeBatch(100), output);
+    const other = { logits: addon.allocateShared(40) };
+    await expectFailure(() => runner.forward(makeBatch(1), other), "AIR_ERR_BUSY", /one is in flight/);
+    await expectFailure(() => runner.forwardSync(makeBatch(1), other), "AIR_ERR_BUSY", /one is in flight/);
+    await expectFailure(
+      () => {
+        arena.copyPages(0, Int32Array.of(1), Int32Array.of(2));
+      },
+      "AIR_ERR_BUSY",
+      /a forward is using it/,
+    );
+    await first;
+    arena.copyPages(0, Int32Array.of(1), Int32Array.of(2));
+  });
+
+  test("the caller's index arrays are copied before forward returns", async () => {
+    const expected = { logits: addon.allocateShared(40) };
+    runner.forwardSync(makeBatch(100), expected);
+    const batch = makeBatch(100);
+    const promise = runner.forward(batch, output);
+    batch.tokens.fill(-1);
+    batch.slots.fill(1 << 30);
+    await promise;
+    expect(output.logits).toEqual(expected.logits);
+  });
+
+  test("cancel stops the forward in flight and nothing after it", async () => {
+    const cancelled = runner.forward(makeBatch(100), output);
+    runner.cancel();
+    await expectFailure(() => cancelled, "AIR_ERR_CANCELLED", /cancelled/);
+    runner.cancel();
+    await expect(runner.forward(makeBatch(1), output)).resolves.toBeDefined();
+  });
+
+  test("refuses a detached buffer, wrong array types and outputs that do not fit", async () => {
+    const detached = makeBatch(4);
+    structuredClone(detached.slots, { transfer: [detached.slots.buffer as ArrayBuffer] });
+    await expectFailure(() => runner.forward(detached, output), "AIR_ERR_SHAPE", /slots/);
+    const wrong = { ...makeBatch(4), tokens: new Float32Array(4) } as unknown as Batch;
+    await expectFailure(() => runner.forward(wrong, output), "AIR_ERR_ARGUMENT", /an Int32Array for tokens/);
+    const unshared = { logits: new Float32Array(40) } as unknown as ForwardOutput;
+    await expectFailure(
+      () => runner.forward(makeBatch(4), unshared),
+      "AIR_ERR_ARGUMENT",
+      /SharedArrayBuffer/,
+    );
+    const short = { logits: addon.allocateShared(39) };
+    await expectFailure(() => runner.forward(makeBatch(4), short), "AIR_ERR_SHAPE", /40 values or more/);
+    await expectFailure(
+      () => runner.forward(null as unknown as Batch, output),
+      "AIR_ERR_ARGUMENT",
+      /an object for batch/,
+    );
+  });
+
+  test("refuses page ids outside the arena before anything is written", async () => {
+    const batch = { ...makeBatch(4), pageTables: Int32Array.of(9) };
+    await expectFailure(
+      () => runner.forward(batch, output),
+      "AIR_ERR_PAGE_RANGE",
+      /a page from 1 to 8 .* received 9/,
+    );
+  });
+
+  test("refuses handles of another kind and another model's arena", async () => {
+    const impostor = {} as unknown as NativeModel;
+    await expectFailure(() => makeArena(impostor, raw.spec), "AIR_ERR_ARGUMENT", /a native model/);
+    const swapped = arena as unknown as NativeModel;
+    await expectFailure(() => makeArena(swapped, raw.spec), "AIR_ERR_ARGUMENT", /a native model/);
+    const other = makeRawModel();
+    const otherModel = await addon.loadModel(other.directory, other.spec, { backend: "cpu" });
+    await expectFailure(
+      () => addon.createRunner(otherModel, arena, { maxTokens: 1 }),
+      "AIR_ERR_ARGUMENT",
+      /an arena made for this model/,
+    );
+    otherModel.close();
+    other.remove();
+  });
+
+  test("refuses arenas and runners out of range", async () => {
+    const options = {
+      headMask: new Uint8Array(200),
+      pageTokens,
+      pageCounts: [2],
+      keyType: "int8",
+      valueType: "f16",
+    } as const;
+    await expectFailure(
+      () => addon.createArena(model, { ...options, pageTokens: 24 }),
+      "AIR_ERR_ARGUMENT",
+      /multiple of 16/,
+    );
+    await expectFailure(
+      () => addon.createArena(model, { ...options, pageCounts: [] }),
+      "AIR_ERR_ARGUMENT",
+      /head groups/,
+    );
+    await expectFailure(
+      () => addon.createArena(model, { ...options, pageCounts: [0] }),
+      "AIR_ERR_ARGUMENT",
+      /pageCounts/,
+    );
+    await expectFailure(
+      () => addon.createArena(model, { ...options, headMask: new Uint8Array(3) }),
+      "AIR_ERR_SHAPE",
+      /200 values for headMask/,
+    );
+    await expectFailure(
+      () => addon.createArena(model, { ...options, headMask: new Uint8Array(200).fill(1) }),
+      "AIR_ERR_ARGUMENT",
+      /head group below 1/,
+    );
+    await expectFailure(
+      () => addon.createArena(model, { ...options, pageCounts: [2 ** 26] }),
+      "AIR_ERR_OUT_OF_MEMORY",
+      /KV pages/,
+    );
+    await expectFailure(
+      () => addon.createRunner(model, arena, { maxTokens: 0 }),
+      "AIR_ERR_ARGUMENT",
+      /maxTokens/,
+    );
+    await expectFailure(
+      () => addon.createRunner(model, arena, { maxTokens: 1, threads: 0 }),
+      "AIR_ERR_ARGUMENT",
+      /threads/,
+    );
+  });
+
+  test("close during a forward rejects it; later calls throw AIR_ERR_CLOSED; close is idempotent", async () => {
+    const closing = addon.createRunner(model, arena, { maxTokens: 128, threads: 2 });
+    const inFlight = closing.forward(makeBatch(100), output);
+    closing.close();
+    closing.close();
+    await expectFailure(() => inFlight, "AIR_ERR_CANCELLED", /cancelled/);
+    await expectFailure(() => closing.forward(makeBatch(1), output), "AIR_ERR_CLOSED", /an open runner/);
+    await expectFailure(() => closing.forwardSync(makeBatch(1), output), "AIR_ERR_CLOSED", /an open runner/);
+    await expectFailure(
+      () => {
+        closing.cancel();
+      },
+      "AIR_ERR_CLOSED",
+      /an open runner/,
+    );
+  });
+
+  test("a runner outlives the close of its model and arena", async () => {
+    const own = makeRawModel();
+    const ownModel = await addon.loadModel(own.directory, own.spec, { backend: "cpu" });
+    const ownArena = makeArena(ownModel, own.spec);
+    const ownRunner = addon.createRunner(ownModel, ownArena, { maxTokens: 16 });
+    ownModel.close();
+    ownArena.close();
+    await expect(ownRunner.forward(makeBatch(4), output)).resolves.toBeDefined();
+    await expectFailure(() => makeArena(ownModel, own.spec), "AIR_ERR_CLOSED", /an open model/);
+    await expectFailure(
+      () => addon.createRunner(model, ownArena, { maxTokens: 1 }),
+      "AIR_ERR_CLOSED",
+      /an open arena/,
+    );
+    await expectFailure(() => ownModel.weightBytes, "AIR_ERR_CLOSED", /an open model/);
+    ownRunner.close();
+    own.remove();
+  });
+});
+
+describe("the process", () => {
+  const script = fileURLToPath(new URL("../support/exit-mid-forward.ts", import.meta.url));
+
+  test.each(["exit", "worker", "gc"])("survives leaving in the middle of a forward: %s", (mode) => {
+    const { status, signal, stdout, stderr } = spawnSync(
+      process.execPath,
+      ["--import", "tsx", script, mode],
+      {
+        encoding: "utf8",
+      },
+    );
+    expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
+    expect(stdout).toContain("left");
+  });
+});
