@@ -44,34 +44,16 @@ const generate = {
 };
 const perplexity = {
   air: [
-    airCli,
-    "perplexity",
-    "-m",
-    model,
-    "-f",
-    text,
-    "--ctx",
-    "512",
-    "--kv",
-    kv,
-    "--threads",
-    threads,
-    "--json",
+    ...[airCli, "perplexity", "-m", model, "-f", text, "--ctx", "512", "--threads", threads],
+    ...["--kv", kv, "--json"],
   ],
   peer: [
-    join(here, "peer-perplexity.mjs"),
-    "--model",
-    model,
-    "--file",
-    text,
-    "--ctx",
-    "512",
-    "--threads",
-    threads,
+    ...[join(here, "peer-perplexity.mjs"), "--model", model, "--file", text, "--ctx", "512"],
+    ...["--threads", threads],
   ],
 };
 
-/** What is compared: label, unit shown, how to read it from a run, whether more is better. */
+/** What is compared, and how to read it from the object that a run prints. */
 const measures = [
   { label: "decode tok/s", read: (run) => run.timings.decodeTokensPerSecond },
   { label: "prefill tok/s", read: (run) => run.timings.prefillTokensPerSecond },
@@ -120,7 +102,6 @@ await mkdir(resultsFolder, { recursive: true });
 const resultPath = join(resultsFolder, `${basename(model, ".gguf")}-t${threads}-kv-${kv}.json`);
 await writeFile(resultPath, `${JSON.stringify(result, null, 2)}\n`);
 process.stdout.write(`\nwritten to ${relative(process.cwd(), resultPath)}\n`);
-process.exit(0);
 
 /** Runs node with `args` and parses the JSON object on the last line of its output. */
 async function runJson(args) {
