@@ -67,8 +67,8 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <typename Weight>
-constexpr AirTileKernel kKernels[] = {multiply<1, Weight>, multiply<2, Weight>, multiply<3, Weight>,
-                                      multiply<4, Weight>};
+constexpr AirTileKernel kKernels[4] = {multiply<1, Weight>, multiply<2, Weight>, multiply<3, Weight>,
+                                       multiply<4, Weight>};
 
 }  // namespace
 

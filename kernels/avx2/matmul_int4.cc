@@ -76,8 +76,8 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <bool kHasMin>
-constexpr AirTileKernel kKernels[] = {multiply<1, kHasMin>, multiply<2, kHasMin>, multiply<3, kHasMin>,
-                                      multiply<4, kHasMin>};
+constexpr AirTileKernel kKernels[4] = {multiply<1, kHasMin>, multiply<2, kHasMin>, multiply<3, kHasMin>,
+                                       multiply<4, kHasMin>};
 
 }  // namespace
 

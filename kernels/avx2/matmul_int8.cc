@@ -90,8 +90,8 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <Kind kKind>
-constexpr AirTileKernel kKernels[] = {multiply<1, kKind>, multiply<2, kKind>, multiply<3, kKind>,
-                                      multiply<4, kKind>};
+constexpr AirTileKernel kKernels[4] = {multiply<1, kKind>, multiply<2, kKind>, multiply<3, kKind>,
+                                       multiply<4, kKind>};
 
 }  // namespace
 

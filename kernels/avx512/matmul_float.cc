@@ -49,7 +49,7 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <typename Weight>
-constexpr AirTileKernel kKernels[] = {
+constexpr AirTileKernel kKernels[12] = {
     multiply<1, Weight>, multiply<2, Weight>,  multiply<3, Weight>,  multiply<4, Weight>,
     multiply<5, Weight>, multiply<6, Weight>,  multiply<7, Weight>,  multiply<8, Weight>,
     multiply<9, Weight>, multiply<10, Weight>, multiply<11, Weight>, multiply<12, Weight>,

@@ -50,7 +50,7 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <bool kHasMin>
-constexpr AirTileKernel kKernels[] = {
+constexpr AirTileKernel kKernels[12] = {
     multiply<1, kHasMin>, multiply<2, kHasMin>,  multiply<3, kHasMin>,  multiply<4, kHasMin>,
     multiply<5, kHasMin>, multiply<6, kHasMin>,  multiply<7, kHasMin>,  multiply<8, kHasMin>,
     multiply<9, kHasMin>, multiply<10, kHasMin>, multiply<11, kHasMin>, multiply<12, kHasMin>,

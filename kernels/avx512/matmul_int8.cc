@@ -63,7 +63,7 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <Kind kKind>
-constexpr AirTileKernel kKernels[] = {
+constexpr AirTileKernel kKernels[12] = {
     multiply<1, kKind>, multiply<2, kKind>,  multiply<3, kKind>,  multiply<4, kKind>,
     multiply<5, kKind>, multiply<6, kKind>,  multiply<7, kKind>,  multiply<8, kKind>,
     multiply<9, kKind>, multiply<10, kKind>, multiply<11, kKind>, multiply<12, kKind>,

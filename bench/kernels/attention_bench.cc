@@ -1,0 +1,95 @@
+// Single-thread speed of decode attention: one token against a long context, per head shape and cache type.
+// usage: attention_bench [isa]
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "kernels/include/air_kernels.h"
+
+namespace {
+
+constexpr int kPageTokens = 32;
+constexpr int64_t kContext = 4096;
+constexpr int kRepeats = 41;
+
+struct HeadShape {
+  int32_t head_dim, heads;
+};
+constexpr HeadShape kShapes[] = {{64, 8}, {64, 1}, {128, 4}, {128, 8}, {128, 1}};
+
+AirKvLayout make_layout(int32_t dims, AirKvType type) {
+  const int64_t section = int64_t(dims) * kPageTokens * (type == AIR_KV_INT8 ? 1 : 2);
+  AirKvLayout layout = {
+      kPageTokens, dims, type, type, section, 2 * section, 2 * section + 2 * kPageTokens, 0};
+  layout.member_bytes = layout.value_scales_offset + 2 * kPageTokens;
+  return layout;
+}
+
+// Median seconds of one call.
+double measure(const AirKernelTable& table, const HeadShape& shape, const AirKvLayout& layout) {
+  const size_t elements = size_t(shape.heads) * size_t(shape.head_dim);
+  const int64_t page_count = kContext / kPageTokens;
+  // Every binary16 is 0x2c2c, about 0.065: a context of ordinary numbers.
+  const std::vector<uint8_t> pages(static_cast<size_t>(page_count * layout.member_bytes), 0x2c);
+  std::vector<int32_t> page_table;
+  for (int32_t i = 0; i < page_count; ++i) page_table.push_back(i);
+  const std::vector<float> q(elements, 0.01f);
+  std::vector<int8_t> q_int8(elements);
+  std::vector<float> scales(elements / 32);
+  std::vector<int32_t> sums16(elements / 16);
+  table.quantize_rows(q.data(), shape.heads, shape.head_dim, q_int8.data(), scales.data(), sums16.data());
+  std::vector<float> running_max(AIR_ATTENTION_MAX_HEADS), running_sum(AIR_ATTENTION_MAX_HEADS),
+      acc(elements);
+  AirAttentionArgs args = {};
+  args.layout = &layout;
+  args.pages = pages.data();
+  args.page_stride = layout.member_bytes;
+  args.page_table = page_table.data();
+  args.end = kContext;
+  args.heads = shape.heads;
+  args.q = q.data();
+  args.q_int8 = q_int8.data();
+  args.q_scales = scales.data();
+  args.q_sums16 = sums16.data();
+  args.running_max = running_max.data();
+  args.running_sum = running_sum.data();
+  args.acc = acc.data();
+  std::vector<double> seconds;
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    table.attention(&args);
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  return seconds[seconds.size() / 2];
+}
+
+void bench(const AirKernelTable& table) {
+  for (const AirKvType type : {AIR_KV_INT8, AIR_KV_F16}) {
+    for (const HeadShape& shape : kShapes) {
+      const AirKvLayout layout = make_layout(shape.head_dim, type);
+      const double seconds = measure(table, shape, layout);
+      const double bytes = static_cast<double>(kContext / kPageTokens * layout.member_bytes);
+      const double operations = 4.0 * double(kContext) * shape.heads * shape.head_dim;  // scores and values
+      std::printf("%-11s %s  head_dim %3d  heads %2d  context %d  %8.1f us  %6.1f GB/s  %6.1f GOPS\n",
+                  table.isa, type == AIR_KV_INT8 ? "int8" : "f16 ", shape.head_dim, shape.heads,
+                  int(kContext), seconds * 1e6, bytes / seconds * 1e-9, operations / seconds * 1e-9);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<const AirKernelTable*> tables;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512vnni")) tables.push_back(air_kernels_avx512vnni());
+  if (__builtin_cpu_supports("avx2")) tables.push_back(air_kernels_avx2());
+#endif
+  for (const AirKernelTable* table : tables) {
+    if (argc < 2 || std::strcmp(argv[1], table->isa) == 0) bench(*table);
+  }
+  return 0;
+}
