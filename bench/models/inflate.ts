@@ -16,10 +16,10 @@ interface Flags {
 
 const command = new Command("inflate")
   .description(
-    "Write a model of a larger shape that computes the same function as a small llama-architecture GGUF,\n" +
+    "Write a model of a larger shape that computes the same function as a small GGUF, " +
       "to measure speed and memory of that shape without downloading weights.",
   )
-  .argument("<source>", "small GGUF with F32, F16, Q8_0 or Q4_0 weights")
+  .argument("<source>", "small GGUF of the llama architecture")
   .argument("<out>", "GGUF to write")
   .addOption(
     new Option("--shape <name>", "target shape; `source` keeps the sizes and changes only the type")
@@ -66,9 +66,15 @@ function positiveInteger(text: string): number {
   return value;
 }
 
+/** What node:fs rejects with; its message names the operation and the path. */
+function isFileError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
+}
+
 try {
   await command.parseAsync(argv);
-} catch (error) {
+} catch (thrown) {
+  const error = isFileError(thrown) ? new AirError("AIR_ERR_IO", thrown.message) : thrown;
   if (!(error instanceof AirError)) throw error;
   stderr.write(`${error.code}: ${error.message}\n${error.remedy}\n`);
   exit(1);

@@ -124,7 +124,7 @@ function commonPrefix(a, b) {
 }
 
 function printTable({ model: name, peer, settings, equalTokens: same, rows: table }) {
-  const format = (value) => (value >= 100 ? value.toFixed(0) : value.toFixed(value >= 20 ? 2 : 3));
+  const format = (value) => (value >= 1000 ? value.toFixed(0) : value.toPrecision(4));
   const spread = ({ median, min, max }) =>
     min === max ? format(median) : `${format(median)} (${format(min)}..${format(max)})`;
   const lines = [
