@@ -1,8 +1,7 @@
-import { AirError } from "../errors/air-error.js";
 import { describeModel, type ModelDescription } from "../model/architecture.js";
 import { createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
-import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
+import { createTokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
@@ -28,30 +27,16 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
   const chatTemplate = createChatTemplate(file.metadata, tokenizer);
-  assertVocabulary(tokenizer, description);
   const addon = options.addon ?? loadAddon();
   const native = await addon.loadModel(description.directory, description.spec, {
     backend: "cpu",
     ...(options.threads !== undefined && { threads: options.threads }),
     onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
-  try {
-    return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
-  } catch (error) {
-    native.close();
-    throw error;
-  }
+  return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
 }
 
-function assertVocabulary(tokenizer: Tokenizer, { spec }: ModelDescription): void {
-  if (tokenizer.vocabSize <= spec.vocabSize) return;
-  throw new AirError(
-    "AIR_ERR_MODEL_FORMAT",
-    `expected at most ${spec.vocabSize} tokens (rows of the embedding) for the vocabulary but received ` +
-      String(tokenizer.vocabSize),
-  );
-}
-
+/** Makes the rest of a model, or closes what there is. */
 function assemble(
   addon: NativeAddon,
   native: NativeModel,
@@ -63,18 +48,21 @@ function assemble(
   const { architecture, name, parameterCount, trainedContext, spec } = description;
   const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
-  const arena = addon.createArena(native, {
-    headMask: new Uint8Array(spec.layers * spec.kvHeads), // one head group: full attention everywhere
-    pageTokens,
-    pageCounts: [pages + 1],
-    keyType: kv,
-    valueType: kv,
-  });
+  const opened: { close(): void }[] = [native];
   try {
+    const arena = addon.createArena(native, {
+      headMask: new Uint8Array(spec.layers * spec.kvHeads), // one head group: full attention everywhere
+      pageTokens,
+      pageCounts: [pages + 1],
+      keyType: kv,
+      valueType: kv,
+    });
+    opened.unshift(arena);
     const runner = addon.createRunner(native, arena, {
       maxTokens: maxBatchTokens,
       ...(threads !== undefined && { threads }),
     });
+    opened.unshift(runner);
     const info = {
       architecture,
       name,
@@ -88,7 +76,7 @@ function assemble(
     };
     return new Model({ addon, native, arena, runner, ...text, info, maxBatchTokens });
   } catch (error) {
-    arena.close();
+    for (const handle of opened) handle.close();
     throw error;
   }
 }

@@ -91,6 +91,8 @@ export interface FakeControls {
   openHandles(): number;
   /** Calls of runner.cancel() that met a forward. */
   cancels: number;
+  /** Runners closed in the middle of a forward. */
+  closesInFlight: number;
 }
 
 function expectLength(name: string, array: ArrayLike<number>, length: number): void {
@@ -154,6 +156,7 @@ class FakeRunner implements NativeRunner {
   }
 
   close(): void {
+    if (this.#inFlight) this.controls.closesInFlight += 1;
     this.closed = true;
   }
 
@@ -199,6 +202,7 @@ class FakeRunner implements NativeRunner {
         fail("AIR_ERR_ARGUMENT", `expected a token id but received ${token}`);
     }
     for (let group = 0; group < this.groups; group += 1) this.checkSlots(batch, group);
+    this.checkPadding(batch, cells);
   }
 
   private checkSlots(batch: Batch, group: number): void {
@@ -211,6 +215,16 @@ class FakeRunner implements NativeRunner {
         fail("AIR_ERR_PAGE_RANGE", `expected a slot of a real page but received ${slot}`);
       }
     }
+  }
+
+  /** Page tables end in null pages, and hold none before. */
+  private checkPadding(batch: Batch, cells: number): void {
+    const maxPages = batch.pageTables.length / cells;
+    batch.pageTables.forEach((page, index) => {
+      const length = batch.contextLengths[Math.floor(index / maxPages)] ?? 0;
+      const isUsed = (index % maxPages) * this.arena.pageTokens < length;
+      if (isUsed !== page > 0) fail("AIR_ERR_PAGE_RANGE", `expected padded page tables but received ${page}`);
+    });
   }
 
   private write(batch: Batch): void {
@@ -305,6 +319,7 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
     poisonedTokens: new Set(),
     openHandles: () => this.#handles.filter((handle) => !handle.closed).length,
     cancels: 0,
+    closesInFlight: 0,
   };
 
   capabilities(): Capabilities {

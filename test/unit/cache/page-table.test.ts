@@ -74,6 +74,9 @@ describe("PageTable", () => {
     expect(table.truncate(47)).toBe(0);
     expect(table.evictedTokens(0)).toBe(0);
     pools[0]?.assertWhole();
+    table.append(80);
+    table.drop(0, [1]);
+    expect(table.truncate(40)).toBe(40);
   });
 
   test.each([

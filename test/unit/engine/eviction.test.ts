@@ -53,8 +53,21 @@ describe("Engine with an eviction policy", () => {
     expect([...(last?.sinkTokens ?? [])]).toEqual([0, sinkTokens]);
     expect([...(last?.sinkShifts ?? [])]).toEqual([0, evicted + pageTokens - sinkTokens]);
     expect([...(last?.windowStarts ?? [])]).toEqual([0, pageTokens]);
+    // What a prefix attended to is gone, so nothing of it is reused.
+    await continueGreedily(engine, sequence, fakePrompt(1, 20), 1);
+    expect(sequence.reusedTokens).toBe(0);
     await engine.close(closed);
     for (const pool of pools) pool.assertWhole();
+  });
+
+  test("shortens a chunk to the free pages, so that a policy can make room for the rest", async () => {
+    const { engine, addon } = createFakeEngine({
+      pages: [20, 6],
+      maxBatchTokens: 200,
+      policy: createToyPolicy([]),
+    });
+    await continueGreedily(engine, engine.createSequence(), fakePrompt(1, 150), 1);
+    expect(addon.controls.batches.map((batch) => batch.tokens.length)).toEqual([96, 48, 6]);
   });
 
   test("gives the same text however the other sequences share the steps", async () => {

@@ -58,8 +58,30 @@ describe("Engine out of pages", () => {
       await continueAlone(prompts[0] ?? [], 60),
       await continueAlone(prompts[1] ?? [], 4),
     ]);
-    expect(engine.stats.preemptions).toBeGreaterThan(0);
+    // Once: it waits for the older run to end before it takes pages again.
+    expect(engine.stats.preemptions).toBe(1);
     expect(addon.controls.batches.length).toBeLessThan(100);
+  });
+
+  test("preempts the newest of several newer runs, which takes no page until another run ends", async () => {
+    const { engine } = createFakeEngine({ pages: [6], maxBatchTokens: 64 });
+    const [oldest, middle, newest] = [
+      engine.createSequence(),
+      engine.createSequence(),
+      engine.createSequence(),
+    ];
+    const held: number[][] = [];
+    // In step 14 the oldest needs a second page; the others are one token from their end.
+    const results = await Promise.all([
+      continueGreedily(engine, oldest, fakePrompt(1, 4), 16, () => {
+        held.push([oldest, middle, newest].map((sequence) => sequence.table.heldPages));
+      }),
+      continueGreedily(engine, middle, fakePrompt(2, 18), 14),
+      continueGreedily(engine, newest, fakePrompt(3, 34), 14),
+    ]);
+    expect(held[12]).toEqual([1, 2, 3]);
+    expect(held[13]).toEqual([2, 2, 0]);
+    expect(results[2]).toEqual(await continueAlone(fakePrompt(3, 34), 14));
   });
 
   test("takes pages from idle sequences before it makes anyone wait, the longest idle first", async () => {
@@ -78,15 +100,17 @@ describe("Engine out of pages", () => {
   });
 
   test("gives the step to other runs when those with a share all wait", async () => {
-    // One token per step: the decoding newer run is first in line but must wait for the older prefill.
-    const { engine } = createFakeEngine({ pages: [3], maxBatchTokens: 1 });
-    const older = engine.createSequence();
-    const newer = engine.createSequence();
-    const started = continueGreedily(engine, older, fakePrompt(1, 40), 4);
-    const results = await Promise.all([started, continueGreedily(engine, newer, fakePrompt(2, 1), 25)]);
-    expect(results).toEqual([
+    const { engine, addon } = createFakeEngine({ pages: [3], maxBatchTokens: 1 });
+    const [older, newer] = [engine.createSequence(), engine.createSequence()];
+    await continueGreedily(engine, newer, fakePrompt(2, 15), 1);
+    const prefill = continueGreedily(engine, older, fakePrompt(1, 40), 4);
+    const batches = addon.controls.batches.length;
+    while (addon.controls.batches.length === batches) await new Promise((resolve) => setImmediate(resolve));
+    // With its K/V reused, the newer run decodes and takes the one token of each step, until it needs a third page.
+    const decode = continueGreedily(engine, newer, fakePrompt(2, 15), 25);
+    expect(await Promise.all([prefill, decode])).toEqual([
       await continueAlone(fakePrompt(1, 40), 4),
-      await continueAlone(fakePrompt(2, 1), 25),
+      await continueAlone(fakePrompt(2, 15), 25),
     ]);
   });
 });

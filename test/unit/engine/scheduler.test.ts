@@ -32,6 +32,10 @@ describe("shareStep", () => {
     expect(takes([sequence(2, 12, 20)], 32)).toEqual([[2, 8, 1]]);
   });
 
+  test("lets a short new prompt wait for the older prefill", () => {
+    expect(takes([sequence(1, 0, 40), sequence(2, 0, 5)], 32)).toEqual([[1, 32, 0]]);
+  });
+
   test("skips sequences without pending tokens or without budget", () => {
     expect(takes([sequence(1, 5, 5), sequence(2, 0, 4), sequence(3, 0, 4)], 4)).toEqual([[2, 4, 1]]);
   });

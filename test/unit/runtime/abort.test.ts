@@ -83,11 +83,11 @@ describe("leaving the loop early", () => {
       read.push(chunk);
       if (read.length === 2) break;
     }
+    const again = session.generate(prompt, { maxTokens: 2, ignoreEos: true });
     const result = await generation.result;
     expect(result.finishReason).toBe("abort");
     expect(result.tokens.slice(0, 2)).toEqual(read.flatMap((chunk) => chunk.tokens));
-    const again = await session.generate(prompt, { maxTokens: 2, ignoreEos: true }).result;
-    expect(again.tokens).toEqual(result.tokens.slice(0, 2));
+    expect((await again.result).tokens).toEqual(result.tokens.slice(0, 2));
   });
 
   test("refuses a second loop over the same generation with AIR_ERR_BUSY", async () => {

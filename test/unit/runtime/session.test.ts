@@ -206,6 +206,7 @@ describe("Model", () => {
     for (const result of results) await expect(result).rejects.toMatchObject({ code: "AIR_ERR_CLOSED" });
     await tick();
     expect(addon.controls.openHandles()).toBe(0);
+    expect(addon.controls.closesInFlight).toBe(0);
     expect(() => model.createSession()).toThrow(expect.objectContaining({ code: "AIR_ERR_CLOSED" }));
     await expect(model.evaluate(Int32Array.of(1), { onRow: () => undefined })).rejects.toMatchObject({
       code: "AIR_ERR_CLOSED",
