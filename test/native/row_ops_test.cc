@@ -1,0 +1,112 @@
+#include "native/core/row_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <vector>
+
+#include "test/native/check.h"
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+std::vector<float> random_row(size_t count) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 4);
+  std::vector<float> row(count);
+  for (float& value : row) value = normal(random);
+  return row;
+}
+
+}  // namespace
+
+TEST(softmax_is_the_tempered_distribution) {
+  const std::vector<float> logits = random_row(1000);
+  std::vector<float> probs = logits;
+  air::softmax_row(probs.data(), 1000, 0.7F);
+  double total = 0;
+  for (const float logit : logits) total += std::exp(static_cast<double>(logit) / 0.7);
+  double worst = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    worst =
+        std::max(worst, std::fabs(probs[i] / (std::exp(static_cast<double>(logits[i]) / 0.7) / total) - 1));
+  }
+  CHECK(worst < 1e-5);  // float32 exponentials of arguments up to about 40
+}
+
+TEST(softmax_gives_masked_logits_no_weight) {
+  float row[] = {1, -kInfinity, 1};
+  air::softmax_row(row, 3, 1);
+  CHECK_EQ(row[0], 0.5F);
+  CHECK_EQ(row[1], 0.0F);
+}
+
+TEST(argmax_takes_the_lowest_of_equals_and_reports_nan) {
+  const float row[] = {-3, 2, 5, 5, 1};
+  CHECK_EQ(air::argmax_row(row, 5), 2);
+  const float spoilt[] = {1, kNan, 9};
+  CHECK_EQ(air::argmax_row(spoilt, 3), -1);
+  const float first[] = {kNan, 9};
+  CHECK_EQ(air::argmax_row(first, 2), -1);
+}
+
+TEST(top_k_equals_a_full_sort) {
+  std::vector<float> row = random_row(500);
+  for (size_t i = 0; i < row.size(); i += 3) row[i] = std::round(row[i]);  // ties
+  std::vector<int32_t> order(row.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return row[static_cast<size_t>(a)] > row[static_cast<size_t>(b)];
+  });
+  for (const int64_t k : {1, 2, 40, 499, 500}) {
+    std::vector<int32_t> ids(static_cast<size_t>(k));
+    std::vector<float> values(static_cast<size_t>(k));
+    air::top_k_row(row.data(), 500, k, ids.data(), values.data());
+    CHECK(std::equal(ids.begin(), ids.end(), order.begin()));
+    CHECK(std::all_of(ids.begin(), ids.end(), [&](const int32_t& id) {
+      return values[static_cast<size_t>(&id - ids.data())] == row[static_cast<size_t>(id)];
+    }));
+  }
+}
+
+TEST(top_k_puts_nan_last) {
+  const float row[] = {kNan, 1, kNan, 2};
+  int32_t ids[2];
+  float values[2];
+  air::top_k_row(row, 4, 2, ids, values);
+  CHECK_EQ(ids[0], 3);
+  CHECK_EQ(ids[1], 1);
+}
+
+TEST(sample_inverts_the_running_sum) {
+  const float weights[] = {0, 1, 0, 3};
+  CHECK_EQ(air::sample_row(weights, 4, 0.0), 1);
+  CHECK_EQ(air::sample_row(weights, 4, 0.2499), 1);
+  CHECK_EQ(air::sample_row(weights, 4, 0.25), 3);
+  CHECK_EQ(air::sample_row(weights, 4, 1 - 1e-16), 3);
+  const float nothing[] = {0, 0};
+  CHECK_EQ(air::sample_row(nothing, 2, 0.5), -1);
+  const float spoilt[] = {1, kNan};
+  CHECK_EQ(air::sample_row(spoilt, 2, 0.5), -1);
+}
+
+TEST(log_sum_exp_is_stable) {
+  const float row[] = {1000, 1000, -kInfinity};
+  CHECK(std::fabs(air::log_sum_exp_row(row, 3) - (1000 + std::log(2.0))) < 1e-6);
+}
+
+TEST(residual_is_the_normalised_positive_difference) {
+  const float target[] = {0.5F, 0.3F, 0.2F};
+  const float draft[] = {0.2F, 0.6F, 0.2F};
+  float out[3];
+  air::residual_row(target, draft, 3, out);
+  CHECK_EQ(out[0], 1.0F);
+  CHECK_EQ(out[1], 0.0F);
+  CHECK_EQ(out[2], 0.0F);
+  air::residual_row(target, target, 3, out);
+  CHECK_EQ(out[1], 0.3F);
+}
