@@ -108,7 +108,8 @@ function trainPieces(lines: readonly string[]): readonly string[] {
   const merges = trainOnLinesAndWords(lines, (text) =>
     splitAt(withSpaceLetter(text), (character) => !known.has(character)),
   );
-  const pieces = new Set(merges.map(([left, right]) => left + right));
+  // llama.cpp lets merges form control and byte tokens out of plain text, which we do not: no piece leads there.
+  const pieces = new Set(merges.map(([left, right]) => left + right).filter((piece) => !/[<>]/.test(piece)));
   return [...pieces, ...characters].map((piece, i) => `${String(-Math.floor(i / 2))}\t${piece}`);
 }
 

@@ -1,4 +1,4 @@
-import { tokenType, type Vocabulary } from "./vocabulary.js";
+import { isHiddenType, tokenType, type Vocabulary } from "./vocabulary.js";
 
 /** A stretch of text, or the id of a special token that stood in it. */
 export type Segment = string | number;
@@ -34,7 +34,7 @@ function collect({ tokens, types }: Vocabulary): readonly SpecialToken[] {
   const found: SpecialToken[] = [];
   for (const [id, text] of tokens.entries()) {
     const type = types[id];
-    const control = type === tokenType.control || type === tokenType.unknown;
+    const control = isHiddenType(type);
     if (text !== "" && (control || type === tokenType.userDefined)) found.push({ id, text, control });
   }
   const bytes = new Map(found.map(({ text }) => [text, Buffer.byteLength(text)]));

@@ -92,8 +92,8 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     },
     model: {
       type: "BPE",
-      vocab: Object.fromEntries(vocabulary.ids),
-      merges: readMerges(metadata),
+      vocab: Object.fromEntries(vocabulary.textIds),
+      merges: readMerges(metadata, vocabulary),
       ignore_merges: preTokenizer.ignoreMerges,
     },
     post_processor: null,
@@ -109,14 +109,16 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
   }
 }
 
-function readMerges(metadata: Metadata): readonly (readonly [string, string])[] {
+/** Pairs by rank, without those that form no token of plain text. */
+function readMerges(metadata: Metadata, { textIds }: Vocabulary): readonly (readonly [string, string])[] {
   const pairs: (readonly [string, string])[] = [];
   const seen = new Set<string>();
   for (const merge of getStringArray(metadata, "tokenizer.ggml.merges")) {
     const space = merge.indexOf(" ", 1);
     if (space === -1) throw tokenizerError("a merge", "two tokens with a space between", merge);
+    const pair = [merge.slice(0, space), merge.slice(space + 1)] as const;
     // A pair listed twice has its first rank.
-    if (!seen.has(merge)) pairs.push([merge.slice(0, space), merge.slice(space + 1)]);
+    if (!seen.has(merge) && textIds.has(pair.join(""))) pairs.push(pair);
     seen.add(merge);
   }
   return pairs;

@@ -20,7 +20,7 @@ export function createSentencePieceCodec(metadata: Metadata, vocabulary: Vocabul
   const byteIds = findByteIds(vocabulary);
   const unknown = vocabulary.unknownId === undefined ? [] : [vocabulary.unknownId];
   const pieceIds = (piece: string): readonly number[] => {
-    const id = vocabulary.ids.get(piece);
+    const id = vocabulary.textIds.get(piece);
     if (id !== undefined) return [id];
     return Array.from(Buffer.from(piece), (byte) => byteIds[byte] ?? unknown).flat();
   };
@@ -28,25 +28,34 @@ export function createSentencePieceCodec(metadata: Metadata, vocabulary: Vocabul
     addSpacePrefix,
     encode: (text, startsText) => {
       const spaced = (addSpacePrefix && startsText ? " " : "") + text;
-      return mergeByScore(spaced.replaceAll(" ", spaceLetter), vocabulary.ids, scores).flatMap(pieceIds);
+      return mergeByScore(spaced.replaceAll(" ", spaceLetter), vocabulary.textIds, scores).flatMap(pieceIds);
     },
     tokenBytes: (id) => decodePiece(vocabulary, id),
   };
 }
 
 /** [256] id of each byte's token, where there is one. */
-function findByteIds({ ids }: Vocabulary): readonly (number | undefined)[] {
-  return Array.from({ length: 256 }, (_, byte) => {
-    return ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
-  });
+function findByteIds({ tokens, types }: Vocabulary): readonly (number | undefined)[] {
+  const ids = new Array<number | undefined>(256);
+  for (const [id, text] of tokens.entries()) {
+    const byte = types[id] === tokenType.byte ? parseByte(text) : undefined;
+    if (byte !== undefined) ids[byte] = id;
+  }
+  return ids;
+}
+
+/** The byte that a token such as `<0x0A>` names. */
+function parseByte(text: string): number | undefined {
+  const hex = /^<0x([0-9A-F]{2})>$/.exec(text)?.[1];
+  return hex === undefined ? undefined : Number.parseInt(hex, 16);
 }
 
 function decodePiece({ tokens, types }: Vocabulary, id: number): Uint8Array {
   const text = tokens[id] ?? "";
   switch (types[id]) {
     case tokenType.byte: {
-      const hex = /^<0x([0-9A-F]{2})>$/.exec(text)?.[1];
-      return hex === undefined ? Buffer.from(text) : Uint8Array.of(Number.parseInt(hex, 16));
+      const byte = parseByte(text);
+      return byte === undefined ? Buffer.from(text) : Uint8Array.of(byte);
     }
     case tokenType.normal:
       return Buffer.from(text.replaceAll(spaceLetter, " "));

@@ -6,7 +6,7 @@ import type { PieceCodec } from "./piece-codec.js";
 import { createSpecialTokens, type Segment } from "./special-tokens.js";
 import { createByteLevelCodec, findPreTokenizer } from "./tokenizer-bpe.js";
 import { createSentencePieceCodec } from "./tokenizer-sentencepiece.js";
-import { readVocabulary, tokenType, type Vocabulary } from "./vocabulary.js";
+import { isHiddenType, readVocabulary, type Vocabulary } from "./vocabulary.js";
 
 export interface EncodeOptions {
   /** Control tokens written in the text become those tokens. Default false: they are plain text. */
@@ -159,8 +159,7 @@ class VocabularyTokenizer implements Tokenizer {
 
   isControl(id: number): boolean {
     this.#requireId(id);
-    const type = this.#vocabulary.types[id];
-    return type === tokenType.control || type === tokenType.unknown;
+    return isHiddenType(this.#vocabulary.types[id]);
   }
 
   #requireId(id: number): void {

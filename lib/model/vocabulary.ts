@@ -17,8 +17,11 @@ export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, un
 export interface Vocabulary {
   /** Token text as the file has it: byte-level BPE writes bytes as letters, SentencePiece spaces as U+2581. */
   readonly tokens: readonly string[];
-  /** Ids by text. */
-  readonly ids: ReadonlyMap<string, number>;
+  /**
+   * Ids by text of the tokens that plain text may become: all but control, unknown and byte tokens, so that no
+   * sequence of merges turns text into one of those (llama.cpp would, where a vocabulary allows it).
+   */
+  readonly textIds: ReadonlyMap<string, number>;
   /** [tokens] a value of tokenType. */
   readonly types: Uint8Array;
   readonly bosId: number | undefined;
@@ -78,6 +81,9 @@ export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults)
   const types = readTypes(metadata, tokens.length);
   const named = endOfGenerationTexts.flatMap((text) => ids.get(text) ?? []);
   for (const id of named) types[id] = tokenType.control;
+  for (const [id, text] of tokens.entries()) {
+    if (isHiddenType(types[id]) || types[id] === tokenType.byte) ids.delete(text);
+  }
 
   const bosId = specialId(metadata, "bos_token_id", tokens.length, defaults.bosId);
   const eosId = specialId(metadata, "eos_token_id", tokens.length, defaults.eosId);
@@ -85,7 +91,7 @@ export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults)
   const endIds = [eosId, ...ends, ...named].filter((id) => id !== undefined);
   return {
     tokens,
-    ids,
+    textIds: ids,
     types,
     bosId,
     eosId,
@@ -95,6 +101,11 @@ export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults)
     addEos: eosId !== undefined && getBoolean(metadata, ggml("add_eos_token"), false),
     fingerprint: fingerprint(metadata, tokens, types),
   };
+}
+
+/** Whether tokens of this type are never shown and never come from plain text. */
+export function isHiddenType(type: number | undefined): boolean {
+  return type === tokenType.control || type === tokenType.unknown;
 }
 
 /** The scores of a SentencePiece vocabulary, one per token. */

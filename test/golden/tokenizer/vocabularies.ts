@@ -39,13 +39,12 @@ export function goldenVocabularies(): readonly GoldenVocabulary[] {
 }
 
 function byteLevelMetadata(pre: string): readonly MetadataEntry[] {
-  const merges = readLines("bpe-merges.txt");
+  const merges = readLines("bpe-merges.txt").filter((merge) => !isReserved(merge.replace(" ", "")));
   const texts = new Set([
     ...byteLetters(),
     ...merges.map((merge) => merge.replace(" ", "")),
     ...wordsWithoutMerges,
   ]);
-  for (const { text } of byteLevelSpecials) texts.delete(text);
   const tokens: readonly Token[] = [
     ...Array.from(texts, (text) => ({ text, type: type.normal, score: 0 })),
     ...byteLevelSpecials,
@@ -62,14 +61,13 @@ function byteLevelMetadata(pre: string): readonly MetadataEntry[] {
 }
 
 function sentencePieceMetadata(addSpacePrefix: boolean): readonly MetadataEntry[] {
-  const reserved = [...sentencePieceSpecials, ...laterSpecials];
   const pieces = readLines("sentencepiece-pieces.txt").map((line): Token => {
     const [score = "", text = ""] = line.split("\t");
     return { text, type: type.normal, score: Number(score) };
   });
   const tokens: readonly Token[] = [
     ...sentencePieceSpecials,
-    ...pieces.filter((piece) => !reserved.some(({ text }) => text === piece.text)),
+    ...pieces.filter(({ text }) => !isReserved(text)),
     ...laterSpecials,
   ];
   return [
@@ -86,6 +84,12 @@ function sentencePieceMetadata(addSpacePrefix: boolean): readonly MetadataEntry[
     { key: "tokenizer.ggml.eos_token_id", type: "uint32", value: 2 },
     { key: "tokenizer.ggml.add_space_prefix", type: "bool", value: addSpacePrefix },
   ];
+}
+
+/** Special tokens, and texts that become such by their name: plain text must not be able to form them. */
+function isReserved(text: string): boolean {
+  const specials = [...byteLevelSpecials, ...sentencePieceSpecials, ...laterSpecials];
+  return specials.some((special) => special.text === text);
 }
 
 /** Unknown, bos, eos, then the bytes. */

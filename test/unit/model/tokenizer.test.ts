@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { readGguf } from "../../../lib/model/gguf.js";
+import type { MetadataValue } from "../../../lib/model/metadata.js";
 import { mergeByScore } from "../../../lib/model/score-merge.js";
 import { createTokenizer } from "../../../lib/model/tokenizer.js";
 import { corpusLines } from "../../golden/tokenizer/corpus.js";
@@ -117,6 +118,31 @@ describe("encode", () => {
     expect([...plain].filter((id) => chat.isControl(id))).toEqual([]);
     expect(chat.decode(plain)).toBe("a<|end|>b");
     expect([...chat.encode("a<|end|>b", { bos: false, special: true })]).toEqual([64, 4095, 65]);
+  });
+
+  test("never forms a control token by merging plain text", () => {
+    const tokens = ["<", "|", ">", "|>", "<|>"];
+    const small = createTokenizer(
+      new Map<string, MetadataValue>([
+        ["tokenizer.ggml.model", "gpt2"],
+        ["tokenizer.ggml.pre", "llama-bpe"],
+        ["tokenizer.ggml.tokens", tokens],
+        ["tokenizer.ggml.token_type", [1, 1, 1, 1, 3]],
+        ["tokenizer.ggml.merges", ["| >", "< |>"]],
+      ]),
+    );
+    expect([...small.encode("<|>")]).toEqual([0, 3]);
+    expect([...small.encode("<|>", { special: true })]).toEqual([4]);
+
+    const scored = createTokenizer(
+      goldenMetadata("sentencepiece", {
+        "tokenizer.ggml.tokens": [...tokens, "<0x0A>"],
+        "tokenizer.ggml.token_type": [1, 1, 1, 1, 3, 6],
+        "tokenizer.ggml.scores": [0, 0, 0, 0, 0, 0],
+        "tokenizer.ggml.add_space_prefix": false,
+      }),
+    );
+    expect([...scored.encode("<|>\n", { bos: false })]).toEqual([0, 3, 5]);
   });
 
   test("finds user-defined tokens always", () => {
