@@ -1,14 +1,14 @@
 // Single-thread speed of decode attention: one token against a long context, per head shape and cache type.
 // usage: attention_bench [isa]
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
-#include "kernels/include/air_kernels.h"
+#include "bench/kernels/timing.h"
 
 namespace {
+
+using air_bench::time_repeated;
+using air_bench::Timing;
 
 constexpr int kPageTokens = 32;
 constexpr int64_t kContext = 4096;
@@ -27,8 +27,8 @@ AirKvLayout make_layout(int32_t dims, AirKvType type) {
   return layout;
 }
 
-// Median seconds of one call.
-double measure(const AirKernelTable& table, const HeadShape& shape, const AirKvLayout& layout) {
+// One call.
+Timing measure(const AirKernelTable& table, const HeadShape& shape, const AirKvLayout& layout) {
   const size_t elements = size_t(shape.heads) * size_t(shape.head_dim);
   const int64_t page_count = kContext / kPageTokens;
   // Every binary16 is 0x2c2c, about 0.065: a context of ordinary numbers.
@@ -56,26 +56,21 @@ double measure(const AirKernelTable& table, const HeadShape& shape, const AirKvL
   args.running_max = running_max.data();
   args.running_sum = running_sum.data();
   args.acc = acc.data();
-  std::vector<double> seconds;
-  for (int repeat = 0; repeat < kRepeats; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
-    table.attention(&args);
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
+  return time_repeated(kRepeats, [&] { table.attention(&args); });
 }
 
 void bench(const AirKernelTable& table) {
   for (const AirKvType type : {AIR_KV_INT8, AIR_KV_F16}) {
     for (const HeadShape& shape : kShapes) {
       const AirKvLayout layout = make_layout(shape.head_dim, type);
-      const double seconds = measure(table, shape, layout);
+      const Timing timing = measure(table, shape, layout);
+      const double us = timing.median * 1e6;
       const double bytes = static_cast<double>(kContext / kPageTokens * layout.member_bytes);
       const double operations = 4.0 * double(kContext) * shape.heads * shape.head_dim;  // scores and values
-      std::printf("%-11s %s  head_dim %3d  heads %2d  context %d  %8.1f us  %6.1f GB/s  %6.1f GOPS\n",
-                  table.isa, type == AIR_KV_INT8 ? "int8" : "f16 ", shape.head_dim, shape.heads,
-                  int(kContext), seconds * 1e6, bytes / seconds * 1e-9, operations / seconds * 1e-9);
+      std::printf(
+          "%-10s %s head_dim %3d heads %2d context %d %7.1f us [%.1f .. %.1f] %5.1f GB/s %6.1f GOPS\n",
+          table.isa, type == AIR_KV_INT8 ? "int8" : "f16 ", shape.head_dim, shape.heads, int(kContext), us,
+          timing.p10 * 1e6, timing.p90 * 1e6, bytes / us * 1e-3, operations / us * 1e-3);
     }
   }
 }
@@ -83,13 +78,7 @@ void bench(const AirKernelTable& table) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<const AirKernelTable*> tables;
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512vnni")) tables.push_back(air_kernels_avx512vnni());
-  if (__builtin_cpu_supports("avx2")) tables.push_back(air_kernels_avx2());
-#endif
-  for (const AirKernelTable* table : tables) {
-    if (argc < 2 || std::strcmp(argv[1], table->isa) == 0) bench(*table);
-  }
+  air_bench::print_machine();
+  for (const AirKernelTable* table : air_bench::tables_to_measure(argc, argv)) bench(*table);
   return 0;
 }

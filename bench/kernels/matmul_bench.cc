@@ -2,21 +2,23 @@
 // usage: matmul_bench [isa]
 //
 // The weights of one measurement exceed 64 MB, so that one to a few rows run from memory as decoding does.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <vector>
 
-#include "kernels/include/air_kernels.h"
+#include "bench/kernels/timing.h"
 
 namespace {
+
+using air_bench::time_repeated;
+using air_bench::Timing;
 
 constexpr int64_t kRows = 2048, kCols = 5632;  // output channels, k: the down projection of a 1.1B model
 constexpr int64_t kMinBytes = 64 << 20;
 constexpr int64_t kActivationRows[] = {1, 2, 4, 8, 16, 64, 512};
-constexpr int kRepeats = 5;
+constexpr int kRepeats = 9;
 
 struct WeightKind {
   const char* name;
@@ -63,8 +65,8 @@ Weights make_weights(const WeightKind& kind) {
   return weights;
 }
 
-// Median seconds of one pass over `count` matrices.
-double measure(const AirKernelTable& table, const Weights& weights, size_t count, int64_t rows) {
+// One pass over `count` matrices.
+Timing measure(const AirKernelTable& table, const Weights& weights, size_t count, int64_t rows) {
   const std::vector<float> values(static_cast<size_t>(rows * kCols), 0.5f);
   std::vector<int8_t> q(values.size());
   std::vector<float> scales(values.size() / 32);
@@ -72,33 +74,30 @@ double measure(const AirKernelTable& table, const Weights& weights, size_t count
   std::vector<float> y(static_cast<size_t>(rows * kRows));
   table.quantize_rows(values.data(), rows, kCols, q.data(), scales.data(), sums16.data());
   const AirActivations x = {values.data(), q.data(), scales.data(), sums16.data(), rows, kCols};
-  std::vector<double> seconds;
-  for (int repeat = 0; repeat < kRepeats; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
+  return time_repeated(kRepeats, [&] {
     for (size_t i = 0; i < count; ++i) {
       const AirMatmulArgs args = {&weights.matrices[i],  &x, y.data(), kRows,        0,
                                   kRows / AIR_TILE_ROWS, 0,  rows,     AIR_STORE_SET};
       table.matmul[weights.matrices[i].weight_class](&args);
     }
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
+  });
 }
 
 void bench(const AirKernelTable& table) {
   for (const WeightKind& kind : kKinds) {
     const Weights weights = make_weights(kind);
+    const double bytes = static_cast<double>(weights.matrices[0].tile_stride * (kRows / AIR_TILE_ROWS));
     double one_row = 0;
     for (const int64_t rows : kActivationRows) {
       const size_t count = rows <= 16 ? weights.matrices.size() : 1;
-      const double seconds = measure(table, weights, count, rows) / static_cast<double>(count);
-      if (rows == 1) one_row = seconds;
-      const double bytes = static_cast<double>(weights.matrices[0].tile_stride * (kRows / AIR_TILE_ROWS));
+      const Timing all = measure(table, weights, count, rows);
+      const double ms = all.median / double(count) * 1e3;  // one matrix
       const double operations = 2.0 * double(kRows) * double(kCols) * double(rows);
-      std::printf("%-11s %-14s [%d, %d] rows %3d  %8.3f ms  %6.1f GB/s  %7.1f GOPS  %6.2f x one row\n",
-                  table.isa, kind.name, int(kRows), int(kCols), int(rows), seconds * 1e3,
-                  bytes / seconds * 1e-9, operations / seconds * 1e-9, seconds / one_row);
+      if (rows == 1) one_row = ms;
+      std::printf(
+          "%-10s %-13s [%d, %d] rows %3d %8.3f ms [%.3f .. %.3f] %5.1f GB/s %6.1f GOPS %6.2f x one row\n",
+          table.isa, kind.name, int(kRows), int(kCols), int(rows), ms, all.p10 / double(count) * 1e3,
+          all.p90 / double(count) * 1e3, bytes / ms * 1e-6, operations / ms * 1e-6, ms / one_row);
     }
   }
 }
@@ -106,13 +105,7 @@ void bench(const AirKernelTable& table) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<const AirKernelTable*> tables;
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512vnni")) tables.push_back(air_kernels_avx512vnni());
-  if (__builtin_cpu_supports("avx2")) tables.push_back(air_kernels_avx2());
-#endif
-  for (const AirKernelTable* table : tables) {
-    if (argc < 2 || std::strcmp(argv[1], table->isa) == 0) bench(*table);
-  }
+  air_bench::print_machine();
+  for (const AirKernelTable* table : air_bench::tables_to_measure(argc, argv)) bench(*table);
   return 0;
 }

@@ -117,6 +117,16 @@ inline uint16_t random_half(Random& random, int low, int high, bool is_signed) {
   return static_cast<uint16_t>(sign | exponent << 10 | random.between(0, 1023));
 }
 
+// The sections of air_formats.h one after the other.
+inline AirKvLayout kv_layout(int dims, int page_tokens, AirKvType keys, AirKvType values) {
+  const int64_t key_bytes = int64_t(dims) * page_tokens * (keys == AIR_KV_INT8 ? 1 : 2);
+  const int64_t value_bytes = int64_t(dims) * page_tokens * (values == AIR_KV_INT8 ? 1 : 2);
+  AirKvLayout layout = {page_tokens, dims, keys, values, key_bytes, key_bytes + value_bytes, 0, 0};
+  layout.value_scales_offset = layout.key_scales_offset + 2 * page_tokens;
+  layout.member_bytes = (layout.value_scales_offset + 2 * page_tokens + 63) / 64 * 64;
+  return layout;
+}
+
 // float32 rows with their quantised form, made by the reference kernel.
 struct Activations {
   std::vector<float> values;

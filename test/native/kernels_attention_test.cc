@@ -61,17 +61,6 @@ bool is_read(const AttentionCase& c, int64_t index) {
   return index >= c.begin && index < c.end && (index < c.sink_tokens || index >= c.window_start);
 }
 
-AirKvLayout kv_layout(const AttentionCase& c, const KvTypes& types) {
-  const int64_t entries = int64_t(c.dims) * c.page_tokens;
-  const int64_t key_bytes = entries * (types.keys == AIR_KV_INT8 ? 1 : 2);
-  const int64_t value_bytes = entries * (types.values == AIR_KV_INT8 ? 1 : 2);
-  AirKvLayout layout = {c.page_tokens,           c.dims, types.keys, types.values, key_bytes,
-                        key_bytes + value_bytes, 0,      0};
-  layout.value_scales_offset = layout.key_scales_offset + 2 * c.page_tokens;
-  layout.member_bytes = (layout.value_scales_offset + 2 * c.page_tokens + 63) / 64 * 64;
-  return layout;
-}
-
 // A cache with only the read tokens written, in pages of shuffled order, and the queries against it.
 struct Cache {
   const AttentionCase& c;
@@ -83,7 +72,7 @@ struct Cache {
 
   Cache(const AttentionCase& attention_case, const KvTypes& types, Random& random)
       : c(attention_case),
-        layout(kv_layout(c, types)),
+        layout(kv_layout(c.dims, c.page_tokens, types.keys, types.values)),
         page_stride(layout.member_bytes * 2),
         table(page_table(c)),
         pages(page_stride * (static_cast<int64_t>(table.size()) + 1), 0xff),

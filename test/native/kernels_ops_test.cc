@@ -223,15 +223,6 @@ TEST(rope_agrees_with_double_precision_and_across_isas) {
   }
 }
 
-AirKvLayout kv_layout(int dims, int page_tokens, AirKvType keys, AirKvType values) {
-  const int64_t key_bytes = int64_t(dims) * page_tokens * (keys == AIR_KV_INT8 ? 1 : 2);
-  const int64_t value_bytes = int64_t(dims) * page_tokens * (values == AIR_KV_INT8 ? 1 : 2);
-  AirKvLayout layout = {page_tokens, dims, keys, values, key_bytes, key_bytes + value_bytes, 0, 0};
-  layout.value_scales_offset = layout.key_scales_offset + 2 * page_tokens;
-  layout.member_bytes = (layout.value_scales_offset + 2 * page_tokens + 63) / 64 * 64;
-  return layout;
-}
-
 // Heads of every kind, indexed by token: random, zero, too small for a binary16 scale, huge, not finite.
 std::vector<float> kv_head(Random& random, int64_t dims, int64_t token) {
   std::vector<float> x = random_floats(random, dims);
