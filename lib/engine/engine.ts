@@ -94,7 +94,12 @@ export class Engine {
     return sequence;
   }
 
-  /** Frees a sequence's pages, once the step it is in is over. A run of it rejects with `reason`. */
+  /** Whether a sequence can run: it was made here and not closed. */
+  has(sequence: Sequence): boolean {
+    return this.#sequences.has(sequence);
+  }
+
+  /** Frees a sequence's pages, once the step it is in is over. A run of it rejects with `reason`. Idempotent. */
   closeSequence(sequence: Sequence, reason: AirError): void {
     if (!this.#sequences.delete(sequence)) return;
     if (this.#runs.has(sequence)) this.cancel(sequence, reason);
@@ -109,7 +114,7 @@ export class Engine {
    *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
-    if (!this.#sequences.has(sequence)) {
+    if (!this.has(sequence)) {
       throw new AirError("AIR_ERR_CLOSED", "expected an open sequence for a run but received a closed one");
     }
     if (this.#runs.has(sequence)) {
@@ -250,7 +255,7 @@ export class Engine {
     const run = this.#runs.get(sequence);
     this.#runs.delete(sequence);
     sequence.state = "idle";
-    if (!this.#sequences.has(sequence)) sequence.table.release();
+    if (!this.has(sequence)) sequence.table.release();
     for (const other of this.#runs.keys()) other.state = "running";
     if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);

@@ -84,7 +84,6 @@ export class Model {
   readonly #parts: ModelParts;
   readonly #core: ModelCore;
   readonly #pools: readonly PagePool[];
-  readonly #sessions = new Set<Session>();
   #closed = false;
 
   /** Use loadModel(). */
@@ -138,9 +137,7 @@ export class Model {
    */
   createSession(options: SessionOptions = {}): Session {
     if (this.#closed) throw closedError("model");
-    const session: Session = new Session(this.#core, options, () => this.#sessions.delete(session));
-    this.#sessions.add(session);
-    return session;
+    return new Session(this.#core, options);
   }
 
   /**
@@ -178,7 +175,6 @@ export class Model {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const session of this.#sessions) session.close();
     const { runner, arena, native } = this.#parts;
     void this.#core.engine.close(closedError("model")).then(() => {
       for (const handle of [runner, arena, native]) handle.close();

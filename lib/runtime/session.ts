@@ -25,17 +25,14 @@ import { TextWriter } from "./text-writer.js";
 export class Session {
   readonly #core: ModelCore;
   readonly #sequence: Sequence;
-  readonly #onClose: () => void;
   readonly #messages: ChatMessage[] = [];
   #busy = false;
-  #closed = false;
 
   /** Use model.createSession(). */
-  constructor(core: ModelCore, options: SessionOptions, onClose: () => void) {
+  constructor(core: ModelCore, options: SessionOptions) {
     const { system } = parseOptions(sessionSchema, options, "session options");
     if (system !== undefined) this.#messages.push({ role: "system", content: system });
     this.#core = core;
-    this.#onClose = onClose;
     this.#sequence = core.engine.createSequence();
   }
 
@@ -87,10 +84,7 @@ export class Session {
 
   /** Frees the session's pages. A generation in progress rejects with AIR_ERR_CLOSED. Idempotent. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
     this.#core.engine.closeSequence(this.#sequence, closedError("session"));
-    this.#onClose();
   }
 
   [Symbol.dispose](): void {
@@ -98,7 +92,7 @@ export class Session {
   }
 
   #assertReady(): void {
-    if (this.#closed) throw closedError("session");
+    if (!this.#core.engine.has(this.#sequence)) throw closedError("session");
     if (this.#busy) {
       throw new AirError("AIR_ERR_BUSY", "expected an idle session but received one that is generating");
     }

@@ -207,6 +207,7 @@ describe("Model", () => {
     await tick();
     expect(addon.controls.openHandles()).toBe(0);
     expect(addon.controls.closesInFlight).toBe(0);
+    expect(() => sessions[0]?.generate("a")).toThrow(expect.objectContaining({ code: "AIR_ERR_CLOSED" }));
     expect(() => model.createSession()).toThrow(expect.objectContaining({ code: "AIR_ERR_CLOSED" }));
     await expect(model.evaluate(Int32Array.of(1), { onRow: () => undefined })).rejects.toMatchObject({
       code: "AIR_ERR_CLOSED",
