@@ -6,6 +6,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
+const cpus = String(os.availableParallelism());
 const builds = {
   plain: { folder: "build-tests", type: "Release", sanitize: "" },
   address: { folder: "build-asan", type: "RelWithDebInfo", sanitize: "address,undefined" },
@@ -22,7 +23,7 @@ function build({ folder, type, sanitize }) {
   const ninja = run("ninja", ["--version"]).ok;
   const configure = ["-S", root, "-B", folder, `-DCMAKE_BUILD_TYPE=${type}`, `-DAIR_SANITIZE=${sanitize}`];
   configure.push("-DAIR_BUILD_ADDON=OFF", "-DAIR_BUILD_TESTS=ON", ...(ninja ? ["-G", "Ninja"] : []));
-  const steps = [configure, ["--build", folder, "--parallel", String(os.availableParallelism())]];
+  const steps = [configure, ["--build", folder, "--parallel", cpus]];
   for (const args of steps) {
     const { ok, output } = run("cmake", args);
     if (!ok) {
@@ -60,7 +61,7 @@ function main(name) {
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1",
   };
-  const { ok, output } = run("ctest", ["--test-dir", chosen.folder, "-V", "--timeout", "600"], {
+  const { ok, output } = run("ctest", ["--test-dir", chosen.folder, "-V", "--timeout", "600", "--parallel", cpus], {
     env: { ...process.env, ...environment },
   });
   const totals = count(output);
