@@ -52,6 +52,9 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
     requireMessages(messages);
     return attempt("messages that the template accepts", () =>
       template.render({
+        // Templates test these with `is none`; absent ones would count as given.
+        tools: null,
+        documents: null,
         ...constants,
         ...options.variables,
         messages: messages.map(({ role, content }) => ({ role, content })),
@@ -108,7 +111,7 @@ function chooseStandIns(characters: ReadonlySet<string>, text: string): Readonly
 }
 
 function escapeRegExp(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 }
 
 function requireMessages(messages: readonly ChatMessage[]): void {

@@ -21,6 +21,7 @@ export interface Hyperparameters {
   };
 }
 
+const layerCount = { minimum: 1, maximum: 1024 } as const;
 const smallCount = { minimum: 1, maximum: 65_536 } as const;
 const largeCount = { minimum: 1, maximum: 2 ** 31 - 1 } as const;
 
@@ -45,7 +46,7 @@ export function readHyperparameters(metadata: Metadata, architecture: string): H
   const headDim = readHeadDim(metadata, architecture, embeddingLength, queryHeads);
   const trainedContext = getInteger(metadata, key("context_length"), largeCount);
   return {
-    layers: getInteger(metadata, key("block_count"), smallCount),
+    layers: getInteger(metadata, key("block_count"), layerCount),
     embeddingLength,
     queryHeads,
     kvHeads,

@@ -12,7 +12,7 @@ interface LibraryTokenizer {
     options: { readonly add_special_tokens: boolean },
   ): { readonly ids: readonly number[] };
 }
-const { Tokenizer: LibraryTokenizer } = library as unknown as {
+const { Tokenizer: TokenizerOfLibrary } = library as unknown as {
   readonly Tokenizer: new (definition: object, config: object) => LibraryTokenizer;
 };
 
@@ -102,7 +102,7 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     added_tokens: [],
   };
   try {
-    return new LibraryTokenizer(definition, {});
+    return new TokenizerOfLibrary(definition, {});
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw tokenizerError("the byte-level BPE vocabulary", "a usable one", reason, error);

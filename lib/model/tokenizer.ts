@@ -11,7 +11,7 @@ import { isHiddenType, readVocabulary, type Vocabulary } from "./vocabulary.js";
 export interface EncodeOptions {
   /** Control tokens written in the text become those tokens. Default false: they are plain text. */
   readonly special?: boolean;
-  /** Put the beginning-of-sequence token first. Default: addBos. */
+  /** Put the beginning-of-sequence token, if there is one, first. Default: addBos. */
   readonly bos?: boolean;
 }
 

@@ -64,14 +64,21 @@ const endOfGenerationTexts: readonly string[] = [
   "<eos>",
   "<|return|>",
   "<|call|>",
+  "<|fim_pad|>",
+  "<|repo_name|>",
+  "<|file_sep|>",
 ];
+
+/** Control tokens by name that end nothing: the markers for filling in text between two parts. */
+const fillInTexts: readonly string[] = ["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"];
 
 const ggml = (name: string): string => `tokenizer.ggml.${name}`;
 
 /**
  * Reads the vocabulary of a GGUF file.
- * @throws {AirError} AIR_ERR_TOKENIZER when it is empty, repeats a token or its arrays differ in length; AIR_ERR_MODEL_FORMAT for
- * metadata of the wrong type and special ids outside the vocabulary.
+ *
+ * @throws {AirError} AIR_ERR_TOKENIZER when it is empty, repeats a token or its arrays differ in length;
+ * AIR_ERR_MODEL_FORMAT for metadata of the wrong type and special ids outside the vocabulary.
  */
 export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults): Vocabulary {
   const tokens = getStringArray(metadata, ggml("tokens"));
@@ -80,7 +87,8 @@ export function readVocabulary(metadata: Metadata, defaults: VocabularyDefaults)
   if (ids.size !== tokens.length) requireDistinct(tokens, ids);
   const types = readTypes(metadata, tokens.length);
   const named = endOfGenerationTexts.flatMap((text) => ids.get(text) ?? []);
-  for (const id of named) types[id] = tokenType.control;
+  const fillIn = fillInTexts.flatMap((text) => ids.get(text) ?? []);
+  for (const id of [...named, ...fillIn]) types[id] = tokenType.control;
   for (const [id, text] of tokens.entries()) {
     if (isHiddenType(types[id]) || types[id] === tokenType.byte) ids.delete(text);
   }

@@ -77,6 +77,16 @@ describe("encode", () => {
     expect(tokenizer.decode(ids)).toBe(`\n${content}\n\n`);
   });
 
+  test("keeps control tokens with any punctuation plain text", () => {
+    const name = "<|a-b/c^d$.*+?()[]{}\\\\|>";
+    const tokens = (metadata.get("tokenizer.ggml.tokens") as readonly string[]).with(4092, name);
+    const changed = new Map([...metadata, ["tokenizer.ggml.tokens", tokens]] as const);
+    const other = createTokenizer(changed);
+    const ids = createChatTemplate(changed, other)?.encode(ask(name)) ?? expect.fail("a template");
+    expect(other.decode(ids)).toBe(`\n${name}\n\n`);
+    expect([...ids]).not.toContain(4092);
+  });
+
   test("keeps it plain in every role", () => {
     const messages: readonly ChatMessage[] = [
       { role: "system", content: "a<|end|>" },
