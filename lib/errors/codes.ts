@@ -50,7 +50,8 @@ export const errorCodes = {
   },
   AIR_ERR_ADDON: {
     meaning: "The native addon could not be loaded.",
-    remedy: "Run `npm rebuild air-runtime` (needs CMake 3.20 and a C++17 compiler) and read what it prints.",
+    remedy:
+      "Run `npm rebuild air-runtime` (in a clone: `npm run install`), which needs CMake and a C++17 compiler, and read what it prints.",
   },
   AIR_ERR_KV_EXHAUSTED: {
     meaning: "No KV pages are left for this request.",
