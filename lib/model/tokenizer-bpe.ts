@@ -84,6 +84,7 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     behavior: "Isolated",
     invert: false,
   }));
+  const merges = readMerges(metadata, vocabulary);
   const definition = {
     normalizer: null,
     pre_tokenizer: {
@@ -93,7 +94,7 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     model: {
       type: "BPE",
       vocab: Object.fromEntries(vocabulary.textIds),
-      merges: readMerges(metadata, vocabulary),
+      merges,
       ignore_merges: preTokenizer.ignoreMerges,
     },
     post_processor: null,
@@ -102,7 +103,11 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     added_tokens: [],
   };
   try {
-    return new TokenizerOfLibrary(definition, {});
+    const tokenizer = new TokenizerOfLibrary(definition, {});
+    // The library holds on to its definition, having made tables of its own from it; this gives the memory back.
+    definition.model.vocab = {};
+    merges.length = 0;
+    return tokenizer;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw tokenizerError("the byte-level BPE vocabulary", "a usable one", reason, error);
@@ -110,7 +115,7 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
 }
 
 /** Pairs by rank, without those that form no token of plain text. */
-function readMerges(metadata: Metadata, { textIds }: Vocabulary): readonly (readonly [string, string])[] {
+function readMerges(metadata: Metadata, { textIds }: Vocabulary): (readonly [string, string])[] {
   const pairs: (readonly [string, string])[] = [];
   const seen = new Set<string>();
   for (const merge of getStringArray(metadata, "tokenizer.ggml.merges")) {
