@@ -1,4 +1,4 @@
-import { open, type FileHandle } from "node:fs/promises";
+import { open, stat, type FileHandle } from "node:fs/promises";
 
 import { gguf, type GGUFTensorInfo } from "@huggingface/gguf";
 
@@ -43,7 +43,7 @@ const libraryKeys: readonly string[] = ["version", "tensor_count", "kv_count"];
 export async function readGguf(path: string): Promise<ModelFile> {
   const handle = await openFile(path);
   try {
-    const fileBytes = await regularFileBytes(handle, path);
+    const { size: fileBytes } = await handle.stat();
     const repairs = guardHeader(handle, fileBytes, path);
     const header = await parseHeader(path);
     const metadata = collectMetadata(header.metadata as object as Readonly<Record<string, unknown>>, repairs);
@@ -54,24 +54,20 @@ export async function readGguf(path: string): Promise<ModelFile> {
   }
 }
 
+/** Opens a regular file; looks before it opens, because opening a pipe waits for a writer. */
 async function openFile(path: string): Promise<FileHandle> {
   if (typeof path !== "string" || path.length === 0 || path.includes("\0")) {
     throw invalidArgument("the model path", "a file path", path);
   }
+  let kind: string;
   try {
-    return await open(path, "r");
+    const stats = await stat(path);
+    if (stats.isFile()) return await open(path, "r");
+    kind = stats.isDirectory() ? "a directory" : "a special file";
   } catch (error) {
     throw ioError(path, "a readable file", error);
   }
-}
-
-async function regularFileBytes(handle: FileHandle, path: string): Promise<number> {
-  const stats = await handle.stat();
-  if (!stats.isFile()) {
-    const kind = stats.isDirectory() ? "a directory" : "a special file";
-    throw new AirError("AIR_ERR_IO", `expected a regular file for ${path} but received ${kind}`);
-  }
-  return stats.size;
+  throw new AirError("AIR_ERR_IO", `expected a regular file for ${path} but received ${kind}`);
 }
 
 function guardHeader(handle: FileHandle, fileBytes: number, path: string): readonly StringRepair[] {

@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 
 import { readGguf } from "../../../lib/model/gguf.js";
@@ -78,6 +80,13 @@ describe("readGguf on files that cannot be read", () => {
     const error = await airError(() => readGguf(path));
     expect(error.code).toBe("AIR_ERR_IO");
     expect(error.message).toMatch(/^expected a (readable|regular) file for .* but received /);
+  });
+
+  test.skipIf(process.platform === "win32")("refuses a pipe instead of waiting for it", async () => {
+    const path = join(mkdtempSync(join(tmpdir(), "air-pipe-")), "pipe");
+    execFileSync("mkfifo", [path]);
+    expect((await airError(() => readGguf(path))).message).toContain("a special file");
+    rmSync(dirname(path), { recursive: true });
   });
 
   test.each(["", "a\0b"])("refuses the path %j", async (path) => {
