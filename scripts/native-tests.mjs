@@ -61,9 +61,13 @@ function main(name) {
     UBSAN_OPTIONS: "print_stacktrace=1",
     TSAN_OPTIONS: "halt_on_error=1",
   };
-  const { ok, output } = run("ctest", ["--test-dir", chosen.folder, "-V", "--timeout", "600", "--parallel", cpus], {
-    env: { ...process.env, ...environment },
-  });
+  const { ok, output } = run(
+    "ctest",
+    ["--test-dir", chosen.folder, "-V", "--timeout", "600", "--parallel", cpus],
+    {
+      env: { ...process.env, ...environment },
+    },
+  );
   const totals = count(output);
   if (!ok) console.error(output);
   if (!ok && totals.failed === 0) totals.failed = 1;

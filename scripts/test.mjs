@@ -52,7 +52,9 @@ function count({ ok, output }) {
 
 /** Lines that a passing step still has to show. */
 function notices(output) {
-  return output.split("\n").filter((line) => /^(not checked:|\d+ skipped$|\S+: (\d+ passed|refused))/.test(line));
+  return output
+    .split("\n")
+    .filter((line) => /^(not checked:|\d+ skipped$|\S+: (\d+ passed|refused))/.test(line));
 }
 
 async function runStep(name) {
