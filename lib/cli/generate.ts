@@ -14,6 +14,7 @@ import {
 
 interface CommandOptions extends ModelOptions, SamplingOptions {
   readonly raw?: boolean;
+  readonly special?: boolean;
   readonly system?: string;
   readonly json?: boolean;
 }
@@ -63,6 +64,9 @@ async function run(io: CliIo, argument: string | undefined, options: CommandOpti
   if (options.raw === true && options.system !== undefined) {
     throw invalidArgument("--system", "no system message with --raw", options.system);
   }
+  if (options.special === true && options.raw !== true) {
+    throw invalidArgument("--special", "--raw beside it (messages are always text)", options.special);
+  }
   const text = await textArgument(io, argument);
   if (text === undefined) throw invalidArgument("the prompt", "an argument or piped text", undefined);
   // A shell's echo ends with a newline that is not part of the question.
@@ -71,10 +75,10 @@ async function run(io: CliIo, argument: string | undefined, options: CommandOpti
   const opened = await openModel(io, options);
   using model = opened.model;
   const session = model.createSession();
-  const generation = session.generate(
-    toInput(io, model, prompt, options),
-    toGenerateOptions(options, io.signal),
-  );
+  const generation = session.generate(toInput(io, model, prompt, options), {
+    ...toGenerateOptions(options, io.signal),
+    special: options.special === true,
+  });
   for await (const { text: piece } of generation) if (options.json !== true) await write(io.stdout, piece);
   if (options.json === true) await writeJson(io, await summary(model, generation, opened.loadMs));
   else await write(io.stdout, "\n");
@@ -92,6 +96,7 @@ export function generateCommand(io: CliIo): Command {
   return addSamplingOptions(addModelOptions(command))
     .option("--system <text>", "system message before the prompt")
     .option("--raw", "continue the prompt as it is, without the chat template")
+    .option("--special", "with --raw: read control tokens in the prompt as such, not as text")
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText("after", examples)
     .action((prompt: string | undefined, options: CommandOptions) => run(io, prompt, options));

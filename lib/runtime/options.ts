@@ -53,6 +53,8 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal;
   /** Report log-probabilities of each token and of this many most likely ones. Default: none. */
   readonly logprobs?: number;
+  /** Read the texts of control tokens in a string prompt as those tokens; messages never do. Default false. */
+  readonly special?: boolean;
   /** Go on past end-of-generation tokens, for benches. Default false. */
   readonly ignoreEos?: boolean;
 }
@@ -113,6 +115,7 @@ export const generateSchema = z.strictObject(
     stop: z.array(z.string("a string").min(1, "a non-empty string"), "an array of strings").default([]),
     signal: z.instanceof(AbortSignal, { error: "an AbortSignal" }).optional(),
     logprobs: integerFrom(0, 100).optional(),
+    special: z.boolean("true or false").default(false),
     ignoreEos: z.boolean("true or false").default(false),
   },
   "an object",

@@ -55,7 +55,7 @@ export class Session {
   generate(input: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
     const resolved = parseOptions(generateSchema, options, "generate options");
     this.#assertReady();
-    const prompt = this.#encode(input);
+    const prompt = this.#encode(input, resolved.special);
     if (prompt.length === 0) throw invalidArgument("the prompt", "at least one token", input);
     assertFitsContext(prompt.length, 1, this.#core.contextTokens);
     const { vocabSize } = this.#core.tokenizer;
@@ -98,11 +98,14 @@ export class Session {
     }
   }
 
-  #encode(input: string | readonly ChatMessage[]): Int32Array {
+  #encode(input: string | readonly ChatMessage[], special: boolean): Int32Array {
     const { tokenizer, chatTemplate } = this.#core;
     if (typeof input === "string") {
       if (input.length === 0) throw invalidArgument("the prompt", "at least one character", input);
-      return tokenizer.encode(input, { bos: tokenizer.addBos });
+      const ids = tokenizer.encode(input, { special, bos: false });
+      const { addBos, bosId } = tokenizer;
+      // A text that brings its own BOS does not get a second one.
+      return addBos && bosId !== undefined && ids[0] !== bosId ? Int32Array.from([bosId, ...ids]) : ids;
     }
     const { messages } = parseOptions(messagesSchema, { messages: input }, "the prompt");
     if (chatTemplate === undefined) {

@@ -90,6 +90,19 @@ describe("generate", () => {
     }
   });
 
+  test("control tokens in a prompt are text unless asked for", async () => {
+    const prompt = "<|user|>\nWhat is 12 times 7?<|end|>\n<|assistant|>\n";
+    using chat = await loadModel(file("air-tiny-chat-q4_0.gguf"));
+    using session = chat.createSession();
+    const templated = await session.generate([{ role: "user", content: "What is 12 times 7?" }]).result;
+    const special = await session.generate(prompt, { special: true }).result;
+    const plain = await session.generate(prompt, { maxTokens: 1 }).result;
+    expect(special).toMatchObject({ text: "12 times 7 is 84.", promptTokens: templated.promptTokens });
+    expect(plain.promptTokens).toBeGreaterThan(special.promptTokens);
+    const withBos = await session.generate(`<|bos|>${prompt}`, { special: true }).result;
+    expect(withBos.promptTokens).toBe(special.promptTokens);
+  });
+
   test("a token that the bias forbids never comes", async () => {
     using session = model.createSession();
     const { tokens } = await session.generate("The function", { maxTokens: 10 }).result;
