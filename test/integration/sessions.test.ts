@@ -66,6 +66,7 @@ describe("sessions on the native engine", () => {
       const controller = new AbortController();
       const { result } = session.generate(prompts[index % prompts.length] ?? "", {
         ...options,
+        maxTokens: 120, // longer than the longest wait before the abort
         signal: controller.signal,
       });
       setTimeout(() => {
