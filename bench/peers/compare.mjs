@@ -85,7 +85,7 @@ if (text !== undefined) {
 const equalTokens = commonPrefix(runs.air[0].tokens, runs.peer[0].tokens);
 const result = {
   date: new Date().toISOString().slice(0, 10),
-  command: `node bench/peers/compare.mjs ${process.argv.slice(2).join(" ").replaceAll(model, basename(model))}`,
+  command: ["node bench/peers/compare.mjs", ...process.argv.slice(2).map((word) => basename(word))].join(" "),
   model: basename(model),
   machine: { cpu: cpus()[0]?.model, cpus: cpus().length, loadAverage: loadavg()[0] },
   peer: peerVersion(),
