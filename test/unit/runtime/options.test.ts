@@ -57,6 +57,7 @@ describe("parseOptions with the options of generate()", () => {
       logitBias: new Map(),
       stop: [],
       ignoreEos: false,
+      special: false,
     });
   });
 
