@@ -1,6 +1,8 @@
 // The addon's export list. lib/native/native.ts describes the surface; lib/native/wrap.ts completes it.
 #include <napi.h>
 
+#include "native/binding/bandwidth_binding.h"
+#include "native/binding/guard.h"
 #include "native/binding/handles.h"
 #include "native/binding/load_model.h"
 #include "native/binding/row_ops_binding.h"
@@ -41,43 +43,42 @@ AirKvType get_kv_type(const Napi::Object& options, const char* name) {
 
 Napi::Value create_arena(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto& model = ModelHandle::require(info[0]);
   const Napi::Object object = get_object(info[1], "options");
   ArenaOptions options;
   options.head_mask = get_bytes(object, "headMask");
   options.page_tokens = get_integer(object, "pageTokens", 1, kMaxTokens);
   const Napi::Array counts = get_array(object, "pageCounts");
   for (uint32_t i = 0; i < counts.Length(); ++i) {
-    const Napi::Value count = counts.Get(i);
-    const double pages = count.IsNumber() ? count.As<Napi::Number>().DoubleValue() : -1;
-    if (!(pages >= 0 && pages <= static_cast<double>(kMaxPages)))
-      throw_argument(env, "page counts", "pageCounts", count);
-    options.page_counts.push_back(static_cast<int64_t>(pages));
+    options.page_counts.push_back(to_integer(counts.Get(i), "pageCounts", 0, kMaxPages));
   }
   options.key_type = get_kv_type(object, "keyType");
   options.value_type = get_kv_type(object, "valueType");
+  // Last: the getters of `options` are the caller's code and may have closed the model.
+  const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
   std::shared_ptr<KvArena> arena;
-  throw_if_error(env, KvArena::create(model, options, &arena));
+  throw_if_error(env, guarded("KV pages", [&] { return KvArena::create(model, options, &arena); }));
   return ArenaHandle::create(env, std::move(arena));
 }
 
 Napi::Value create_runner(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto& model = ModelHandle::require(info[0]);
-  const auto& arena = ArenaHandle::require(info[1]);
-  if (arena->arena->model() != model) {
-    throw_status(
-        env, {StatusCode::kArgument, "expected an arena made for this model but received another model's"});
-  }
   const Napi::Object object = get_object(info[2], "options");
   RunnerOptions options;
   options.max_tokens = get_integer(object, "maxTokens", 1, kMaxTokens);
   options.max_sequences = get_integer_or(object, "maxSequences", 1, kMaxTokens, options.max_tokens);
   options.threads = static_cast<int>(get_integer_or(object, "threads", 1, kMaxThreads, usable_cpus()));
+  // Last: the getters of `options` are the caller's code and may have closed either.
+  const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
+  const std::shared_ptr<SharedArena> arena = ArenaHandle::require(info[1]);
+  if (arena->arena->model() != model) {
+    throw_status(
+        env, {StatusCode::kArgument, "expected an arena made for this model but received another model's"});
+  }
   const AirKernelTable* kernels = nullptr;
   throw_if_error(env, select_kernels(&kernels));
   std::unique_ptr<Runner> runner;
-  throw_if_error(env, Runner::create(*kernels, arena->arena, options, &runner));
+  throw_if_error(
+      env, guarded("activations", [&] { return Runner::create(*kernels, arena->arena, options, &runner); }));
   return RunnerHandle::create(env, std::move(runner), arena);
 }
 
@@ -91,6 +92,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("loadModel", Napi::Function::New(env, load_model, "loadModel"));
   exports.Set("createArena", Napi::Function::New(env, create_arena, "createArena"));
   exports.Set("createRunner", Napi::Function::New(env, create_runner, "createRunner"));
+  exports.Set("measureReadBandwidth", Napi::Function::New(env, measure_bandwidth, "measureReadBandwidth"));
   define_row_ops(env, exports);
   return exports;
 }

@@ -1,14 +1,16 @@
 #include "native/binding/engine_thread.h"
 
 #include <chrono>
+#include <utility>
 
+#include "native/binding/guard.h"
 #include "native/binding/values.h"
 
 namespace air::binding {
 
 Status timed_forward(Runner& runner, const Batch& batch, float* logits, int64_t* compute_micros) {
   const auto start = std::chrono::steady_clock::now();
-  Status status = runner.forward(batch, logits);
+  Status status = guarded("the forward", [&] { return runner.forward(batch, logits); });
   *compute_micros =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   return status;
@@ -19,7 +21,12 @@ std::shared_ptr<EngineThread> EngineThread::start(Napi::Env env, std::unique_ptr
   const auto no_op = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   engine->settled_ = Napi::ThreadSafeFunction::New(env, no_op, "air-runtime engine", 0, 1);
   engine->settled_.Unref(env);  // an idle engine does not keep the process alive
-  engine->thread_ = std::thread([raw = engine.get()] { raw->thread_loop(); });
+  const Status started = start_thread([raw = engine.get()] { raw->thread_loop(); }, &engine->thread_);
+  if (!started.ok()) {
+    engine->settled_.Release();
+    throw_status(env, started);
+  }
+  engine->running_ = true;
   // Hooks run in reverse order of creation: the thread is joined before its thread-safe function goes.
   napi_add_env_cleanup_hook(env, environment_teardown, engine.get());
   return engine;
@@ -31,19 +38,22 @@ void EngineThread::environment_teardown(void* engine) {
   auto* self = static_cast<EngineThread*>(engine);
   self->runner_->cancel();
   self->stop_and_join();
+  // A settle still in the queue is dropped with it. What the job holds goes here: it may be this engine's last
+  // reference, and the arena's, which holds the model.
+  const std::unique_ptr<Job> dropped = std::move(self->in_flight_);
 }
 
 Napi::Promise EngineThread::submit(const std::shared_ptr<EngineThread>& engine, Batch batch, float* logits,
                                    const Napi::Object& output, std::function<void()> on_settled) {
   auto job = std::make_unique<Job>(engine, std::move(batch), logits, output, std::move(on_settled));
   const Napi::Promise promise = job->deferred.Promise();
-  engine->busy_ = true;
   engine->runner_->clear_cancel();
   engine->settled_.Ref(engine->env_);
   {
     const std::lock_guard<std::mutex> lock(engine->mutex_);
-    engine->job_ = std::move(job);
+    engine->job_ = job.get();
   }
+  engine->in_flight_ = std::move(job);
   engine->wake_.notify_one();
   return promise;
 }
@@ -55,24 +65,17 @@ void EngineThread::thread_loop() {
       std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, [this] { return stop_ || job_ != nullptr; });
       if (job_ == nullptr) return;
-      job = job_.release();
+      job = std::exchange(job_, nullptr);
     }
     job->status = timed_forward(*runner_, job->batch, job->logits, &job->compute_micros);
-    // The job's JS handles may only be touched on the JS thread, so a refusal (the environment is gone, which
-    // teardown rules out by joining first) leaks the job.
+    // Refused when the environment is gone, which teardown rules out by joining first.
     if (settled_.BlockingCall(job, settle) != napi_ok) return;
   }
 }
 
 void EngineThread::settle(Napi::Env env, Napi::Function, Job* finished) {
-  const std::unique_ptr<Job> job(finished);  // declared first: it may hold the last reference to the engine
-  EngineThread& engine = *job->engine;
-  if (env == nullptr) {
-    job->output_reference.SuppressDestruct();
-    return;
-  }
-  const Napi::HandleScope scope(env);
-  engine.busy_ = false;
+  EngineThread& engine = *finished->engine;
+  const std::unique_ptr<Job> job = std::move(engine.in_flight_);  // may hold the last reference to the engine
   engine.settled_.Unref(env);
   if (engine.closing_) engine.stop_and_join();
   job->on_settled();
@@ -88,7 +91,7 @@ void EngineThread::settle(Napi::Env env, Napi::Function, Job* finished) {
 void EngineThread::close() {
   if (closing_) return;
   closing_ = true;
-  if (busy_) {
+  if (busy()) {
     runner_->cancel();
   } else {
     stop_and_join();
@@ -96,8 +99,8 @@ void EngineThread::close() {
 }
 
 void EngineThread::stop_and_join() {
-  if (joined_) return;
-  joined_ = true;
+  if (!running_) return;
+  running_ = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;

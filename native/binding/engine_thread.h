@@ -22,11 +22,11 @@ class EngineThread {
   static std::shared_ptr<EngineThread> start(Napi::Env env, std::unique_ptr<Runner> runner);
   ~EngineThread();
 
-  // Starts a forward on `engine`, which must not be busy. `logits` lies in `output`; both stay alive until the
-  // end, when on_settled runs on the JS thread, just before the promise settles.
+  // Starts a forward on `engine`, which must not be busy. `logits` is the memory of `output`, which stays alive
+  // until the end, when on_settled runs on the JS thread, just before the promise settles.
   static Napi::Promise submit(const std::shared_ptr<EngineThread>& engine, Batch batch, float* logits,
                               const Napi::Object& output, std::function<void()> on_settled);
-  bool busy() const { return busy_; }
+  bool busy() const { return in_flight_ != nullptr; }
   Runner& runner() { return *runner_; }
 
   // Ends the thread: at once when idle; else cancels, and the forward in flight rejects first.
@@ -64,17 +64,17 @@ class EngineThread {
   std::unique_ptr<Runner> runner_;
   std::thread thread_;
   Napi::ThreadSafeFunction settled_;
-  bool busy_ = false;     // JS thread
-  bool closing_ = false;  // JS thread
-  bool joined_ = false;   // JS thread
+  std::unique_ptr<Job> in_flight_;  // JS thread
+  bool running_ = false;            // JS thread; the thread is to be joined
+  bool closing_ = false;            // JS thread
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::unique_ptr<Job> job_;  // guarded by mutex_
-  bool stop_ = false;         // guarded by mutex_
+  Job* job_ = nullptr;  // guarded by mutex_; in_flight_, until the thread takes it
+  bool stop_ = false;   // guarded by mutex_
 };
 
-// Runs a forward and measures it.
+// Runs a forward and measures it. Throws nothing.
 Status timed_forward(Runner& runner, const Batch& batch, float* logits, int64_t* compute_micros);
 
 }  // namespace air::binding

@@ -17,13 +17,12 @@ constexpr napi_type_tag kRunnerTag = {0x5d9a7c31e0f24b86, 0x94d1a3b7c5e80f12};
   throw_status(env, {StatusCode::kClosed, std::string("expected an open ") + what + " but it was closed"});
 }
 
-// The wrapped native object of a tagged JS value.
-template <typename Handle>
-Handle* unwrap(const Napi::Value& value, const napi_type_tag& tag, const char* what) {
+// Unwrapping a handle of another kind would read its memory as ours. Node-API binds methods to their class,
+// but not accessors: taken off the prototype, they can be called on anything.
+void check_tag(const Napi::Value& value, const napi_type_tag& tag, const char* what) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag)) {
     throw_argument(value.Env(), std::string("a native ") + what, what, value);
   }
-  return Handle::Unwrap(value.As<Napi::Object>());
 }
 
 // Constructors live as long as the environment: each worker thread defines its own.
@@ -65,23 +64,25 @@ Napi::Object ModelHandle::create(Napi::Env env, std::shared_ptr<const Model> mod
   return object;
 }
 
-const std::shared_ptr<const Model>& ModelHandle::require(const Napi::Value& value) {
-  const auto* handle = unwrap<ModelHandle>(value, kModelTag, "model");
-  handle->open(value.Env());
+std::shared_ptr<const Model> ModelHandle::require(const Napi::Value& value) {
+  check_tag(value, kModelTag, "model");
+  const auto* handle = Unwrap(value.As<Napi::Object>());
+  handle->open(value);
   return handle->model_;
 }
 
-const Model& ModelHandle::open(Napi::Env env) const {
-  if (model_ == nullptr) throw_closed(env, "model");
+const Model& ModelHandle::open(const Napi::Value& self) const {
+  check_tag(self, kModelTag, "model");
+  if (model_ == nullptr) throw_closed(self.Env(), "model");
   return *model_;
 }
 
 Napi::Value ModelHandle::weight_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).weight_bytes());
+  return number(info.Env(), open(info.This()).weight_bytes());
 }
 
 Napi::Value ModelHandle::mapped_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).mapped_bytes());
+  return number(info.Env(), open(info.This()).mapped_bytes());
 }
 
 Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
@@ -91,7 +92,7 @@ Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
-  for (const Conversion& conversion : open(env).conversions()) {
+  for (const Conversion& conversion : open(info.This()).conversions()) {
     const ConversionError& error = conversion.error;
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("from", tensor_type_info(conversion.from).name);
@@ -128,25 +129,27 @@ Napi::Object ArenaHandle::create(Napi::Env env, std::shared_ptr<KvArena> arena) 
   return object;
 }
 
-const std::shared_ptr<SharedArena>& ArenaHandle::require(const Napi::Value& value) {
-  const auto* handle = unwrap<ArenaHandle>(value, kArenaTag, "arena");
-  handle->open(value.Env());
+std::shared_ptr<SharedArena> ArenaHandle::require(const Napi::Value& value) {
+  check_tag(value, kArenaTag, "arena");
+  const auto* handle = Unwrap(value.As<Napi::Object>());
+  handle->open(value);
   return handle->shared_;
 }
 
-const KvArena& ArenaHandle::open(Napi::Env env) const {
-  if (shared_ == nullptr) throw_closed(env, "arena");
+const KvArena& ArenaHandle::open(const Napi::Value& self) const {
+  check_tag(self, kArenaTag, "arena");
+  if (shared_ == nullptr) throw_closed(self.Env(), "arena");
   return *shared_->arena;
 }
 
 Napi::Value ArenaHandle::page_tokens(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).layout().page_tokens);
+  return number(info.Env(), open(info.This()).layout().page_tokens);
 }
 
 Napi::Value ArenaHandle::head_groups(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
-  for (const KvArena::Group& group : open(env).groups()) {
+  for (const KvArena::Group& group : open(info.This()).groups()) {
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("pageCount", number(env, group.page_count));
     entry.Set("bytesPerPage", number(env, group.page_bytes));
@@ -156,24 +159,25 @@ Napi::Value ArenaHandle::head_groups(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ArenaHandle::bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).bytes());
+  return number(info.Env(), open(info.This()).bytes());
 }
 
 void ArenaHandle::copy_pages(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  open(env);
-  const Int32s src = get_int32_view(info[1], "src");
-  const Int32s dst = get_int32_view(info[2], "dst");
-  if (src.length != dst.length) {
-    throw_status(env, {StatusCode::kShape, "expected as many entries as src (" + std::to_string(src.length) +
-                                               ") for dst but received " + std::to_string(dst.length)});
+  open(info.This());
+  const int64_t group = to_integer(info[0], "headGroup", 0, std::numeric_limits<int32_t>::max());
+  // Copies, because another thread may write to shared memory between the check and the use.
+  const std::vector<int32_t> src = to_int32s(info[1], "src");
+  const std::vector<int32_t> dst = to_int32s(info[2], "dst");
+  if (src.size() != dst.size()) {
+    throw_status(env, {StatusCode::kShape, "expected as many entries as src (" + std::to_string(src.size()) +
+                                               ") for dst but received " + std::to_string(dst.size())});
   }
-  if (!info[0].IsNumber()) throw_argument(env, "a number", "headGroup", info[0]);
   if (shared_->forwards_in_flight > 0) {
     throw_status(env, {StatusCode::kBusy, "expected an idle arena for copyPages but a forward is using it"});
   }
-  throw_if_error(env, shared_->arena->copy_pages(info[0].As<Napi::Number>().Int64Value(), src.data, dst.data,
-                                                 src.length));
+  throw_if_error(env,
+                 shared_->arena->copy_pages(group, src.data(), dst.data(), static_cast<int64_t>(src.size())));
 }
 
 void ArenaHandle::close(const Napi::CallbackInfo&) { shared_.reset(); }
@@ -203,25 +207,22 @@ Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
   return object;
 }
 
-EngineThread& RunnerHandle::open(Napi::Env env) const {
-  if (engine_ == nullptr) throw_closed(env, "runner");
+EngineThread& RunnerHandle::open(const Napi::Value& self) const {
+  check_tag(self, kRunnerTag, "runner");
+  if (engine_ == nullptr) throw_closed(self.Env(), "runner");
   return *engine_;
 }
 
 Napi::Value RunnerHandle::threads(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).runner().options().threads);
+  return number(info.Env(), open(info.This()).runner().options().threads);
 }
 
 Napi::Value RunnerHandle::workspace_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.Env()).runner().workspace_bytes());
+  return number(info.Env(), open(info.This()).runner().workspace_bytes());
 }
 
 RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const {
   const Napi::Env env = info.Env();
-  EngineThread& engine = open(env);
-  if (engine.busy()) {
-    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
-  }
   const Napi::Object batch = get_object(info[0], "batch");
   Step step;
   step.batch.tokens = get_int32s(batch, "tokens");
@@ -235,10 +236,16 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   step.batch.sink_shifts = get_int32s_or_empty(batch, "sinkShifts");
   step.batch.window_starts = get_int32s_or_empty(batch, "windowStarts");
   step.batch.query_gates = get_bytes_or_empty(batch, "queryGates");
-  const Floats logits = get_floats(get_object(info[1], "output").Get("logits"), "output.logits");
+  const Napi::Value output = get_object(info[1], "output").Get("logits");
+  const Floats logits = get_floats(output, "output.logits");
   if (needs_shared_output && !logits.is_shared) {
     throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", "output.logits",
-                   info[1].As<Napi::Object>().Get("logits"));
+                   output);
+  }
+  // After all that reads JS values: getters are the caller's code and may have closed or started the runner.
+  EngineThread& engine = open(info.This());
+  if (engine.busy()) {
+    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
   }
   const int64_t needed = step.batch.row_count() * engine.runner().spec().vocab_size;
   if (logits.length < needed) {
@@ -247,14 +254,16 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
                                                std::to_string(logits.length)});
   }
   step.logits = logits.data;
+  step.output = output.As<Napi::Object>();
   return step;
 }
 
 Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
   Step step = read_step(info, true);
+  const Napi::Promise promise = EngineThread::submit(engine_, std::move(step.batch), step.logits, step.output,
+                                                     [arena = arena_] { --arena->forwards_in_flight; });
   ++arena_->forwards_in_flight;
-  return EngineThread::submit(engine_, std::move(step.batch), step.logits, info[1].As<Napi::Object>(),
-                              [arena = arena_] { --arena->forwards_in_flight; });
+  return promise;
 }
 
 Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
@@ -270,7 +279,7 @@ Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
 }
 
 void RunnerHandle::cancel(const Napi::CallbackInfo& info) {
-  EngineThread& engine = open(info.Env());
+  EngineThread& engine = open(info.This());
   if (engine.busy()) engine.runner().cancel();
 }
 

@@ -18,7 +18,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   static Napi::Function define(Napi::Env env);
   static Napi::Object create(Napi::Env env, std::shared_ptr<const Model> model);
   // The model of a JS value; throws AIR_ERR_ARGUMENT or AIR_ERR_CLOSED.
-  static const std::shared_ptr<const Model>& require(const Napi::Value& value);
+  static std::shared_ptr<const Model> require(const Napi::Value& value);
 
   explicit ModelHandle(const Napi::CallbackInfo& info);
 
@@ -28,7 +28,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value conversions(const Napi::CallbackInfo& info);
   Napi::Value backend(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  const Model& open(Napi::Env env) const;
+  const Model& open(const Napi::Value& self) const;
 
   std::shared_ptr<const Model> model_;
 };
@@ -43,7 +43,7 @@ class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
  public:
   static Napi::Function define(Napi::Env env);
   static Napi::Object create(Napi::Env env, std::shared_ptr<KvArena> arena);
-  static const std::shared_ptr<SharedArena>& require(const Napi::Value& value);
+  static std::shared_ptr<SharedArena> require(const Napi::Value& value);
 
   explicit ArenaHandle(const Napi::CallbackInfo& info);
 
@@ -53,7 +53,7 @@ class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
   Napi::Value bytes(const Napi::CallbackInfo& info);
   void copy_pages(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  const KvArena& open(Napi::Env env) const;
+  const KvArena& open(const Napi::Value& self) const;
 
   std::shared_ptr<SharedArena> shared_;
 };
@@ -70,6 +70,7 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   struct Step {
     Batch batch;
     float* logits = nullptr;
+    Napi::Object output;  // the typed array of logits
   };
 
   Napi::Value threads(const Napi::CallbackInfo& info);
@@ -79,7 +80,7 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   void cancel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
-  EngineThread& open(Napi::Env env) const;
+  EngineThread& open(const Napi::Value& self) const;
   Step read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const;
 
   std::shared_ptr<EngineThread> engine_;

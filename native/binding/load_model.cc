@@ -2,9 +2,10 @@
 
 #include <atomic>
 #include <memory>
-#include <new>
+#include <optional>
 #include <thread>
 
+#include "native/binding/guard.h"
 #include "native/binding/handles.h"
 #include "native/binding/values.h"
 #include "native/core/model.h"
@@ -28,12 +29,7 @@ TensorEntry read_tensor(const Napi::Value& value) {
   }
   const Napi::Array shape = get_array(object, "shape");
   for (uint32_t i = 0; i < shape.Length(); ++i) {
-    const Napi::Value dim = shape.Get(i);
-    const double size = dim.IsNumber() ? dim.As<Napi::Number>().DoubleValue() : -1;
-    if (!(size >= 0 && size <= static_cast<double>(kMaxSafeInteger))) {
-      throw_argument(value.Env(), "sizes", "the shape of " + entry.role, dim);
-    }
-    entry.shape.push_back(static_cast<int64_t>(size));
+    entry.shape.push_back(to_integer(shape.Get(i), "the shape of " + entry.role, 0, kMaxSafeInteger));
   }
   entry.file = get_integer(object, "file", 0, kMaxSafeInteger);
   entry.offset_bytes = get_integer(object, "offsetBytes", 0, kMaxSafeInteger);
@@ -89,7 +85,7 @@ DecoderSpec read_spec(const Napi::Value& value) {
   return spec;
 }
 
-// A loading in flight. It deletes itself on the JS thread once the promise has settled.
+// A loading in flight. It deletes itself on the JS thread, once the promise has settled or cannot settle.
 class LoadTask {
  public:
   LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, int threads)
@@ -100,13 +96,18 @@ class LoadTask {
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
-    LoadTask* task = owned.release();
+    LoadTask* task = owned.get();
     const Napi::Env env = task->env_;
     if (on_progress.IsFunction()) task->on_progress_ = Napi::Persistent(on_progress.As<Napi::Function>());
     task->calls_ = Napi::ThreadSafeFunction::New(
         env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "air-runtime load", 0, 1);
     const Napi::Promise promise = task->deferred_.Promise();
-    task->thread_ = std::thread([task] { task->run(); });
+    const Status started = start_thread([task] { task->run(); }, &task->thread_);
+    if (!started.ok()) {
+      task->calls_.Release();
+      throw_status(env, started);
+    }
+    (void)owned.release();
     napi_add_env_cleanup_hook(env, environment_teardown, task);
     return promise;
   }
@@ -127,41 +128,41 @@ class LoadTask {
       }
       return !cancelled_.load(std::memory_order_relaxed);
     };
-    try {
-      status_ = Model::load(directory_, spec_, threads_, progress, &model_);
-    } catch (const std::bad_alloc&) {
-      status_ = {StatusCode::kOutOfMemory, "expected memory for the model but the system refused it"};
-    }
+    status_ =
+        guarded("the model", [&] { return Model::load(directory_, spec_, threads_, progress, &model_); });
     (void)calls_.BlockingCall(this, settle);
   }
 
   static void show_progress(Napi::Env env, Napi::Function, Progress* owned) {
     const std::unique_ptr<Progress> report(owned);
-    if (env == nullptr || report->task->on_progress_.IsEmpty()) return;
-    report->task->on_progress_.Call({Napi::Number::New(env, static_cast<double>(report->done_bytes)),
-                                     Napi::Number::New(env, static_cast<double>(report->total_bytes))});
+    LoadTask& task = *report->task;
+    if (task.on_progress_.IsEmpty() || task.progress_error_.has_value()) return;
+    try {
+      task.on_progress_.Call({Napi::Number::New(env, static_cast<double>(report->done_bytes)),
+                              Napi::Number::New(env, static_cast<double>(report->total_bytes))});
+    } catch (const Napi::Error& error) {
+      task.progress_error_ = error;
+      task.cancelled_.store(true, std::memory_order_relaxed);
+    }
   }
 
   static void settle(Napi::Env env, Napi::Function, LoadTask* owned) {
     const std::unique_ptr<LoadTask> task(owned);
     task->join();
-    if (env == nullptr) {
-      task->on_progress_.SuppressDestruct();
-      return;
-    }
     napi_remove_env_cleanup_hook(env, environment_teardown, task.get());
     task->calls_.Release();
-    const Napi::HandleScope scope(env);
-    if (task->status_.ok()) {
+    if (task->progress_error_.has_value()) {
+      task->deferred_.Reject(task->progress_error_->Value());
+    } else if (task->status_.ok()) {
       task->deferred_.Resolve(ModelHandle::create(env, std::move(task->model_)));
     } else {
       task->deferred_.Reject(to_error(env, task->status_).Value());
     }
   }
 
-  // Runs before the thread-safe function goes (reverse order of creation), which then drops `settle`.
+  // Runs before the thread-safe function goes (reverse order of creation), which then drops what is queued.
   static void environment_teardown(void* data) {
-    auto* task = static_cast<LoadTask*>(data);
+    const std::unique_ptr<LoadTask> task(static_cast<LoadTask*>(data));
     task->cancelled_.store(true, std::memory_order_relaxed);
     task->join();
   }
@@ -179,7 +180,8 @@ class LoadTask {
   Napi::ThreadSafeFunction calls_;
   std::thread thread_;
   std::atomic<bool> cancelled_{false};
-  int64_t reported_percent_ = -1;  // loading thread
+  std::optional<Napi::Error> progress_error_;  // JS thread; what onProgress threw
+  int64_t reported_percent_ = -1;              // loading thread
   Status status_;
   std::shared_ptr<const Model> model_;
 };

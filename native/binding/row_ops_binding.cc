@@ -1,8 +1,10 @@
 #include "native/binding/row_ops_binding.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
 
+#include "native/binding/guard.h"
 #include "native/binding/values.h"
 #include "native/core/row_ops.h"
 
@@ -47,8 +49,11 @@ void softmax_rows(const Napi::CallbackInfo& info) {
   int64_t width = 0;
   const int64_t rows = get_row_count(logits, info[1], &width);
   const double temperature = get_double(info[2], "temperature");
-  if (!(temperature > 0) || !std::isfinite(temperature))
+  // As float32 neither 0 nor infinite.
+  if (!(temperature >= static_cast<double>(std::numeric_limits<float>::min()) &&
+        temperature <= static_cast<double>(std::numeric_limits<float>::max()))) {
     throw_argument(info.Env(), "a number above 0", "temperature", info[2]);
+  }
   for (int64_t row = 0; row < rows; ++row)
     softmax_row(logits.data + row * width, width, static_cast<float>(temperature));
 }
@@ -74,7 +79,10 @@ void top_k(const Napi::CallbackInfo& info) {
   const Floats values = get_floats(info[3], "outValues");
   if (ids.length < count) throw_length(info.Env(), "outIds", count, ids.length);
   if (values.length < count) throw_length(info.Env(), "outValues", count, values.length);
-  top_k_row(row.data, row.length, count, ids.data, values.data);
+  throw_if_error(info.Env(), guarded("the best values of a row", [&] {
+                   top_k_row(row.data, row.length, count, ids.data, values.data);
+                   return Status();
+                 }));
 }
 
 Napi::Value sample(const Napi::CallbackInfo& info) {

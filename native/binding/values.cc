@@ -51,8 +51,8 @@ TypedArray get_typed_array(const Napi::Value& value, const std::string& name, na
 }
 
 template <typename T>
-std::vector<T> copy_array(const Napi::Object& object, const char* name, napi_typedarray_type type) {
-  const TypedArray array = get_typed_array(object.Get(name), name, type);
+std::vector<T> copy_array(const Napi::Value& value, const std::string& name, napi_typedarray_type type) {
+  const TypedArray array = get_typed_array(value, name, type);
   const T* data = static_cast<const T*>(array.data);
   return array.length == 0 ? std::vector<T>() : std::vector<T>(data, data + array.length);
 }
@@ -93,15 +93,18 @@ Napi::Object get_object(const Napi::Value& value, const std::string& name) {
   return value.As<Napi::Object>();
 }
 
-int64_t get_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high) {
-  const Napi::Value value = object.Get(name);
+int64_t to_integer(const Napi::Value& value, const std::string& name, int64_t low, int64_t high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : std::nan("");
   if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high)) ||
       std::floor(number) != number) {
-    throw_argument(object.Env(), "an integer from " + std::to_string(low) + " to " + std::to_string(high),
+    throw_argument(value.Env(), "an integer from " + std::to_string(low) + " to " + std::to_string(high),
                    name, value);
   }
   return static_cast<int64_t>(number);
+}
+
+int64_t get_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high) {
+  return to_integer(object.Get(name), name, low, high);
 }
 
 int64_t get_integer_or(const Napi::Object& object, const char* name, int64_t low, int64_t high,
@@ -128,7 +131,11 @@ Napi::Array get_array(const Napi::Object& object, const char* name) {
 }
 
 std::vector<int32_t> get_int32s(const Napi::Object& object, const char* name) {
-  return copy_array<int32_t>(object, name, napi_int32_array);
+  return to_int32s(object.Get(name), name);
+}
+
+std::vector<int32_t> to_int32s(const Napi::Value& value, const std::string& name) {
+  return copy_array<int32_t>(value, name, napi_int32_array);
 }
 
 std::vector<int32_t> get_int32s_or_empty(const Napi::Object& object, const char* name) {
@@ -136,7 +143,7 @@ std::vector<int32_t> get_int32s_or_empty(const Napi::Object& object, const char*
 }
 
 std::vector<uint8_t> get_bytes(const Napi::Object& object, const char* name) {
-  return copy_array<uint8_t>(object, name, napi_uint8_array);
+  return copy_array<uint8_t>(object.Get(name), name, napi_uint8_array);
 }
 
 std::vector<uint8_t> get_bytes_or_empty(const Napi::Object& object, const char* name) {
@@ -144,7 +151,7 @@ std::vector<uint8_t> get_bytes_or_empty(const Napi::Object& object, const char* 
 }
 
 std::vector<double> get_doubles(const Napi::Object& object, const char* name) {
-  return copy_array<double>(object, name, napi_float64_array);
+  return copy_array<double>(object.Get(name), name, napi_float64_array);
 }
 
 Floats get_floats(const Napi::Value& value, const std::string& name) {

@@ -28,6 +28,7 @@ std::string describe(const Napi::Value& value);
 
 // Each throws AIR_ERR_ARGUMENT "expected .. for <name> but received ..".
 Napi::Object get_object(const Napi::Value& value, const std::string& name);
+int64_t to_integer(const Napi::Value& value, const std::string& name, int64_t low, int64_t high);
 int64_t get_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high);
 int64_t get_integer_or(const Napi::Object& object, const char* name, int64_t low, int64_t high,
                        int64_t fallback);
@@ -37,6 +38,7 @@ Napi::Array get_array(const Napi::Object& object, const char* name);
 
 // Copies a typed array out of the object. A detached buffer is AIR_ERR_SHAPE.
 std::vector<int32_t> get_int32s(const Napi::Object& object, const char* name);
+std::vector<int32_t> to_int32s(const Napi::Value& value, const std::string& name);
 std::vector<int32_t> get_int32s_or_empty(const Napi::Object& object, const char* name);
 std::vector<uint8_t> get_bytes(const Napi::Object& object, const char* name);
 std::vector<uint8_t> get_bytes_or_empty(const Napi::Object& object, const char* name);

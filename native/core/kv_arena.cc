@@ -109,6 +109,7 @@ Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst
       }
     }
   }
+  if (pages.page_bytes == 0) return {};  // a group without heads has no memory
   for (int64_t i = 0; i < count; ++i) {
     std::memmove(pages.memory.data() + dst[i] * pages.page_bytes,
                  pages.memory.data() + src[i] * pages.page_bytes, static_cast<size_t>(pages.page_bytes));

@@ -23,7 +23,8 @@ Status MappedFile::open(const std::string& path) {
     return Status(StatusCode::kIo,
                   "expected a readable file for " + path + " but received: " + std::strerror(error));
   };
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd =
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not wait for a writer
   if (fd < 0) return failed(errno);
   struct stat info {};
   if (fstat(fd, &info) != 0) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <new>
 #include <unordered_map>
 
 #include "native/core/thread_pool.h"
@@ -185,8 +186,7 @@ class ModelLoader {
       int64_t end = 0;
       while (team.next_chunk(total_chunks_, 1, &begin, &end)) {
         if (failed_.load(std::memory_order_relaxed)) continue;
-        Status status = pack_chunk(begin);
-        if (status.ok() && thread == 0) status = report_progress();
+        Status status = pack_and_report(begin, thread == 0);
         if (!status.ok()) fail(std::move(status));
       }
     });
@@ -199,6 +199,16 @@ class ModelLoader {
     if (!progress_ || progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_))
       return {};
     return {StatusCode::kCancelled, "the loading was cancelled"};
+  }
+
+  // An exception would leave the team waiting for this thread, or end the process.
+  Status pack_and_report(int64_t chunk, bool reports) noexcept {
+    try {
+      AIR_RETURN_IF_ERROR(pack_chunk(chunk));
+      return reports ? report_progress() : Status();
+    } catch (const std::bad_alloc&) {
+      return {StatusCode::kOutOfMemory, "expected memory for packing but the system refused it"};
+    }
   }
 
   void fail(Status status) {
