@@ -137,6 +137,7 @@ typedef struct {
 const AirKernelTable* air_kernels_reference(void);
 const AirKernelTable* air_kernels_avx2(void);
 const AirKernelTable* air_kernels_avx512vnni(void);
+const AirKernelTable* air_kernels_neon(void);
 
 #ifdef __cplusplus
 }

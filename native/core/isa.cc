@@ -2,6 +2,11 @@
 
 #include <cstdlib>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace air {
 
 const std::vector<const AirKernelTable*>& usable_kernels() {
@@ -16,6 +21,9 @@ const std::vector<const AirKernelTable*>& usable_kernels() {
     }
     // Every CPU with AVX2 and FMA also converts binary16 (F16C came before both).
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable.push_back(air_kernels_avx2());
+#elif defined(__aarch64__) && defined(__linux__)
+    // Dot products of int8 came with ARMv8.2; conversions of binary16 are in every 64-bit ARM.
+    if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) usable.push_back(air_kernels_neon());
 #endif
     usable.push_back(air_kernels_reference());
     return usable;

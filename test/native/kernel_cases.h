@@ -15,6 +15,11 @@
 #include "kernels/include/air_kernels.h"
 #include "test/native/check.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace air_test {
 
 // The vector ISAs that this machine can run. AIR_REQUIRE_ISAS=1 turns a missing one into a failure.
@@ -39,6 +44,8 @@ inline std::vector<const AirKernelTable*> vector_isas() {
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vnni");
   consider("avx512vnni", avx512, air_kernels_avx512vnni());
+#elif defined(__aarch64__)
+  consider("neon", (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0, air_kernels_neon());
 #else
   consider("vector kernels", false, nullptr);
 #endif
