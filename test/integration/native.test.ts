@@ -99,6 +99,20 @@ describe("loadModel", () => {
     model.close();
   });
 
+  test("rejects with what onProgress throws, and asks no more", async () => {
+    const thrown = new Error("enough");
+    let calls = 0;
+    const loading = addon.loadModel(raw.directory, raw.spec, {
+      backend: "cpu",
+      onProgress: () => {
+        calls += 1;
+        throw thrown;
+      },
+    });
+    await expect(loading).rejects.toBe(thrown);
+    expect(calls).toBe(1);
+  });
+
   test("refuses a tensor range past the end of the file", async () => {
     const directory = withTensor("output.weight", { offsetBytes: raw.bytes.length - 16 });
     await expectFailure(
@@ -289,6 +303,54 @@ describe("handles", () => {
     );
   });
 
+  test("refuses a copy of pages in a group that is no index, or outside the arena", async () => {
+    const copy = (group: number, page: number) => () => {
+      arena.copyPages(group, Int32Array.of(1), Int32Array.of(page));
+    };
+    await expectFailure(copy(NaN, 2), "AIR_ERR_ARGUMENT", /an integer from 0 .* for headGroup/);
+    await expectFailure(copy(1, 2), "AIR_ERR_PAGE_RANGE", /a head group below 1/);
+    await expectFailure(copy(0, 9), "AIR_ERR_PAGE_RANGE", /a page from 1 to 8 .* received 9/);
+  });
+
+  test("getters that close the handles or start a forward are met by the checks, not by freed memory", async () => {
+    const own = await addon.loadModel(raw.directory, raw.spec, { backend: "cpu" });
+    const ownArena = makeArena(own, raw.spec);
+    const ownRunner = addon.createRunner(own, ownArena, { maxTokens: 128, threads: 1 });
+    let inner: Promise<unknown> = Promise.resolve();
+    const starting = Object.defineProperty(makeBatch(4), "queryGates", {
+      get: () => void (inner = ownRunner.forward(makeBatch(4), output)),
+    });
+    const other = { logits: addon.allocateShared(40) };
+    await expectFailure(() => ownRunner.forward(starting, other), "AIR_ERR_BUSY", /one is in flight/);
+    await inner;
+    const closing = Object.defineProperty(makeBatch(4), "queryGates", {
+      get: () => {
+        ownRunner.close();
+      },
+    });
+    await expectFailure(() => ownRunner.forward(closing, output), "AIR_ERR_CLOSED", /an open runner/);
+    const closingArena = {
+      get maxTokens() {
+        ownArena.close();
+        return 4;
+      },
+    };
+    await expectFailure(
+      () => addon.createRunner(own, ownArena, closingArena),
+      "AIR_ERR_CLOSED",
+      /an open arena/,
+    );
+    own.close();
+  });
+
+  test("refuses an accessor of one handle called on another", () => {
+    const rawOf = (handle: unknown): object => (handle as { readonly raw: object }).raw;
+    const prototype = Object.getPrototypeOf(rawOf(model)) as object;
+    for (const handle of [rawOf(arena), rawOf(runner)]) {
+      expect(() => Reflect.get(prototype, "conversions", handle) as unknown).toThrow(/a native model/);
+    }
+  });
+
   test("refuses page ids outside the arena before anything is written", async () => {
     const batch = { ...makeBatch(4), pageTables: Int32Array.of(9) };
     await expectFailure(
@@ -404,15 +466,18 @@ describe("handles", () => {
 describe("the process", () => {
   const script = fileURLToPath(new URL("../support/exit-mid-forward.ts", import.meta.url));
 
-  test.each(["exit", "worker", "gc"])("survives leaving in the middle of a forward: %s", (mode) => {
-    const { status, signal, stdout, stderr } = spawnSync(
-      process.execPath,
-      ["--import", "tsx", script, mode],
-      {
-        encoding: "utf8",
-      },
-    );
-    expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
-    expect(stdout).toContain("left");
-  });
+  test.each(["exit", "worker", "worker-sync", "gc"])(
+    "survives leaving in the middle of a forward: %s",
+    (mode) => {
+      const { status, signal, stdout, stderr } = spawnSync(
+        process.execPath,
+        ["--import", "tsx", script, mode],
+        {
+          encoding: "utf8",
+        },
+      );
+      expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
+      expect(stdout).toContain("left");
+    },
+  );
 });
