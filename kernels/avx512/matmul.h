@@ -7,33 +7,20 @@
 
 namespace air::avx512 {
 
-// A tile of an integer matrix with the activation rows from `row` on.
+// A tile of an integer matrix.
 struct IntegerTile {
   const uint8_t* scales;  // [cols / scale_group][16] binary16, at the tile's start
   const uint8_t* mins;    // [cols / 32][16] binary16, with mins only
   const uint8_t* values;  // [cols / 32] groups
-  const int8_t* q;        // [rows, cols]
-  const float* x_scales;  // [rows, groups]
-  const int32_t* sums16;  // [rows, 2 groups]
-  int64_t cols;
   int64_t groups;
   int64_t group_bytes;  // of the tile, per group: values and scales
 };
 
-static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile, int64_t row) {
+static inline IntegerTile integer_tile(const AirMatmulArgs* args, int64_t tile) {
   const AirMatrix& w = *args->weights;
-  const AirActivations& x = *args->x;
   const uint8_t* base = w.data + tile * w.tile_stride;
   const int64_t groups = w.cols / AIR_GROUP;
-  return {base,
-          base + w.mins_offset,
-          base + w.values_offset,
-          x.q + row * w.cols,
-          x.scales + row * groups,
-          x.sums16 + row * groups * 2,
-          w.cols,
-          groups,
-          w.tile_stride / groups};
+  return {base, base + w.mins_offset, base + w.values_offset, groups, w.tile_stride / groups};
 }
 
 // sums: [kRows] registers of 16 outputs.

@@ -40,6 +40,7 @@ extern "C" {
 // ---------------------------------------------------------------------------------------------------------
 #define AIR_TILE_ROWS 16
 #define AIR_GROUP 32
+#define AIR_MAX_COLS 131072  // the longest reduction
 
 typedef enum {
   AIR_WEIGHT_INT4 = 0,

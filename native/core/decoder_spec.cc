@@ -9,7 +9,7 @@ namespace {
 
 // Generous bounds that keep every product of two sizes far from overflow.
 constexpr int64_t kMaxLayers = 4096;
-constexpr int64_t kMaxWidth = int64_t{1} << 20;
+constexpr int64_t kMaxWidth = AIR_MAX_COLS;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
 
 Status out_of_range(const char* name, int64_t low, int64_t high, int64_t value) {

@@ -65,6 +65,8 @@ class Runner {
   void activate_rows(Team& team, bool quantize);
   void keep_logit_rows(Team& team, int thread);
   void multiply(Team& team, const Product* products, int count);
+  void multiply_tiles(const Product* products, int count, int64_t first, int64_t last, int64_t row_begin,
+                      int64_t row_end);
 
   const AirKernelTable& kernels_;
   std::shared_ptr<KvArena> arena_;

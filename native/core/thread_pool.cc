@@ -50,10 +50,14 @@ void Team::barrier() noexcept {
   }
 }
 
-bool Team::next_chunk(int64_t total, int64_t chunk, int64_t* begin, int64_t* end) noexcept {
-  *begin = next_.fetch_add(chunk, std::memory_order_relaxed);
-  if (*begin >= total) return false;
-  *end = std::min(*begin + chunk, total);
+bool Team::next_chunk(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept {
+  *begin = next_.load(std::memory_order_relaxed);
+  do {
+    if (*begin >= total) return false;
+    // Guided self-scheduling (Polychronopoulos and Kuck, 1987), with half of an even share.
+    const int64_t share = (total - *begin) / (2 * threads_);
+    *end = *begin + std::clamp<int64_t>(share, 1, largest);
+  } while (!next_.compare_exchange_weak(*begin, *end, std::memory_order_relaxed));
   return true;
 }
 

@@ -25,9 +25,10 @@ class Team {
   // Returns once all threads have arrived; what they wrote before is visible after. Rearms next_chunk.
   void barrier() noexcept;
 
-  // Hands out [*begin, *end) of [0, total) in chunks, first come first served; false when none is left.
-  // Which thread gets a chunk varies from run to run: work must not depend on it.
-  bool next_chunk(int64_t total, int64_t chunk, int64_t* begin, int64_t* end) noexcept;
+  // Hands out [*begin, *end) of [0, total), first come first served; false when none is left. Pieces shrink
+  // from at most `largest` to 1 as the end comes near, so that all threads finish together. Which thread gets
+  // a piece varies from run to run: work must not depend on it.
+  bool next_chunk(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept;
 
  private:
   const int threads_;
