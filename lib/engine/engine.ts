@@ -162,7 +162,10 @@ export class Engine {
           );
         }
       } catch (error) {
-        for (const sequence of [...this.#runs.keys()]) this.#endRun(sequence, error);
+        for (const sequence of [...this.#runs.keys()]) {
+          sequence.table.release(); // it may hold slots that no step has filled
+          this.#endRun(sequence, error);
+        }
       }
     }
     this.#loop = undefined;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import type { EvictionPolicy, EvictionState } from "../../../lib/cache/eviction-policy.js";
 import { AirError } from "../../../lib/errors/air-error.js";
-import { continueGreedily, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
+import { continueAlone, continueGreedily, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
 
 const pageTokens = 16;
 const sinkTokens = 4;
@@ -97,5 +97,27 @@ describe("Engine with an eviction policy", () => {
     });
     await engine.close(closed);
     pools[0]?.assertWhole();
+  });
+
+  test("reuses nothing of a step that a policy broke after others had their pages", async () => {
+    const prompt = fakePrompt(1, 20);
+    let broken = true;
+    const policy: EvictionPolicy = {
+      name: "breaks at the second sequence",
+      decide: ({ incomingTokens }) => {
+        const dropPages = broken && incomingTokens === 1 ? [7] : [];
+        return { dropPages, sinkTokens: 0, sinkShift: 0, windowStart: 0 };
+      },
+    };
+    const { engine } = createFakeEngine({ policy });
+    const sequence = engine.createSequence();
+    const failed = await Promise.allSettled([
+      continueGreedily(engine, sequence, prompt, 2),
+      continueGreedily(engine, engine.createSequence(), [1], 2),
+    ]);
+    expect(failed.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    broken = false;
+    expect(await continueGreedily(engine, sequence, prompt, 8)).toEqual(await continueAlone(prompt, 8));
+    expect(sequence.reusedTokens).toBe(0);
   });
 });
