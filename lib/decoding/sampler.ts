@@ -1,4 +1,4 @@
-import { AirError } from "../errors/air-error.js";
+import { AirError, type ErrorCode } from "../errors/air-error.js";
 import { at } from "../util/array-access.js";
 import { uniform } from "../util/rng.js";
 import { applyPenalties, type PenaltyOptions, type TokenHistory } from "./penalties.js";
@@ -38,6 +38,8 @@ export interface Sample {
   readonly logprobs?: Logprobs;
 }
 
+/** The smallest normal float32, which the row maths can divide by; below it the most likely token always wins. */
+const smallestTemperature = 2 ** -126;
 /** First number of candidates that is tried when a cut does not say how many it keeps. */
 const firstCandidates = 64;
 const candidateGrowth = 4;
@@ -64,28 +66,29 @@ export class Sampler {
    * Chooses the token that follows `history`. The draw is a function of the seed and the history's length alone.
    *
    * @param row - [vocabSize] logits; overwritten
-   * @throws {AirError} AIR_ERR_INTERNAL when the logits are not finite
+   * @throws {AirError} AIR_ERR_INTERNAL when the logits are not finite, AIR_ERR_ARGUMENT when bias and penalties leave
+   *   no finite one
    */
   sample(row: Float32Array, history: TokenHistory): Sample {
     const { logitBias, logprobs } = this.#options;
     const position = history.length;
-    this.#argmax(row, position, "the model's logits");
+    this.#argmax(row, position, "the model's logits", "AIR_ERR_INTERNAL");
     const raw = logprobs === undefined ? undefined : row.slice();
     for (const [token, bias] of logitBias) row[token] = (row[token] ?? 0) + bias;
     applyPenalties(row, history, this.#options);
-    const best = this.#argmax(row, position, "logits after bias and penalties");
-    const token = this.#options.temperature === 0 ? best : this.#draw(row, position);
+    const best = this.#argmax(row, position, "logits after bias and penalties", "AIR_ERR_ARGUMENT");
+    const token = this.#options.temperature < smallestTemperature ? best : this.#draw(row, position);
     if (raw === undefined) return { token };
     return { token, logprobs: this.#logprobs(raw, token, logprobs ?? 0) };
   }
 
-  #argmax(row: Float32Array, position: number, subject: string): number {
+  #argmax(row: Float32Array, position: number, subject: string, code: ErrorCode): number {
     this.#maths.argmaxRows(row, this.#vocabSize, this.#best);
     const best = at(this.#best, 0);
     const value = row[best] ?? NaN;
     if (Number.isFinite(value)) return best;
     throw new AirError(
-      "AIR_ERR_INTERNAL",
+      code,
       `expected finite values for ${subject} at position ${position} but received ${value}`,
     );
   }

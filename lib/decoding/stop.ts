@@ -17,11 +17,6 @@ export class StopMatcher {
     this.#stops = stops;
   }
 
-  /** Whether text is held back. */
-  get holding(): boolean {
-    return this.#held.length > 0;
-  }
-
   /** Takes the next piece. After a result with `stopped`, the matcher is done. */
   push(piece: string): StopResult {
     const text = this.#held + piece;

@@ -83,6 +83,16 @@ describe("Sampler at temperature 0", () => {
   });
 });
 
+describe("Sampler at a temperature too small for float32", () => {
+  test.each([1e-38, 1e-300])("takes the most likely token at %d without dividing by it", (temperature) => {
+    const undivided = Object.assign(new FakeRowOps(), {
+      softmaxRows: () => expect.fail("divided by the temperature"),
+    });
+    const sampler = new Sampler(undivided, 3, { ...defaults, temperature });
+    expect(sampler.sample(Float32Array.of(1, 3, 2), historyOf([])).token).toBe(1);
+  });
+});
+
 describe("Sampler at a temperature", () => {
   test("draws from the softmax", () => {
     expectClose(frequencies(logitsOf(0.5, 0.2, 0.3), {}), [0.5, 0.2, 0.3]);
@@ -157,7 +167,12 @@ describe("Sampler and bad logits", () => {
 
   test("refuses a bias that forbids every token", () => {
     const logitBias = new Map([0, 1].map((id) => [id, -Infinity]));
-    expect(() => sample([1, 2], { logitBias, temperature: 1 })).toThrow("after bias and penalties");
+    expect(() => sample([1, 2], { logitBias, temperature: 1 })).toThrow(
+      expect.objectContaining({
+        code: "AIR_ERR_ARGUMENT",
+        message: expect.stringContaining("after bias and penalties"),
+      }),
+    );
   });
 });
 
