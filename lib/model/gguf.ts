@@ -103,11 +103,9 @@ function collectMetadata(raw: Readonly<Record<string, unknown>>, repairs: readon
     if (!libraryKeys.includes(key)) metadata.set(key, toMetadataValue(value));
   }
   for (const { key, index, value } of repairs) {
-    if (index === undefined) {
-      metadata.set(key, value);
-    } else {
-      (metadata.get(key) as MetadataValue[])[index] = value;
-    }
+    const array = metadata.get(key);
+    if (index === undefined) metadata.set(key, value);
+    else if (Array.isArray(array)) array[index] = value;
   }
   return metadata;
 }

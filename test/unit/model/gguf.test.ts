@@ -63,6 +63,12 @@ describe("readGguf", () => {
     expect(metadata.get("text")).toBe("\ufeffx");
   });
 
+  test("takes a list with a leading U+FEFF under a name that the library uses itself", async () => {
+    const array = Buffer.concat([u32(ggufTypes.string), u64(1), str("\ufeffx")]);
+    const { metadata } = await readGguf(write(rawGguf({ pairs: [pair("version", ggufTypes.array, array)] })));
+    expect(metadata.has("version")).toBe(false);
+  });
+
   test("reads an array whose last string crosses the library's chunk of 2,000,000 bytes", async () => {
     const filler = "x".repeat(1_999_900);
     const tail = "y".repeat(300);
