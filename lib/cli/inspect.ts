@@ -2,7 +2,9 @@ import { Command } from "commander";
 
 import { AirError } from "../errors/air-error.js";
 import { describeModel } from "../model/architecture.js";
+import { createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
+import { createTokenizer } from "../model/tokenizer.js";
 import { type FileReport, reportFile } from "./file-report.js";
 import { type CliIo, write, writeJson } from "./io.js";
 import { formatBytes, formatCount, table } from "./text.js";
@@ -78,6 +80,7 @@ async function run(io: CliIo, path: string, options: { readonly json?: boolean }
   let problem: AirError | undefined;
   try {
     await describeModel(file);
+    createChatTemplate(file.metadata, createTokenizer(file.metadata));
   } catch (error) {
     if (!(error instanceof AirError)) throw error;
     problem = error;
