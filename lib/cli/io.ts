@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import type { Readable, Writable } from "node:stream";
+import { addAbortSignal, type Readable, type Writable } from "node:stream";
 
 import { AirError } from "../errors/air-error.js";
+import { abortedError } from "../runtime/model-core.js";
 
 /** What a command talks to; tests pass their own streams. */
 export interface CliIo {
@@ -15,8 +16,14 @@ export interface CliIo {
 
 /** Writes text and waits while the reader is slower than the model. */
 export async function write(stream: Writable, text: string): Promise<void> {
-  if (stream.destroyed || text === "") return;
-  if (!stream.write(text)) await Promise.race([once(stream, "drain"), once(stream, "close")]);
+  if (stream.destroyed || text === "" || stream.write(text)) return;
+  const waiting = new AbortController(); // takes the other listener off again
+  const { signal } = waiting;
+  try {
+    await Promise.race([once(stream, "drain", { signal }), once(stream, "close", { signal })]);
+  } finally {
+    waiting.abort();
+  }
 }
 
 /** Prints one JSON object on its own line. */
@@ -29,10 +36,19 @@ export function note(io: CliIo, text: string): void {
   io.stderr.write(`air: ${text}\n`);
 }
 
-/** All of a stream as text; bytes that are not UTF-8 become U+FFFD. */
-export async function readAll(stream: Readable): Promise<string> {
+/**
+ * All of stdin as text; bytes that are not UTF-8 become U+FFFD.
+ * @throws {AirError} AIR_ERR_CANCELLED on Ctrl-C, AIR_ERR_IO when stdin cannot be read
+ */
+export async function readStdin({ stdin, signal }: CliIo): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk as Uint8Array | string));
+  try {
+    for await (const chunk of addAbortSignal(signal, stdin)) {
+      chunks.push(Buffer.from(chunk as Uint8Array | string));
+    }
+  } catch (cause) {
+    throw signal.aborted ? abortedError(signal) : unreadable("stdin", cause);
+  }
   return Buffer.concat(chunks).toString("utf8");
 }
 
@@ -41,17 +57,21 @@ export async function readAll(stream: Readable): Promise<string> {
  * @throws {AirError} AIR_ERR_IO when it cannot be read
  */
 export async function readText(io: CliIo, file: string): Promise<string> {
-  if (file === "-") return readAll(io.stdin);
+  if (file === "-") return readStdin(io);
   try {
     return (await readFile(file)).toString("utf8");
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a readable text file but received ${reason}`, { cause });
+    throw unreadable(file, cause);
   }
+}
+
+function unreadable(source: string, cause: unknown): AirError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new AirError("AIR_ERR_IO", `expected readable text for ${source} but received ${reason}`, { cause });
 }
 
 /** The argument when there is one, else piped stdin; undefined when there is neither. */
 export async function textArgument(io: CliIo, argument: string | undefined): Promise<string | undefined> {
   if (argument !== undefined) return argument;
-  return io.stdin.isTTY === true ? undefined : readAll(io.stdin);
+  return io.stdin.isTTY === true ? undefined : readStdin(io);
 }

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Presets, SingleBar } from "cli-progress";
 
 import { loadModel, type Model } from "../index.js";
+import { abortedError } from "../runtime/model-core.js";
 import { type CliIo, note } from "./io.js";
 import { type ModelOptions, toLoadOptions } from "./options.js";
 
@@ -29,8 +30,10 @@ export interface ProgressBar {
 export function progressBar(io: CliIo, label: string): ProgressBar {
   if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
   const format = `${label} {bar} {percentage}%`;
+  // With cursor and wrapping left alone there is nothing to restore, so the bar needs no handlers for signals.
+  const untouched = { hideCursor: false, linewrap: true, gracefulExit: false };
   const bar = new SingleBar(
-    { format, stream: io.stderr, clearOnComplete: true, hideCursor: true },
+    { format, stream: io.stderr, clearOnComplete: true, ...untouched },
     Presets.shades_classic,
   );
   bar.start(1, 0);
@@ -44,7 +47,10 @@ export function progressBar(io: CliIo, label: string): ProgressBar {
   };
 }
 
-/** Loads the model that the options name, showing progress, and says how long it took. */
+/**
+ * Loads the model that the options name, showing progress, and says how long it took.
+ * @throws {AirError} as loadModel() does, and AIR_ERR_CANCELLED after Ctrl-C
+ */
 export async function openModel(
   io: CliIo,
   options: ModelOptions,
@@ -54,6 +60,10 @@ export async function openModel(
   const started = performance.now();
   try {
     const model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
+    if (io.signal.aborted) {
+      model.close();
+      throw abortedError(io.signal);
+    }
     return { model, loadMs: performance.now() - started };
   } finally {
     bar.stop();

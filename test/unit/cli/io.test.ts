@@ -2,21 +2,41 @@ import { PassThrough, Readable, Writable } from "node:stream";
 
 import { describe, expect, test } from "vitest";
 
-import { type CliIo, readAll, readText, textArgument, write } from "../../../lib/cli/io.js";
+import { type CliIo, readStdin, readText, textArgument, write } from "../../../lib/cli/io.js";
 
-function ioWith(stdin: Readable & { isTTY?: boolean }): CliIo {
+function ioWith(stdin: Readable & { isTTY?: boolean }, signal = new AbortController().signal): CliIo {
   const sink = new PassThrough();
-  return { stdin, stdout: sink, stderr: sink, signal: new AbortController().signal };
+  return { stdin, stdout: sink, stderr: sink, signal };
 }
 
-describe("readAll", () => {
+describe("readStdin", () => {
   test("joins a character that was split between chunks", async () => {
     const [first, second] = [Buffer.from([0xe2, 0x82]), Buffer.from([0xac])];
-    expect(await readAll(Readable.from([first, second]))).toBe("\u20ac");
+    expect(await readStdin(ioWith(Readable.from([first, second])))).toBe("\u20ac");
   });
 
   test("replaces bytes that are not UTF-8", async () => {
-    expect(await readAll(Readable.from([Buffer.from([0x61, 0xff, 0x62])]))).toBe("a\ufffdb");
+    const stdin = Readable.from([Buffer.from([0x61, 0xff, 0x62])]);
+    expect(await readStdin(ioWith(stdin))).toBe("a\ufffdb");
+  });
+
+  test("stops waiting for the rest on Ctrl-C", async () => {
+    const controller = new AbortController();
+    const reading = readStdin(ioWith(new PassThrough(), controller.signal));
+    controller.abort();
+    await expect(reading).rejects.toMatchObject({ code: "AIR_ERR_CANCELLED" });
+  });
+
+  test("reports a stdin that cannot be read with AIR_ERR_IO", async () => {
+    const broken = new Readable({
+      read() {
+        this.destroy(new Error("EISDIR"));
+      },
+    });
+    await expect(readStdin(ioWith(broken))).rejects.toMatchObject({
+      code: "AIR_ERR_IO",
+      message: "expected readable text for stdin but received EISDIR",
+    });
   });
 });
 
@@ -73,6 +93,19 @@ describe("write", () => {
     release[0]?.();
     await writing;
     expect(finished).toBe(true);
+  });
+
+  test("leaves no listeners behind, however often it waits", async () => {
+    const slow = new Writable({
+      highWaterMark: 1,
+      write: (_chunk, _encoding, done) => {
+        setImmediate(done);
+      },
+    });
+    const count = () => slow.eventNames().reduce((sum, name) => sum + slow.listenerCount(name), 0);
+    const before = count();
+    for (let index = 0; index < 3; index += 1) await write(slow, "text");
+    expect(count()).toBe(before);
   });
 
   test("gives up when the reader is gone", async () => {
