@@ -1,6 +1,6 @@
 import { Command } from "commander";
 
-import { invalidArgument } from "../errors/air-error.js";
+import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage, Generation, Model } from "../index.js";
 import { type CliIo, note, textArgument, write, writeJson } from "./io.js";
 import { openModel } from "./load.js";
@@ -34,6 +34,12 @@ function toInput(
 ): string | readonly ChatMessage[] {
   if (options.raw === true) return prompt;
   if (model.chatTemplate === undefined) {
+    if (options.system !== undefined) {
+      throw new AirError(
+        "AIR_ERR_TEMPLATE",
+        "expected a chat template for --system but received a model without one",
+      );
+    }
     note(io, "this model has no chat template; the prompt is continued as it is");
     return prompt;
   }

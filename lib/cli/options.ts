@@ -61,12 +61,15 @@ export function modelFileOption(): Option {
 }
 
 /** Adds -m, --ctx, --kv and --threads. */
-export function addModelOptions(command: Command): Command {
+export function addModelOptions(
+  command: Command,
+  defaultContext: number | string = "what the model was trained for, at most 4096",
+): Command {
   return command
     .addOption(modelFileOption())
     .option(
       "--ctx <tokens>",
-      "context length (default: what the model was trained for, at most 4096)",
+      `context length (default: ${defaultContext})`,
       integer("--ctx", { min: 2, max: maxTokens }),
     )
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
@@ -111,7 +114,7 @@ export function addSamplingOptions(command: Command): Command {
       "above 1 discourages repeats",
       decimal("--repeat-penalty", { min: 0.01, max: 100 }),
     )
-    .option("--seed <s>", "make sampling repeatable", integer("--seed", { min: 0, max: 2 ** 32 - 1 }))
+    .option("--seed <s>", "make sampling repeatable", integer("--seed", { min: 0, max: Number.MAX_SAFE_INTEGER }))
     .option("--stop <text>", "end before this text; may be given more than once", collect);
 }
 

@@ -56,7 +56,7 @@ export function perplexityCommand(io: CliIo): Command {
       "Measures how well a model predicts a text: exp of the mean negative log likelihood per token.",
     )
     .requiredOption("-f, --file <text>", 'text file to score; "-" reads stdin');
-  return addModelOptions(command)
+  return addModelOptions(command, defaultContext)
     .option(
       "--stride <tokens>",
       "how far each window moves (default: the context length)",

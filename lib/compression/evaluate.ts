@@ -59,7 +59,8 @@ export async function perplexity(
     const needed = width + first;
     throw new AirArgumentError(
       "AIR_ERR_ARGUMENT",
-      `expected at least ${needed} tokens for the text but received ${tokens.length}`,
+      `expected at least ${needed} tokens for a text in windows of ${contextTokens} ` +
+        `but received ${tokens.length}`,
     );
   }
   let sum = 0;

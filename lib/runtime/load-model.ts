@@ -12,7 +12,7 @@ import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions }
 const defaultContextTokens = 4096;
 
 /**
- * Loads a GGUF file. Everything that is not needed to run it is checked first, so a bad file fails early.
+ * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file fails early.
  *
  * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_IO, AIR_ERR_MODEL_FORMAT, AIR_ERR_UNSUPPORTED, AIR_ERR_TOKENIZER,
  *   AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON

@@ -1,12 +1,25 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, truncateSync, copyFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { runCli } from "../../lib/cli/program.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const main = path.join(root, "dist", "cli", "main.js");
@@ -162,6 +175,27 @@ describe("air generate with bad input", () => {
   });
 });
 
+describe("air generate on a model without a chat template", () => {
+  const file = path.join(folder, "no-template.gguf");
+  beforeAll(() => {
+    const bytes = readFileSync(path.join(root, "models", "air-tiny-chat-q4_0.gguf"));
+    bytes.write("tokenizer.chat_formula_", bytes.indexOf("tokenizer.chat_template"));
+    writeFileSync(file, bytes);
+  });
+
+  test("continues the prompt as it is, and says so", async () => {
+    const { status, stderr } = await air(["generate", "-m", file, "-n", "1", "Hello"]);
+    expect(status).toBe(0);
+    expect(stderr).toBe("air: this model has no chat template; the prompt is continued as it is\n");
+  });
+
+  test("refuses a system message, which would be lost", async () => {
+    const { status, stderr } = await air(["generate", "-m", file, "--system", "Be brief.", "Hello"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^AIR_ERR_TEMPLATE: expected a chat template for --system /);
+  });
+});
+
 describe("air generate while interrupted", () => {
   const endless = ["generate", "-m", textModel, "--raw", "-n", "900", "--ctx", "1024", "The"];
 
@@ -186,7 +220,36 @@ describe("air generate while interrupted", () => {
   });
 });
 
+describe("air generate with broken outputs", () => {
+  test("answers without its remarks when nobody reads stderr", async () => {
+    const child = start("generate", "What is 12 times 7?");
+    const exit = once(child, "close");
+    child.stderr.destroy();
+    child.stdin.end();
+    expect(await text(child.stdout)).toBe("12 times 7 is 84.\n");
+    expect(await exit).toEqual([0, null]);
+  });
+
+  test.runIf(existsSync("/dev/full"))("says that the answer could not be written", async () => {
+    const full = openSync("/dev/full", "w");
+    const child = spawn(process.execPath, [main, "generate", "Hello"], { stdio: ["ignore", full, "pipe"] });
+    const [stderr, [status]] = await Promise.all([
+      text(child.stderr ?? Readable.from([])),
+      once(child, "close"),
+    ]);
+    closeSync(full);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^AIR_ERR_IO: expected a writable stdout but received .*ENOSPC/m);
+  });
+});
+
 describe("air chat", () => {
+  test("does not wait for a turn after a Ctrl-C during loading", async () => {
+    const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    const io = { stdin, stdout, stderr, signal: AbortSignal.abort() };
+    expect(await runCli(["chat"], io)).toBe(130);
+  });
+
   test("takes every line of piped stdin as a turn", async () => {
     const { status, stdout } = await air(["chat"], "What is 3 times 4?\n\nWhat is 5 times 6?\n");
     expect({ status, stdout }).toEqual({ status: 0, stdout: "3 times 4 is 12.\n5 times 6 is 30.\n" });

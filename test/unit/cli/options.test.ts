@@ -88,7 +88,7 @@ describe("sampling options", () => {
   test("get the library's names", () => {
     const options = parse(
       ...["-n", "5", "--temp", "0.7", "--top-k", "40", "--top-p", "0.9", "--min-p", "0.05"],
-      ...["--repeat-penalty", "1.1", "--seed", "4294967295", "--stop", "\n", "--stop", "END"],
+      ...["--repeat-penalty", "1.1", "--seed", "9007199254740991", "--stop", "\n", "--stop", "END"],
     );
     expect(toGenerateOptions(options, signal)).toEqual({
       maxTokens: 5,
@@ -97,7 +97,7 @@ describe("sampling options", () => {
       topP: 0.9,
       minP: 0.05,
       repetitionPenalty: 1.1,
-      seed: 4294967295,
+      seed: 9007199254740991,
       stop: ["\n", "END"],
       signal,
     });

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
@@ -9,15 +12,19 @@ import { errorCodes } from "../../../lib/errors/air-error.js";
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 
 /** Runs `air` in this process, with text piped in. */
-async function air(args: readonly string[], { stdin = "", signal = new AbortController().signal } = {}) {
+async function air(
+  args: readonly string[],
+  { stdin = "" as string | Readable, signal = new AbortController().signal } = {},
+) {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
-  const status = await runCli(args, { stdin: Readable.from([stdin]), stdout, stderr, signal });
+  const input = typeof stdin === "string" ? Readable.from([stdin]) : stdin;
+  const status = await runCli(args, { stdin: input, stdout, stderr, signal });
   const textOf = (stream: PassThrough) => (stream.read() as Buffer | null)?.toString() ?? "";
   return { status, stdout: textOf(stdout), stderr: textOf(stderr) };
 }
 
-const commands = ["generate", "chat", "inspect", "perplexity", "tokenize"];
+const commands = ["generate", "chat", "inspect", "perplexity", "bench", "tokenize"];
 
 describe("air --help", () => {
   test("names every command", async () => {
@@ -25,6 +32,11 @@ describe("air --help", () => {
     expect(status).toBe(0);
     expect(stderr).toBe("");
     for (const command of commands) expect(stdout).toMatch(new RegExp(`^  ${command} `, "m"));
+  });
+
+  test("names the context that perplexity uses, which is not the other commands'", async () => {
+    expect((await air(["perplexity", "--help"])).stdout).toContain("context length (default: 512)");
+    expect((await air(["generate", "--help"])).stdout).toContain("at most 4096)");
   });
 
   test.each(commands)("%s explains its options and shows examples", async (command) => {
@@ -113,6 +125,24 @@ describe("air inspect", () => {
     });
   });
 
+  test("says what stands in the way of a file whose tokenizer is not known", async () => {
+    const bytes = readFileSync(chatModel);
+    const name = bytes.indexOf("gpt-2", bytes.indexOf("tokenizer.ggml.pre"));
+    bytes.write("gpt-9", name);
+    const file = path.join(mkdtempSync(path.join(tmpdir(), "air-inspect-")), "model.gguf");
+    writeFileSync(file, bytes);
+    try {
+      const { status, stdout } = await air(["inspect", file, "--json"]);
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({
+        architecture: "llama",
+        problem: { code: "AIR_ERR_TOKENIZER", message: expect.stringContaining('received "gpt-9"') },
+      });
+    } finally {
+      rmSync(path.dirname(file), { recursive: true });
+    }
+  });
+
   test("fails with status 1 for a file that is not there", async () => {
     const { status, stdout, stderr } = await air(["inspect", "/nowhere/model.gguf", "--json"]);
     expect(status).toBe(1);
@@ -161,6 +191,15 @@ describe("air tokenize", () => {
 });
 
 describe("air after Ctrl-C", () => {
+  test.each(["generate", "tokenize"])("%s does not wait for the end of stdin", async (command) => {
+    const controller = new AbortController();
+    const running = air([command], { stdin: new PassThrough(), signal: controller.signal });
+    setImmediate(() => {
+      controller.abort();
+    });
+    expect(await running).toMatchObject({ status: 130, stdout: "", stderr: "" });
+  });
+
   test("still reports a failure that the signal did not cause", async () => {
     const signal = AbortSignal.abort();
     const { status } = await air(["inspect", "/nowhere/model.gguf"], { signal });

@@ -96,7 +96,7 @@ describe("perplexity", () => {
     [{ contextTokens: 1 }, "expected an integer from 2 to 256 for contextTokens but received 1"],
     [{ contextTokens: 300 }, "expected an integer from 2 to 256 for contextTokens but received 300"],
     [{ contextTokens: 8, stride: 0 }, "expected an integer of at least 1 for stride but received 0"],
-    [{ contextTokens: 200 }, "expected at least 199 tokens for the text but received 77"],
+    [{ contextTokens: 200 }, "expected at least 199 tokens for a text in windows of 200 but received 77"],
   ])("refuses %j", async (options, message) => {
     const { model } = createFakeModel();
     await expect(perplexity(model, text, options)).rejects.toMatchObject({
