@@ -10,6 +10,7 @@ const layers = {
   engine: ["errors", "util", "model", "cache", "native"],
   compression: ["errors", "util", "model", "cache", "engine", "native", "decoding", "runtime"],
   runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "routing"],
+  benchmark: ["errors", "util", "native", "runtime"],
   server: ["errors", "util", "model", "runtime"],
 };
 

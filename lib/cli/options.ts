@@ -39,6 +39,12 @@ export function integer(flag: string, { min, max }: Range): (text: string) => nu
   };
 }
 
+/** A parser for whole numbers within [min, max], separated by commas; throws AIR_ERR_ARGUMENT naming the flag. */
+export function integerList(flag: string, range: Range): (text: string) => readonly number[] {
+  const parse = integer(flag, range);
+  return (text) => text.split(",").map(parse);
+}
+
 /** A parser for a number within [min, max]; throws AIR_ERR_ARGUMENT naming the flag. */
 export function decimal(flag: string, { min, max }: Range): (text: string) => number {
   return (text) => {
@@ -65,13 +71,19 @@ export function addModelOptions(
   command: Command,
   defaultContext: number | string = "what the model was trained for, at most 4096",
 ): Command {
-  return command
+  command
     .addOption(modelFileOption())
     .option(
       "--ctx <tokens>",
       `context length (default: ${defaultContext})`,
       integer("--ctx", { min: 2, max: maxTokens }),
-    )
+    );
+  return addComputeOptions(command);
+}
+
+/** Adds --kv and --threads. */
+export function addComputeOptions(command: Command): Command {
+  return command
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
     .option(
       "--threads <n>",

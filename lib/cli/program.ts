@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 
 import { AirError } from "../errors/air-error.js";
+import { benchCommand } from "./bench.js";
 import { chatCommand } from "./chat.js";
 import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
@@ -34,7 +35,14 @@ export function createProgram(io: CliIo): Command {
     .description("Runs language models on small machines.")
     .version(packageVersion(), "-V, --version", "print the version")
     .addHelpText("after", overview);
-  const commands = [generateCommand, chatCommand, inspectCommand, perplexityCommand, tokenizeCommand];
+  const commands = [
+    generateCommand,
+    chatCommand,
+    inspectCommand,
+    perplexityCommand,
+    benchCommand,
+    tokenizeCommand,
+  ];
   for (const create of commands) program.addCommand(create(io));
   for (const command of [program, ...program.commands]) {
     command.exitOverride().allowExcessArguments(false);

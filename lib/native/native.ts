@@ -225,6 +225,8 @@ export interface NativeAddon extends RowOps {
   ): Promise<NativeModel>;
   createArena(model: NativeModel, options: CreateArenaOptions): NativeKvArena;
   createRunner(model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions): NativeRunner;
+  /** Memory that `threads` threads read together, in GB/s (10^9 bytes); takes a moment and 256 MiB. */
+  measureReadBandwidth(threads: number): Promise<number>;
   /** Zeroed float32 over a SharedArrayBuffer. */
   allocateShared(length: number): SharedFloats;
 }

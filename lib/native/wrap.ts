@@ -141,6 +141,7 @@ export function wrapAddon(raw: RawAddon): NativeAddon {
       call(() => new KvArena(raw.createArena(unwrap(model), options))),
     createRunner: (model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions) =>
       call(() => new Runner(raw.createRunner(unwrap(model), unwrap(arena), options))),
+    measureReadBandwidth: (threads) => callAsync(() => raw.measureReadBandwidth(threads)),
     allocateShared: (length: number): SharedFloats =>
       new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT)),
     softmaxRows: (logits, vocabSize, temperature) => {

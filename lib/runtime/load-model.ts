@@ -5,7 +5,7 @@ import { createTokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
-import { Model } from "./model.js";
+import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
 
 /** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
@@ -22,6 +22,11 @@ const defaultContextTokens = 4096;
  * const { text } = await session.generate([{ role: "user", content: "Hello!" }]).result;
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<Model> {
+  return new Model(await loadModelParts(path, options));
+}
+
+/** Loads what a {@link Model} is made of, for those who drive the native surface themselves. As loadModel(). */
+export async function loadModelParts(path: string, options: LoadModelOptions = {}): Promise<ModelParts> {
   const resolved = parseOptions(loadModelSchema, options, "model options");
   const file = await readGguf(path);
   const description = await describeModel(file);
@@ -36,14 +41,14 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
 }
 
-/** Makes the rest of a model, or closes what there is. */
+/** Makes the rest of a model's parts, or closes what there is. */
 function assemble(
   addon: NativeAddon,
   native: NativeModel,
   description: ModelDescription,
   text: Pick<Model, "tokenizer" | "chatTemplate">,
   options: ResolvedLoadModelOptions,
-): Model {
+): ModelParts {
   const { kv, pageTokens, maxBatchTokens, threads } = options;
   const { architecture, name, parameterCount, trainedContext, spec } = description;
   const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
@@ -74,7 +79,7 @@ function assemble(
       threads: runner.threads,
       conversions: native.conversions,
     };
-    return new Model({ addon, native, arena, runner, ...text, info, maxBatchTokens });
+    return { addon, native, arena, runner, ...text, info, maxBatchTokens };
   } catch (error) {
     for (const handle of opened) handle.close();
     throw error;

@@ -69,8 +69,13 @@ class FakeArena implements NativeKvArena {
       Array.from({ length: pages * options.pageTokens }, () => unwritten),
     );
   }
-  copyPages(): void {
-    fail("AIR_ERR_UNSUPPORTED", "expected no copyPages call for the fake arena but received one");
+  copyPages(headGroup: number, src: Int32Array, dst: Int32Array): void {
+    const entries = this.entries[headGroup] ?? fail("AIR_ERR_PAGE_RANGE", "expected a head group");
+    expectLength("dst", dst, src.length);
+    for (const [index, page] of dst.entries()) {
+      const from = (src[index] ?? 0) * this.pageTokens;
+      entries.splice(page * this.pageTokens, this.pageTokens, ...entries.slice(from, from + this.pageTokens));
+    }
   }
   close(): void {
     this.closed = true;
@@ -351,6 +356,10 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
     const runner = new FakeRunner(ownModel, ownArena, options, this.controls);
     this.#handles.push(runner);
     return runner;
+  }
+
+  async measureReadBandwidth(): Promise<number> {
+    return Promise.resolve(10);
   }
 
   allocateShared(length: number): SharedFloats {

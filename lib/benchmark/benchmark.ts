@@ -1,0 +1,135 @@
+import { loadModelParts } from "../runtime/load-model.js";
+import type { ModelParts } from "../runtime/model.js";
+import type { LoadModelOptions } from "../runtime/options.js";
+import { type EnergyMeter, findEnergyMeter } from "./energy.js";
+import { ForwardBench, forwardDepth } from "./forward-bench.js";
+import { describeMachine } from "./machine.js";
+import type { BenchmarkReport, DecodeMeasurement } from "./report.js";
+import { measureSession, sessionContextTokens } from "./session-bench.js";
+
+/** What to measure. */
+export interface BenchmarkOptions {
+  /** How the model is loaded; the sizes of context and KV cache follow from the rest. */
+  readonly load?: Omit<LoadModelOptions, "contextTokens" | "kvTokens" | "pageTokens" | "maxBatchTokens">;
+  /** Tokens of the prefill. Default 512. */
+  readonly promptTokens?: number;
+  /** Steps of each decode measurement. Default 128. */
+  readonly decodeTokens?: number;
+  /** Tokens that a sequence has before it decodes alone. Default 0, 2048, 8192. */
+  readonly depths?: readonly number[];
+  /** Sequences that decode together, from depth 0. Default 1, 2, 4, 8. */
+  readonly batches?: readonly number[];
+  /** Called with the part done from 0 to 1, loading not included. */
+  readonly onProgress?: (fraction: number) => void;
+  readonly signal?: AbortSignal;
+  /** Default: the one of this machine, if any. */
+  readonly energy?: EnergyMeter;
+}
+
+type Settings = Required<Pick<BenchmarkOptions, "promptTokens" | "decodeTokens" | "depths" | "batches">>;
+
+const pageTokens = 32;
+/** One step of decoding, and drafts of 1 to 15 tokens to verify. */
+const forwardRows = [1, 2, 4, 8, 16] as const;
+
+/** Tokens of KV cache for the largest measurement. */
+function kvTokens({ promptTokens, decodeTokens, depths, batches }: Settings): number {
+  const wholePages = (tokens: number): number => Math.ceil(tokens / pageTokens) * pageTokens;
+  return Math.max(
+    wholePages(promptTokens),
+    wholePages(sessionContextTokens(decodeTokens)),
+    wholePages(forwardDepth + Math.max(...forwardRows)),
+    ...depths.map((depth) => wholePages(depth + decodeTokens)),
+    ...batches.map((batch) => batch * wholePages(decodeTokens)),
+  );
+}
+
+/** Enough rounds for a median, and few where few tokens were asked for. */
+function forwardRepeats(decodeTokens: number): number {
+  return Math.max(3, Math.min(32, Math.round(decodeTokens / 4)));
+}
+
+/** Calls the measurements one after the other, reporting progress. */
+function progressOf(count: number, onProgress: BenchmarkOptions["onProgress"]) {
+  let done = 0;
+  return async <Result>(work: Promise<Result>): Promise<Result> => {
+    const result = await work;
+    done += 1;
+    onProgress?.(done / count);
+    return result;
+  };
+}
+
+async function measure(
+  parts: ModelParts,
+  settings: Settings,
+  options: BenchmarkOptions,
+): Promise<Omit<BenchmarkReport, "machine" | "model">> {
+  const { addon, native, info } = parts;
+  const { promptTokens, decodeTokens } = settings;
+  const { signal, energy = findEnergyMeter() } = options;
+  const depths = [...new Set(settings.depths)].filter((depth) => depth > 0).sort((a, b) => a - b);
+  const batches = [...new Set(settings.batches)].filter((batch) => batch > 1).sort((a, b) => a - b);
+  const step = progressOf(5 + depths.length + batches.length, options.onProgress);
+
+  const session = await step(measureSession(parts, decodeTokens, signal));
+  const bench = await ForwardBench.create(parts, {
+    maxSequences: Math.max(1, ...batches),
+    maxRows: Math.max(...forwardRows),
+    energy,
+    signal,
+  });
+  const prefill = await step(bench.prefill(promptTokens));
+  const forward = await step(bench.forward(forwardRows, forwardRepeats(decodeTokens)));
+  const deeper: DecodeMeasurement[] = [];
+  for (const depth of depths) deeper.push(await step(bench.decode(depth, 1, decodeTokens)));
+  for (const batch of batches) deeper.push(await step(bench.decode(0, batch, decodeTokens)));
+  // The next three belong together: decoding beside the bandwidth of the same moment, whose buffer is not ours.
+  const decode = await step(bench.decode(0, 1, decodeTokens));
+  const peakRssBytes = process.resourceUsage().maxRSS * 1024;
+  const readGBps = await step(addon.measureReadBandwidth(info.threads));
+
+  const { weightBytes } = native;
+  return {
+    results: [prefill, decode, ...deeper, ...forward],
+    session,
+    bandwidth: { readGBps, decodeFraction: (weightBytes * decode.tokensPerSecond) / (readGBps * 1e9) },
+    memory: { weightBytes, peakRssBytes },
+  };
+}
+
+/**
+ * Measures how fast this machine runs a model: prefill, decode by depth and batch, steps of several rows, and the
+ * public API's cost on top, beside the memory bandwidth that bounds decoding.
+ *
+ * @throws {AirError} as loadModel(); AIR_ERR_CANCELLED when the signal aborts
+ */
+export async function runBenchmark(path: string, options: BenchmarkOptions = {}): Promise<BenchmarkReport> {
+  const {
+    promptTokens = 512,
+    decodeTokens = 128,
+    depths = [0, 2048, 8192],
+    batches = [1, 2, 4, 8],
+  } = options;
+  const settings = { promptTokens, decodeTokens, depths, batches };
+  const tokens = kvTokens(settings);
+  const parts = await loadModelParts(path, {
+    ...options.load,
+    pageTokens,
+    contextTokens: tokens,
+    kvTokens: tokens,
+  });
+  const { addon, runner, arena, native, info } = parts;
+  const cancel = (): void => {
+    runner.cancel();
+  };
+  options.signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    const { name, architecture, parameterCount } = info;
+    const measured = await measure(parts, settings, options);
+    return { machine: describeMachine(addon), model: { name, architecture, parameterCount }, ...measured };
+  } finally {
+    options.signal?.removeEventListener("abort", cancel);
+    for (const handle of [runner, arena, native]) handle.close();
+  }
+}

@@ -1,0 +1,65 @@
+import type { KvType } from "../native/native.js";
+import type { MachineInfo } from "./machine.js";
+import type { Percentiles } from "./statistics.js";
+
+interface Measurement {
+  /** Sequences that share each step. */
+  readonly batch: number;
+  readonly threads: number;
+  readonly kv: KvType;
+  /** Tokens of all sequences over the time of all repetitions. */
+  readonly tokensPerSecond: number;
+  /** Where the machine reports its energy. */
+  readonly joulesPerToken?: number;
+}
+
+/** A prompt, computed in chunks; logits of its last token only. */
+export interface PrefillMeasurement extends Measurement {
+  readonly test: "prefill";
+  readonly tokens: number;
+  /** Per token of the prompt. */
+  readonly ms: Percentiles;
+}
+
+/** Steps of one token per sequence, each sequence having `depth` tokens before the first step. */
+export interface DecodeMeasurement extends Measurement {
+  readonly test: "decode";
+  readonly depth: number;
+  /** Per step, which is the time that each sequence waits for a token. */
+  readonly ms: Percentiles;
+}
+
+/** One step of `rows` tokens of one sequence, with the logits of all of them: what verifying a draft costs. */
+export interface ForwardMeasurement extends Measurement {
+  readonly test: "forward";
+  readonly rows: number;
+  /** Per step. */
+  readonly ms: Percentiles;
+}
+
+/** One measurement of the forward pass, without sampling. */
+export type BenchmarkResult = PrefillMeasurement | DecodeMeasurement | ForwardMeasurement;
+
+/** Greedy decoding by session.generate(), as a program sees it. */
+export interface SessionMeasurement {
+  readonly tokensPerSecond: number;
+  /** Per token. */
+  readonly ms: Percentiles;
+  /** Median time of a token outside the forward pass: scheduling, Node-API, sampling, text. */
+  readonly overheadMs: number;
+}
+
+/** What `air bench` prints with --json. */
+export interface BenchmarkReport {
+  readonly machine: MachineInfo;
+  readonly model: { readonly name: string; readonly architecture: string; readonly parameterCount: number };
+  readonly results: readonly BenchmarkResult[];
+  readonly session: SessionMeasurement;
+  readonly bandwidth: {
+    /** Memory that the same threads read, in 10^9 bytes per second. */
+    readonly readGBps: number;
+    /** Weight bytes per second of decoding (depth 0, batch 1) over readGBps. */
+    readonly decodeFraction: number;
+  };
+  readonly memory: { readonly weightBytes: number; readonly peakRssBytes: number };
+}

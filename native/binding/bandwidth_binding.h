@@ -1,0 +1,14 @@
+// measureReadBandwidth: runs native/core/bandwidth.h on a thread of its own.
+#ifndef AIR_BINDING_BANDWIDTH_BINDING_H_
+#define AIR_BINDING_BANDWIDTH_BINDING_H_
+
+#include <napi.h>
+
+namespace air::binding {
+
+// (threads) -> Promise<number>
+Napi::Value measure_bandwidth(const Napi::CallbackInfo& info);
+
+}  // namespace air::binding
+
+#endif  // AIR_BINDING_BANDWIDTH_BINDING_H_
