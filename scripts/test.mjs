@@ -1,4 +1,4 @@
-// The test runner: node scripts/test.mjs [quick|isa|long|sanitize|all|step name ..]
+// The test runner: node scripts/test.mjs [quick|isa|arm64|long|sanitize|all|step name ..]
 // Runs the steps in order, one line each, and the whole output of a step that fails. A step whose output ends in
 // "N passed, N failed" counts as that many tests; any other step is one check. The last line is the sum.
 import { spawn } from "node:child_process";
@@ -19,6 +19,7 @@ const steps = {
   native: ["scripts/native-tests.mjs"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
+  arm64: ["scripts/arm64-tests.mjs"],
   long: ["scripts/vitest-counts.mjs", "--project", "long"],
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
@@ -29,7 +30,7 @@ const groups = {
   isa: ["isa"],
   long: ["long"],
   sanitize: ["sanitize-address", "sanitize-thread"],
-  all: [...quick, "isa", "long", "sanitize-address", "sanitize-thread"],
+  all: [...quick, "isa", "arm64", "long", "sanitize-address", "sanitize-thread"],
 };
 
 function run(args) {

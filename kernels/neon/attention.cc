@@ -176,53 +176,60 @@ struct Int8Value {
   static constexpr int kBytes = 1;
   // Each byte goes to the top of a 32-bit lane; the conversion divides by 2^24. That is shorter than widening
   // twice, and exact.
-  static void load(const uint8_t* values, float32x4_t (&out)[4]) {
+  template <int kVectors>
+  static void load(const uint8_t* values, float32x4_t (&out)[kVectors]) {
     static const uint8_t kTopBytes[4][16] = {
         {255, 255, 255, 0, 255, 255, 255, 1, 255, 255, 255, 2, 255, 255, 255, 3},
         {255, 255, 255, 4, 255, 255, 255, 5, 255, 255, 255, 6, 255, 255, 255, 7},
         {255, 255, 255, 8, 255, 255, 255, 9, 255, 255, 255, 10, 255, 255, 255, 11},
         {255, 255, 255, 12, 255, 255, 255, 13, 255, 255, 255, 14, 255, 255, 255, 15}};
-    const int8x16_t packed = load_bytes(values);
     AIR_UNROLL
-    for (int c = 0; c < 4; ++c) {
-      const int8x16_t top = vqtbl1q_s8(packed, vld1q_u8(kTopBytes[c]));
-      out[c] = vcvtq_n_f32_s32(vreinterpretq_s32_s8(top), 24);
+    for (int v = 0; v < kVectors; ++v) {
+      const int8x16_t top = vqtbl1q_s8(load_bytes(values + v / 4 * 16), vld1q_u8(kTopBytes[v % 4]));
+      out[v] = vcvtq_n_f32_s32(vreinterpretq_s32_s8(top), 24);
     }
   }
 };
 
 struct HalfValue {
   static constexpr int kBytes = 2;
-  static void load(const uint8_t* values, float32x4_t (&out)[4]) { load_halves(values, out); }
+  template <int kVectors>
+  static void load(const uint8_t* values, float32x4_t (&out)[kVectors]) {
+    load_halves(values, out);
+  }
 };
 
-// acc [kHeads, D] = acc * correction + sum over tokens of weight * value, 16 dims at a time.
+// acc [kHeads, D] = acc * correction + sum over tokens of weight * value, as many dims at a time as give 8 or
+// 16 independent sums.
 template <int kHeads, typename Value>
 void add_values(const AirBlockView& block, int64_t dims, const float* weights, const float* corrections,
                 float* acc) {
-  for (int64_t d = 0; d < dims; d += 16) {
-    float32x4_t sums[kHeads][4];
+  constexpr int kVectors = kHeads == 4 ? 4 : 8;
+  for (int64_t d = 0; d < dims; d += 4 * kVectors) {
+    float32x4_t sums[kHeads][kVectors];
     AIR_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       AIR_UNROLL
-      for (int v = 0; v < 4; ++v) {
+      for (int v = 0; v < kVectors; ++v) {
         sums[h][v] = vmulq_n_f32(vld1q_f32(acc + h * dims + d + 4 * v), corrections[h]);
       }
     }
     for (int i = 0; i < block.token_count; ++i) {
-      float32x4_t values[4];
+      float32x4_t values[kVectors];
       Value::load(block.values[i] + d * Value::kBytes, values);
       const float* weight = weights + block.slots[i];
       AIR_UNROLL
       for (int h = 0; h < kHeads; ++h) {
         AIR_UNROLL
-        for (int v = 0; v < 4; ++v) sums[h][v] = vfmaq_n_f32(sums[h][v], values[v], weight[h * kBlock]);
+        for (int v = 0; v < kVectors; ++v) {
+          sums[h][v] = vfmaq_n_f32(sums[h][v], values[v], weight[h * kBlock]);
+        }
       }
     }
     AIR_UNROLL
     for (int h = 0; h < kHeads; ++h) {
       AIR_UNROLL
-      for (int v = 0; v < 4; ++v) vst1q_f32(acc + h * dims + d + 4 * v, sums[h][v]);
+      for (int v = 0; v < kVectors; ++v) vst1q_f32(acc + h * dims + d + 4 * v, sums[h][v]);
     }
   }
 }

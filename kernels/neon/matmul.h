@@ -56,16 +56,18 @@ static inline int32_t group_sum(const IntegerTile& t, int r, int64_t g) {
 template <int kRows, int kQuads>
 static inline void store_rows(const AirMatmulArgs* args, int64_t tile, int quad, int64_t row,
                               const float32x4_t (&sums)[kRows][kQuads]) {
-  const int columns = tile_columns(args->weights, tile);
+  float outputs[kRows][4 * kQuads];
   AIR_UNROLL
-  for (int c = 0; c < kQuads; ++c) {
-    const int first = 4 * (quad + c);
-    float* y = args->y + row * args->y_stride + tile * AIR_TILE_ROWS + first;
+  for (int r = 0; r < kRows; ++r) {
     AIR_UNROLL
-    for (int r = 0; r < kRows; ++r, y += args->y_stride) {
-      float32x4_t result = sums[r][c];
-      if (args->store == AIR_STORE_ADD) result = vaddq_f32(load_lanes(y, columns - first), result);
-      store_lanes(y, columns - first, result);
+    for (int c = 0; c < kQuads; ++c) vst1q_f32(outputs[r] + 4 * c, sums[r][c]);
+  }
+  const int left = tile_columns(args->weights, tile) - 4 * quad;
+  const int columns = left < 4 * kQuads ? left : 4 * kQuads;
+  float* y = args->y + row * args->y_stride + tile * AIR_TILE_ROWS + 4 * quad;
+  for (int r = 0; r < kRows; ++r, y += args->y_stride) {
+    for (int n = 0; n < columns; ++n) {
+      y[n] = args->store == AIR_STORE_ADD ? y[n] + outputs[r][n] : outputs[r][n];
     }
   }
 }
