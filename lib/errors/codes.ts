@@ -41,8 +41,8 @@ export const errorCodes = {
     remedy: "Use a smaller model, a smaller context, or int8 KV pages.",
   },
   AIR_ERR_IO: {
-    meaning: "A file could not be opened, read or mapped.",
-    remedy: "Check that the path exists and is readable.",
+    meaning: "A file could not be opened, read, mapped or written.",
+    remedy: "Check that the path exists and is readable; for output, that there is room.",
   },
   AIR_ERR_INTERNAL: {
     meaning: "A bug in air-runtime.",

@@ -150,7 +150,7 @@ describe("air generate with bad input", () => {
     const { status, stdout, stderr } = await air(["generate", "-m", "missing.gguf", "Hello"]);
     expect(status).toBe(1);
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^AIR_ERR_IO: expected .*missing\.gguf.*\n.*readable\.\n$/);
+    expect(stderr).toMatch(/^AIR_ERR_IO: expected .*missing\.gguf.*\nCheck that the path exists .*\n$/);
   });
 
   test("refuses a truncated file", async () => {
