@@ -99,6 +99,7 @@ async function converse(
     if (io.signal.aborted) return;
     if (interactive) lines.prompt();
   }
+  if (interactive) await write(io.stdout, "\n"); // Ctrl-C and Ctrl-D leave the cursor behind the prompt
 }
 
 function requireChatTemplate(model: Model): void {

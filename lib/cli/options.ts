@@ -92,8 +92,9 @@ export function addComputeOptions(command: Command): Command {
     );
 }
 
-function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
-  return [...(previous ?? []), value];
+function collectStops(text: string, previous: readonly string[] | undefined): readonly string[] {
+  if (text === "") throw invalidArgument("--stop", "at least one character", text);
+  return [...(previous ?? []), text];
 }
 
 /** Adds -n, --temp and the other sampling options. */
@@ -126,8 +127,12 @@ export function addSamplingOptions(command: Command): Command {
       "above 1 discourages repeats",
       decimal("--repeat-penalty", { min: 0.01, max: 100 }),
     )
-    .option("--seed <s>", "make sampling repeatable", integer("--seed", { min: 0, max: Number.MAX_SAFE_INTEGER }))
-    .option("--stop <text>", "end before this text; may be given more than once", collect);
+    .option(
+      "--seed <s>",
+      "make sampling repeatable",
+      integer("--seed", { min: 0, max: Number.MAX_SAFE_INTEGER }),
+    )
+    .option("--stop <text>", "end before this text; may be given more than once", collectStops);
 }
 
 /** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */

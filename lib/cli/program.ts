@@ -57,8 +57,11 @@ export function createProgram(io: CliIo): Command {
   return program;
 }
 
-function isHelpOrVersion(thrown: unknown): boolean {
-  return thrown instanceof CommanderError && thrown.exitCode === 0;
+/** The status of what commander throws when help or the version was all there was to say; else undefined. */
+function helpStatus(thrown: unknown): number | undefined {
+  if (!(thrown instanceof CommanderError)) return undefined;
+  if (thrown.exitCode === 0) return exitStatus.success;
+  return thrown.code === "commander.help" ? exitStatus.usage : undefined;
 }
 
 /** Runs `air` with the arguments after its name and returns the exit status. */
@@ -72,7 +75,8 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     await program.parseAsync([...args], { from: "user" });
     return io.signal.aborted ? exitStatus.interrupted : exitStatus.success;
   } catch (thrown) {
-    if (isHelpOrVersion(thrown)) return exitStatus.success;
+    const helped = helpStatus(thrown);
+    if (helped !== undefined) return helped;
     if (io.signal.aborted && thrown instanceof AirError && thrown.code === "AIR_ERR_CANCELLED") {
       return exitStatus.interrupted;
     }

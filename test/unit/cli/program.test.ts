@@ -55,6 +55,16 @@ describe("air --help", () => {
   });
 });
 
+describe("air help", () => {
+  test("shows the overview, with the status of wrong usage, for a command that there is not", async () => {
+    const { status, stdout, stderr } = await air(["help", "frobnicate"]);
+    expect(status).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("Usage: air [options] [command]");
+    expect(stderr).not.toContain("AIR_ERR_");
+  });
+});
+
 describe("air --version", () => {
   test("prints the version of the package", async () => {
     expect(await air(["--version"])).toMatchObject({ status: 0, stdout: "0.1.0\n" });
@@ -75,6 +85,7 @@ describe("air with wrong usage", () => {
       'expected a whole number from 1 to 16777216 for -n but received "none"',
     ],
     [["generate", "--kv", "int4", "x"], 'expected int8 or f16 for --kv but received "int4"'],
+    [["generate", "--stop", "", "x"], 'expected at least one character for --stop but received ""'],
     [["generate", "--raw", "--system", "s", "x"], "expected no system message with --raw for --system"],
   ])("refuses %j with status 2 and one form of message", async (args, message) => {
     const { status, stdout, stderr } = await air(args);
