@@ -100,24 +100,32 @@ export class GenerationStream implements Generation {
       throw new AirError("AIR_ERR_BUSY", "expected one loop over a generation but received a second one");
     }
     this.#iterated = true;
-    return this.#iterate();
+    const chunks = this.#iterate();
+    return {
+      next: () => chunks.next(),
+      // A generator's own return() waits for a pending next(), and runs no `finally` before the first next().
+      return: async () => {
+        await this.#stop();
+        return chunks.return();
+      },
+    };
   }
 
   async *#iterate(): AsyncGenerator<GeneratedChunk, void> {
-    try {
-      for (;;) {
-        const chunk = this.#chunks.shift();
-        if (chunk !== undefined) yield chunk;
-        else if (this.#ended) break;
-        else await this.#changed.promise;
-      }
-      await this.result;
-    } finally {
-      if (!this.#ended) {
-        this.#leave();
-        await this.result.catch(() => undefined); // the session is free again when the loop is left
-      }
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk !== undefined) yield chunk;
+      else if (this.#ended) break;
+      else await this.#changed.promise;
     }
+    await this.result;
+  }
+
+  /** Ends the generation for a reader who leaves; the session is free again afterwards. */
+  async #stop(): Promise<void> {
+    if (this.#ended) return;
+    this.#leave();
+    await this.result.catch(() => undefined);
   }
 
   #wake(): void {

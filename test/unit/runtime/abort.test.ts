@@ -1,3 +1,5 @@
+import { Readable } from "node:stream";
+
 import { describe, expect, test, vi } from "vitest";
 
 import type { GeneratedChunk } from "../../../lib/runtime/generation.js";
@@ -88,6 +90,26 @@ describe("leaving the loop early", () => {
     expect(result.finishReason).toBe("abort");
     expect(result.tokens.slice(0, 2)).toEqual(read.flatMap((chunk) => chunk.tokens));
     expect((await again.result).tokens).toEqual(result.tokens.slice(0, 2));
+  });
+
+  test("stops a generation whose reader leaves before the first chunk", async () => {
+    const { model, addon } = createFakeModel();
+    const generation = model.createSession().generate(prompt, { ignoreEos: true });
+    await generation[Symbol.asyncIterator]().return?.();
+    expect(await generation.result).toMatchObject({ finishReason: "abort", tokens: [] });
+    expect(addon.controls.batches).toHaveLength(0);
+  });
+
+  test("stops a prefill at once when the stream that waits for its text is destroyed", async () => {
+    const { model, addon } = createFakeModel();
+    addon.controls.gate = new Promise(() => undefined);
+    const generation = model.createSession().generate(prompt, { ignoreEos: true });
+    const stream = Readable.from(generation);
+    stream.read(0); // asks for the first chunk
+    await tick();
+    stream.destroy();
+    expect(await generation.result).toMatchObject({ finishReason: "abort", tokens: [] });
+    expect(addon.controls.cancels).toBe(1);
   });
 
   test("refuses a second loop over the same generation with AIR_ERR_BUSY", async () => {
