@@ -17,8 +17,6 @@ constexpr napi_type_tag kRunnerTag = {0x5d9a7c31e0f24b86, 0x94d1a3b7c5e80f12};
   throw_status(env, {StatusCode::kClosed, std::string("expected an open ") + what + " but it was closed"});
 }
 
-// Unwrapping a handle of another kind would read its memory as ours. Node-API binds methods to their class,
-// but not accessors: taken off the prototype, they can be called on anything.
 void check_tag(const Napi::Value& value, const napi_type_tag& tag, const char* what) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag)) {
     throw_argument(value.Env(), std::string("a native ") + what, what, value);
@@ -58,6 +56,11 @@ ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   info.This().As<Napi::Object>().TypeTag(&kModelTag);
 }
 
+ModelHandle* ModelHandle::Unwrap(const Napi::Value& value) {
+  check_tag(value, kModelTag, "model");
+  return ObjectWrap::Unwrap(value.As<Napi::Object>());
+}
+
 Napi::Object ModelHandle::create(Napi::Env env, std::shared_ptr<const Model> model) {
   Napi::Object object = construct<ModelHandle>(env, "NativeModel");
   Unwrap(object)->model_ = std::move(model);
@@ -65,24 +68,22 @@ Napi::Object ModelHandle::create(Napi::Env env, std::shared_ptr<const Model> mod
 }
 
 std::shared_ptr<const Model> ModelHandle::require(const Napi::Value& value) {
-  check_tag(value, kModelTag, "model");
-  const auto* handle = Unwrap(value.As<Napi::Object>());
-  handle->open(value);
+  const auto* handle = Unwrap(value);
+  handle->open(value.Env());
   return handle->model_;
 }
 
-const Model& ModelHandle::open(const Napi::Value& self) const {
-  check_tag(self, kModelTag, "model");
-  if (model_ == nullptr) throw_closed(self.Env(), "model");
+const Model& ModelHandle::open(Napi::Env env) const {
+  if (model_ == nullptr) throw_closed(env, "model");
   return *model_;
 }
 
 Napi::Value ModelHandle::weight_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).weight_bytes());
+  return number(info.Env(), open(info.Env()).weight_bytes());
 }
 
 Napi::Value ModelHandle::mapped_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).mapped_bytes());
+  return number(info.Env(), open(info.Env()).mapped_bytes());
 }
 
 Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
@@ -92,7 +93,7 @@ Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
 Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
-  for (const Conversion& conversion : open(info.This()).conversions()) {
+  for (const Conversion& conversion : open(info.Env()).conversions()) {
     const ConversionError& error = conversion.error;
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("from", tensor_type_info(conversion.from).name);
@@ -123,6 +124,11 @@ ArenaHandle::ArenaHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   info.This().As<Napi::Object>().TypeTag(&kArenaTag);
 }
 
+ArenaHandle* ArenaHandle::Unwrap(const Napi::Value& value) {
+  check_tag(value, kArenaTag, "arena");
+  return ObjectWrap::Unwrap(value.As<Napi::Object>());
+}
+
 Napi::Object ArenaHandle::create(Napi::Env env, std::shared_ptr<KvArena> arena) {
   Napi::Object object = construct<ArenaHandle>(env, "NativeKvArena");
   Unwrap(object)->shared_ = std::make_shared<SharedArena>(SharedArena{std::move(arena), 0});
@@ -130,26 +136,24 @@ Napi::Object ArenaHandle::create(Napi::Env env, std::shared_ptr<KvArena> arena) 
 }
 
 std::shared_ptr<SharedArena> ArenaHandle::require(const Napi::Value& value) {
-  check_tag(value, kArenaTag, "arena");
-  const auto* handle = Unwrap(value.As<Napi::Object>());
-  handle->open(value);
+  const auto* handle = Unwrap(value);
+  handle->open(value.Env());
   return handle->shared_;
 }
 
-const KvArena& ArenaHandle::open(const Napi::Value& self) const {
-  check_tag(self, kArenaTag, "arena");
-  if (shared_ == nullptr) throw_closed(self.Env(), "arena");
+const KvArena& ArenaHandle::open(Napi::Env env) const {
+  if (shared_ == nullptr) throw_closed(env, "arena");
   return *shared_->arena;
 }
 
 Napi::Value ArenaHandle::page_tokens(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).layout().page_tokens);
+  return number(info.Env(), open(info.Env()).layout().page_tokens);
 }
 
 Napi::Value ArenaHandle::head_groups(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array list = Napi::Array::New(env);
-  for (const KvArena::Group& group : open(info.This()).groups()) {
+  for (const KvArena::Group& group : open(info.Env()).groups()) {
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("pageCount", number(env, group.page_count));
     entry.Set("bytesPerPage", number(env, group.page_bytes));
@@ -159,12 +163,12 @@ Napi::Value ArenaHandle::head_groups(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ArenaHandle::bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).bytes());
+  return number(info.Env(), open(info.Env()).bytes());
 }
 
 void ArenaHandle::copy_pages(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  open(info.This());
+  open(info.Env());
   const int64_t group = to_integer(info[0], "headGroup", 0, std::numeric_limits<int32_t>::max());
   // Copies, because another thread may write to shared memory between the check and the use.
   const std::vector<int32_t> src = to_int32s(info[1], "src");
@@ -198,6 +202,11 @@ RunnerHandle::RunnerHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   info.This().As<Napi::Object>().TypeTag(&kRunnerTag);
 }
 
+RunnerHandle* RunnerHandle::Unwrap(const Napi::Value& value) {
+  check_tag(value, kRunnerTag, "runner");
+  return ObjectWrap::Unwrap(value.As<Napi::Object>());
+}
+
 Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
                                   std::shared_ptr<SharedArena> arena) {
   Napi::Object object = construct<RunnerHandle>(env, "NativeRunner");
@@ -207,18 +216,17 @@ Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
   return object;
 }
 
-EngineThread& RunnerHandle::open(const Napi::Value& self) const {
-  check_tag(self, kRunnerTag, "runner");
-  if (engine_ == nullptr) throw_closed(self.Env(), "runner");
+EngineThread& RunnerHandle::open(Napi::Env env) const {
+  if (engine_ == nullptr) throw_closed(env, "runner");
   return *engine_;
 }
 
 Napi::Value RunnerHandle::threads(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).runner().options().threads);
+  return number(info.Env(), open(info.Env()).runner().options().threads);
 }
 
 Napi::Value RunnerHandle::workspace_bytes(const Napi::CallbackInfo& info) {
-  return number(info.Env(), open(info.This()).runner().workspace_bytes());
+  return number(info.Env(), open(info.Env()).runner().workspace_bytes());
 }
 
 RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const {
@@ -243,7 +251,7 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
                    output);
   }
   // After all that reads JS values: getters are the caller's code and may have closed or started the runner.
-  EngineThread& engine = open(info.This());
+  EngineThread& engine = open(info.Env());
   if (engine.busy()) {
     throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
   }
@@ -279,7 +287,7 @@ Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
 }
 
 void RunnerHandle::cancel(const Napi::CallbackInfo& info) {
-  EngineThread& engine = open(info.This());
+  EngineThread& engine = open(info.Env());
   if (engine.busy()) engine.runner().cancel();
 }
 

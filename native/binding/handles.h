@@ -1,5 +1,9 @@
 // The JS objects that hold native state. A handle's close() lets go of its state; what depends on it keeps it
 // alive through shared pointers, so that closing in any order is safe.
+//
+// Each class hides ObjectWrap's Unwrap, also from node-addon-api's own calls, with one that throws
+// AIR_ERR_ARGUMENT for a handle of another kind instead of reading its memory as ours. Node-API binds methods
+// to their class, but not accessors: taken off the prototype, they can be called on anything.
 #ifndef AIR_BINDING_HANDLES_H_
 #define AIR_BINDING_HANDLES_H_
 
@@ -21,6 +25,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   static std::shared_ptr<const Model> require(const Napi::Value& value);
 
   explicit ModelHandle(const Napi::CallbackInfo& info);
+  static ModelHandle* Unwrap(const Napi::Value& value);
 
  private:
   Napi::Value weight_bytes(const Napi::CallbackInfo& info);
@@ -28,7 +33,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value conversions(const Napi::CallbackInfo& info);
   Napi::Value backend(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  const Model& open(const Napi::Value& self) const;
+  const Model& open(Napi::Env env) const;
 
   std::shared_ptr<const Model> model_;
 };
@@ -46,6 +51,7 @@ class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
   static std::shared_ptr<SharedArena> require(const Napi::Value& value);
 
   explicit ArenaHandle(const Napi::CallbackInfo& info);
+  static ArenaHandle* Unwrap(const Napi::Value& value);
 
  private:
   Napi::Value page_tokens(const Napi::CallbackInfo& info);
@@ -53,7 +59,7 @@ class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
   Napi::Value bytes(const Napi::CallbackInfo& info);
   void copy_pages(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
-  const KvArena& open(const Napi::Value& self) const;
+  const KvArena& open(Napi::Env env) const;
 
   std::shared_ptr<SharedArena> shared_;
 };
@@ -65,6 +71,7 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
                              std::shared_ptr<SharedArena> arena);
 
   explicit RunnerHandle(const Napi::CallbackInfo& info);
+  static RunnerHandle* Unwrap(const Napi::Value& value);
 
  private:
   struct Step {
@@ -80,7 +87,7 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   void cancel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
-  EngineThread& open(const Napi::Value& self) const;
+  EngineThread& open(Napi::Env env) const;
   Step read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const;
 
   std::shared_ptr<EngineThread> engine_;

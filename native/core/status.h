@@ -1,4 +1,5 @@
-// Failures as values: core and kernels never throw, abort or print. native/binding turns a Status into a JS
+// Failures as values: core and kernels never throw, abort or print; only core's containers may throw
+// std::bad_alloc, which native/binding makes AIR_ERR_OUT_OF_MEMORY. native/binding turns a Status into a JS
 // error whose code is the name below; lib/native/native.ts lists the same names (checked by a test).
 #ifndef AIR_CORE_STATUS_H_
 #define AIR_CORE_STATUS_H_
