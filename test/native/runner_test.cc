@@ -196,9 +196,10 @@ TEST(matches_a_naive_decoder) {
   }
 }
 
-// Every way a weight is packed. Under a sanitizer, which looks for races and bad accesses and is ten times
-// slower, one integer and one float class do.
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+// Every way a weight is packed. Under a sanitizer, which looks for races and bad accesses, and in an emulator,
+// where other tests compare the kernels of every class, one integer and one float class do: both are ten times
+// slower.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__) || defined(AIR_EMULATED)
 constexpr TensorType kWeightTypes[] = {TensorType::kF16, TensorType::kQ4_0};
 #else
 constexpr TensorType kWeightTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kQ4_0,
