@@ -14,7 +14,10 @@ const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf
 /** Runs `air` in this process, with text piped in. */
 async function air(
   args: readonly string[],
-  { stdin = "" as string | Readable, signal = new AbortController().signal } = {},
+  {
+    stdin = "",
+    signal = new AbortController().signal,
+  }: { readonly stdin?: string | Readable; readonly signal?: AbortSignal } = {},
 ) {
   const stdout = new PassThrough();
   const stderr = new PassThrough();
