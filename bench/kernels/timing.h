@@ -12,6 +12,11 @@
 
 #include "kernels/include/air_kernels.h"
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace air_bench {
 
 struct Timing {
@@ -52,6 +57,8 @@ inline std::vector<const AirKernelTable*> tables_to_measure(int argc, char** arg
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512vnni")) add(air_kernels_avx512vnni());
   if (__builtin_cpu_supports("avx2")) add(air_kernels_avx2());
+#elif defined(__aarch64__)
+  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) add(air_kernels_neon());
 #else
   add(air_kernels_reference());
 #endif

@@ -12,7 +12,8 @@ namespace air::neon {
 constexpr int kTileQuads = AIR_TILE_ROWS / 4;
 constexpr int kQuadBytes = 16;  // 4 outputs by 4 k of an integer class
 
-// Quads per pass of the integer matmuls: up to 16 registers of sums.
+// Quads per pass of the integer matmuls: up to 16 registers of sums. More rows than 6 spill, and take as many
+// instructions per row.
 static constexpr int quads_per_pass(int rows) { return rows <= 4 ? 4 : 2; }
 
 // A tile of an integer matrix with the activation rows from `row` on; pointers start at quad `quad`.

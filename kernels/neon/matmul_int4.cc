@@ -79,9 +79,8 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <bool kHasMin>
-constexpr AirTileKernel kKernels[8] = {multiply<1, kHasMin>, multiply<2, kHasMin>, multiply<3, kHasMin>,
-                                       multiply<4, kHasMin>, multiply<5, kHasMin>, multiply<6, kHasMin>,
-                                       multiply<7, kHasMin>, multiply<8, kHasMin>};
+constexpr AirTileKernel kKernels[6] = {multiply<1, kHasMin>, multiply<2, kHasMin>, multiply<3, kHasMin>,
+                                       multiply<4, kHasMin>, multiply<5, kHasMin>, multiply<6, kHasMin>};
 
 }  // namespace
 

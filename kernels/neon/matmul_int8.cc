@@ -67,9 +67,8 @@ void multiply(const AirMatmulArgs* args, int64_t tile, int64_t row) {
 }
 
 template <Kind kKind>
-constexpr AirTileKernel kKernels[8] = {multiply<1, kKind>, multiply<2, kKind>, multiply<3, kKind>,
-                                       multiply<4, kKind>, multiply<5, kKind>, multiply<6, kKind>,
-                                       multiply<7, kKind>, multiply<8, kKind>};
+constexpr AirTileKernel kKernels[6] = {multiply<1, kKind>, multiply<2, kKind>, multiply<3, kKind>,
+                                       multiply<4, kKind>, multiply<5, kKind>, multiply<6, kKind>};
 
 }  // namespace
 
