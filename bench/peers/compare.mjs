@@ -1,13 +1,12 @@
 // air-runtime and node-llama-cpp on the same file, alternately, each run in its own process.
 //   node compare.mjs --model FILE [--threads 2] [-n 64] [--rounds 5] [--kv f16] [--prompt TEXT | --prompt-file FILE]
 //                    [--text FILE]   compares perplexity over FILE as well
-import { execFile } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { cpus, loadavg } from "node:os";
 import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { peerVersion, positiveInteger, usageError } from "./peer.mjs";
+import { formatColumns, formatSpread, progress, provenance, runJson, summary } from "./runs.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const airCli = join(here, "../../dist/cli/main.js");
@@ -66,11 +65,11 @@ const runs = { air: [], peer: [] };
 for (let round = 0; round < rounds; round++) {
   // Swapping who goes first keeps a machine that warms up or slows down from favouring one side.
   for (const side of round % 2 === 0 ? ["air", "peer"] : ["peer", "air"]) {
-    if (process.stderr.isTTY) process.stderr.write(`\rround ${round + 1}/${rounds} ${side}  `);
+    progress(`round ${round + 1}/${rounds} ${side}`);
     runs[side].push(await runJson(generate[side]));
   }
 }
-if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+progress("");
 
 const rows = measures.map(({ label, read }) => ({
   label,
@@ -84,10 +83,8 @@ if (text !== undefined) {
 }
 const equalTokens = commonPrefix(runs.air[0].tokens, runs.peer[0].tokens);
 const result = {
-  date: new Date().toISOString().slice(0, 10),
-  command: ["node bench/peers/compare.mjs", ...process.argv.slice(2).map((word) => basename(word))].join(" "),
+  ...provenance("bench/peers/compare.mjs"),
   model: basename(model),
-  machine: { cpu: cpus()[0]?.model, cpus: cpus().length, loadAverage: loadavg()[0] },
   peer: peerVersion(),
   settings: {
     threads: Number(threads),
@@ -105,20 +102,6 @@ const resultPath = join(resultsFolder, `${basename(model, ".gguf")}-t${threads}-
 await writeFile(resultPath, `${JSON.stringify(result, null, 2)}\n`);
 process.stdout.write(`\nwritten to ${relative(process.cwd(), resultPath)}\n`);
 
-/** Runs node with `args` and parses the JSON object on the last line of its output. */
-async function runJson(args) {
-  const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: 1 << 26 });
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
-}
-
-/** Median and range of a few numbers. */
-function summary(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  const median = (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;
-  return { median, min: sorted[0], max: sorted.at(-1) };
-}
-
 function commonPrefix(a, b) {
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
@@ -126,23 +109,16 @@ function commonPrefix(a, b) {
 }
 
 function printTable({ model: name, peer, settings, equalTokens: same, rows: table }) {
-  const format = (value) => (value >= 1000 ? value.toFixed(0) : value.toPrecision(4));
-  const spread = ({ median, min, max }) =>
-    min === max ? format(median) : `${format(median)} (${format(min)}..${format(max)})`;
-  const lines = [
-    ["", "air-runtime", peer, "air / peer"],
-    ...table.map((row) => [row.label, spread(row.air), spread(row.peer), row.ratio.toFixed(3)]),
-  ];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...lines.map((line) => line[column].length)));
   process.stdout.write(
     `${name}: ${settings.threads} threads, ${settings.promptTokens} prompt tokens, ${settings.tokens} new, ` +
       `${settings.kv} KV here and f16 there, median (range) of ${settings.rounds}\n\n`,
   );
-  for (const line of lines) {
-    const cells = line.map((cell, column) =>
-      column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]),
-    );
-    process.stdout.write(`${cells.join("   ")}\n`);
-  }
+  const lines = table.map((row) => [
+    row.label,
+    formatSpread(row.air),
+    formatSpread(row.peer),
+    row.ratio.toFixed(3),
+  ]);
+  process.stdout.write(`${formatColumns([["", "air-runtime", peer, "air / peer"], ...lines])}\n`);
   process.stdout.write(`\ngreedy tokens before the first difference: ${same.equal} of ${same.of}\n`);
 }

@@ -19,17 +19,18 @@ export async function loadPeerModel(modelPath, { threads = 1, tokenizerOnly = fa
 }
 
 /**
- * A sequence over an f16 KV cache with one batch of up to `batchSize` tokens.
+ * A sequence with one batch of up to `batchSize` tokens. A quantised KV cache needs flash attention.
  * @param {import("node-llama-cpp").LlamaModel} model
- * @param {{ contextSize: number, batchSize: number, threads: number }} options
+ * @param {{ contextSize: number, batchSize: number, threads: number, kv?: "F16" | "Q8_0" }} options
  */
-export async function createPeerSequence(model, { contextSize, batchSize, threads }) {
+export async function createPeerSequence(model, { contextSize, batchSize, threads, kv = "F16" }) {
   const context = await model.createContext({
     contextSize,
     batchSize,
     threads: { ideal: threads, min: threads },
-    experimentalKvCacheKeyType: "F16",
-    experimentalKvCacheValueType: "F16",
+    experimentalKvCacheKeyType: kv,
+    experimentalKvCacheValueType: kv,
+    ...(kv !== "F16" && { flashAttention: true }),
   });
   return context.getSequence();
 }
@@ -63,6 +64,11 @@ export function positiveInteger(text, option) {
   if (!Number.isSafeInteger(value) || value <= 0)
     usageError(`expected a positive integer for ${option} but received ${text}`);
   return value;
+}
+
+/** `text` as an integer of at least 0; a usage error otherwise. */
+export function nonNegativeInteger(text, option) {
+  return text === "0" ? 0 : positiveInteger(text, option);
 }
 
 /** Reports a mistake on the command line and exits with status 2. */

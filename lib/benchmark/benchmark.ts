@@ -1,3 +1,4 @@
+import type { NativeKvArena } from "../native/native.js";
 import { loadModelParts } from "../runtime/load-model.js";
 import type { ModelParts } from "../runtime/model.js";
 import type { LoadModelOptions } from "../runtime/options.js";
@@ -6,6 +7,7 @@ import { ForwardBench, forwardDepth } from "./forward-bench.js";
 import { describeMachine } from "./machine.js";
 import type { BenchmarkReport, DecodeMeasurement } from "./report.js";
 import { measureSession, sessionContextTokens } from "./session-bench.js";
+import { sum } from "./statistics.js";
 
 /** What to measure. */
 export interface BenchmarkOptions {
@@ -49,6 +51,10 @@ function forwardRepeats(decodeTokens: number): number {
   return Math.max(3, Math.min(32, Math.round(decodeTokens / 4)));
 }
 
+function kvBytesPerToken({ headGroups, pageTokens: tokens }: NativeKvArena): number {
+  return sum(headGroups.map(({ bytesPerPage }) => bytesPerPage)) / tokens;
+}
+
 /** Calls the measurements one after the other, reporting progress. */
 function progressOf(count: number, onProgress: BenchmarkOptions["onProgress"]) {
   let done = 0;
@@ -65,7 +71,7 @@ async function measure(
   settings: Settings,
   options: BenchmarkOptions,
 ): Promise<Omit<BenchmarkReport, "machine" | "model">> {
-  const { addon, native, info } = parts;
+  const { addon, native, arena, info } = parts;
   const { promptTokens, decodeTokens } = settings;
   const { signal, energy = findEnergyMeter() } = options;
   const depths = [...new Set(settings.depths)].filter((depth) => depth > 0).sort((a, b) => a - b);
@@ -94,7 +100,7 @@ async function measure(
     results: [prefill, decode, ...deeper, ...forward],
     session,
     bandwidth: { readGBps, decodeFraction: (weightBytes * decode.tokensPerSecond) / (readGBps * 1e9) },
-    memory: { weightBytes, peakRssBytes },
+    memory: { weightBytes, kvBytesPerToken: kvBytesPerToken(arena), peakRssBytes },
   };
 }
 

@@ -61,5 +61,11 @@ export interface BenchmarkReport {
     /** Weight bytes per second of decoding (depth 0, batch 1) over readGBps. */
     readonly decodeFraction: number;
   };
-  readonly memory: { readonly weightBytes: number; readonly peakRssBytes: number };
+  readonly memory: {
+    readonly weightBytes: number;
+    /** Keys and values of one token; decoding at a depth reads as many per token before it. */
+    readonly kvBytesPerToken: number;
+    /** Before the bandwidth was measured, whose buffer is no part of running a model. */
+    readonly peakRssBytes: number;
+  };
 }
