@@ -3,7 +3,6 @@
 namespace {
 
 constexpr AirKernelTable kTable = {
-    AIR_KERNEL_ABI,
     "avx2",
     air::avx2::quantize_rows,
     {air::avx2::matmul_int4, air::avx2::matmul_int8, air::avx2::matmul_f16, air::avx2::matmul_f32},

@@ -3,7 +3,6 @@
 namespace {
 
 constexpr AirKernelTable kTable = {
-    AIR_KERNEL_ABI,
     "avx512vnni",
     air::avx512::quantize_rows,
     {air::avx512::matmul_int4, air::avx512::matmul_int8, air::avx512::matmul_f16, air::avx512::matmul_f32},

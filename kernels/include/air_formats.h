@@ -9,9 +9,6 @@
 extern "C" {
 #endif
 
-// Bumped whenever a layout in this file changes; a packed-weight cache written with another value is stale.
-#define AIR_FORMAT_VERSION 1
-
 // ---------------------------------------------------------------------------------------------------------
 // Packed weights
 //

@@ -13,8 +13,6 @@
 extern "C" {
 #endif
 
-#define AIR_KERNEL_ABI 1
-
 typedef enum {
   AIR_STORE_SET = 0,  // y  = W x
   AIR_STORE_ADD = 1,  // y += W x   (one addition, after the whole sum)
@@ -70,7 +68,6 @@ typedef struct {
 } AirAttentionArgs;
 
 typedef struct {
-  uint32_t abi;     // AIR_KERNEL_ABI
   const char* isa;  // "reference", "avx2", "avx512vnni", "neon"
 
   // Quantises rows of [rows, cols] float32 as AirActivations says; cols is a multiple of 32.
@@ -133,7 +130,7 @@ typedef struct {
 // exp(-INFINITY) is never evaluated: unread tokens are weighed 0 explicitly. exp(0) is exactly 1,
 // and a NaN comes back as a NaN.
 
-// Null when this build or machine cannot run the ISA (the caller checks the CPU before calling any entry).
+// The caller checks that the CPU can run the ISA before calling any entry.
 const AirKernelTable* air_kernels_reference(void);
 const AirKernelTable* air_kernels_avx2(void);
 const AirKernelTable* air_kernels_avx512vnni(void);

@@ -3,7 +3,6 @@
 namespace {
 
 constexpr AirKernelTable kTable = {
-    AIR_KERNEL_ABI,
     "neon",
     air::neon::quantize_rows,
     {air::neon::matmul_int4, air::neon::matmul_int8, air::neon::matmul_f16, air::neon::matmul_f32},

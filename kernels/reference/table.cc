@@ -3,7 +3,6 @@
 namespace {
 
 constexpr AirKernelTable kTable = {
-    AIR_KERNEL_ABI,
     "reference",
     air::reference::quantize_rows,
     {air::reference::matmul_int4, air::reference::matmul_int8, air::reference::matmul_f16,

@@ -39,8 +39,12 @@ static inline int tile_columns(const AirMatrix* weights, int64_t tile) {
 // not of their use, and past its end: so they cover scales and values alike, and the start of the next tile.
 // step_bytes need not be a multiple of a cache line; lines (a constant) covers it rounded up.
 static inline void prefetch_step(const uint8_t* tile_start, int64_t step, int64_t step_bytes, int lines) {
-  const uint8_t* at = tile_start + step * step_bytes + AIR_PREFETCH_BYTES;
-  for (int line = 0; line < lines; ++line) __builtin_prefetch(at + 64 * line);
+  // As an integer: a pointer past the end of the weights must not even be formed.
+  const uintptr_t at = reinterpret_cast<uintptr_t>(tile_start) + static_cast<uintptr_t>(step * step_bytes);
+  for (int line = 0; line < lines; ++line) {
+    __builtin_prefetch(
+        reinterpret_cast<const void*>(at + AIR_PREFETCH_BYTES + 64 * static_cast<uintptr_t>(line)));
+  }
 }
 
 #endif  // AIR_KERNELS_SHARED_MATMUL_TILES_H_

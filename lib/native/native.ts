@@ -130,7 +130,7 @@ export interface NativeKvArena extends Handle {
 export interface Batch {
   readonly tokens: Int32Array; // [T] token ids
   readonly positions: Int32Array; // [T] RoPE position; need not equal the cache index
-  /** [G, T] page * pageTokens + offset to write; -1 writes nothing to that group. */
+  /** [G, T] page * pageTokens + offset to write, no slot twice; -1 writes nothing to that group. */
   readonly slots: Int32Array;
   readonly sequenceStarts: Int32Array; // [S + 1] first token of each sequence, then T
   readonly pageTables: Int32Array; // [G, S, P] pages in cache order, padded with the null page 0

@@ -2,12 +2,30 @@
 
 #include <cstdlib>
 
-#if defined(__aarch64__) && defined(__linux__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
 
 namespace air {
+
+namespace {
+
+#if defined(__x86_64__)
+// F16C came before AVX2 and FMA, but a virtual machine can mask it. Clang 14's __builtin_cpu_supports does not
+// know it.
+bool converts_binary16() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
+}  // namespace
 
 const std::vector<const AirKernelTable*>& usable_kernels() {
   static const std::vector<const AirKernelTable*> tables = [] {
@@ -19,8 +37,9 @@ const std::vector<const AirKernelTable*>& usable_kernels() {
         __builtin_cpu_supports("avx512vnni")) {
       usable.push_back(air_kernels_avx512vnni());
     }
-    // Every CPU with AVX2 and FMA also converts binary16 (F16C came before both).
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) usable.push_back(air_kernels_avx2());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && converts_binary16()) {
+      usable.push_back(air_kernels_avx2());
+    }
 #elif defined(__aarch64__) && defined(__linux__)
     // Dot products of int8 came with ARMv8.2; conversions of binary16 are in every 64-bit ARM.
     if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) usable.push_back(air_kernels_neon());

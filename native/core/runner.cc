@@ -28,7 +28,7 @@ Runner::Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, co
     : kernels_(kernels), arena_(std::move(arena)), model_(arena_->model()), options_(options) {}
 
 Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                      const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+                      const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
   auto created = std::unique_ptr<Runner>(new Runner(kernels, std::move(arena), options));
   AIR_RETURN_IF_ERROR(
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena_->group_count()));
@@ -39,23 +39,29 @@ Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> ar
   std::iota(created->all_rows_.begin(), created->all_rows_.end(), 0);
   *runner = std::move(created);
   return {};
+} catch (const std::bad_alloc&) {
+  return {StatusCode::kOutOfMemory, "expected memory for a runner but the system refused it"};
 }
 
 Status Runner::forward(const Batch& batch, float* logits) {
+  AIR_RETURN_IF_ERROR(begin_step(batch));
+  pool_.run([this, logits](Team& team, int thread) { run_step(team, thread, logits); });
+  if (stop_) return {StatusCode::kCancelled, "the forward was cancelled"};
+  return {};
+}
+
+// All that may allocate happens here, before the team starts.
+Status Runner::begin_step(const Batch& batch) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, *arena_, options_.max_tokens, options_.max_sequences, &ranges_));
   batch_ = &batch;
   rows_ = batch.token_count();
   stop_ = false;
-  try {
-    attention_->begin_step(batch, ranges_);
-    attention_->make_plan(all_rows_.data(), rows_, &all_plan_);
-    attention_->make_plan(batch.logit_rows.data(), batch.row_count(), &logit_plan_);
-  } catch (const std::bad_alloc&) {
-    return {StatusCode::kOutOfMemory, "expected memory for attention scratch but the system refused it"};
-  }
-  pool_.run([this, logits](Team& team, int thread) { run_step(team, thread, logits); });
-  if (stop_) return {StatusCode::kCancelled, "the forward was cancelled"};
+  attention_->begin_step(batch, ranges_);
+  attention_->make_plan(all_rows_.data(), rows_, &all_plan_);
+  attention_->make_plan(batch.logit_rows.data(), batch.row_count(), &logit_plan_);
   return {};
+} catch (const std::bad_alloc&) {
+  return {StatusCode::kOutOfMemory, "expected memory for a step but the system refused it"};
 }
 
 // Each phase below is a loop that all threads share, ended by a barrier.

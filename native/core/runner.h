@@ -52,6 +52,7 @@ class Runner {
 
   Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options);
 
+  Status begin_step(const Batch& batch);
   // The body every thread runs; see runner.cc for the phases.
   void run_step(Team& team, int thread, float* logits);
   bool run_layer(int64_t index, Team& team, int thread);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -124,19 +125,20 @@ void ThreadPool::worker_loop(int thread) {
   }
 }
 
-int usable_cpus() noexcept {
-  int cpus = static_cast<int>(std::thread::hardware_concurrency());
+int usable_cpus() {
+  double cpus = std::thread::hardware_concurrency();
   cpu_set_t set;
+  // Fails on machines of more than 1024 CPUs, where the count above is as good.
   if (sched_getaffinity(0, sizeof(set), &set) == 0) cpus = CPU_COUNT(&set);
   // cgroup v2: "max 100000" or "<quota> <period>" in microseconds.
   std::ifstream file("/sys/fs/cgroup/cpu.max");
   std::string quota;
   double period = 0;
   if (file >> quota >> period && quota != "max" && period > 0) {
-    const double share = std::strtod(quota.c_str(), nullptr) / period;
-    if (share > 0) cpus = std::min(cpus, static_cast<int>(std::ceil(share)));
+    const double share = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
+    if (share > 0) cpus = std::min(cpus, share);
   }
-  return std::max(cpus, 1);
+  return std::max(static_cast<int>(cpus), 1);
 }
 
 }  // namespace air

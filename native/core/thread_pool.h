@@ -49,16 +49,17 @@ class ThreadPool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs body(team, thread) on every thread and returns when all have left it. One run at a time.
+  // Runs body(team, thread) on every thread and returns when all have left it. One run at a time. The body must
+  // not throw: the others would wait for the thread at the next barrier for ever.
   template <typename Body>
   void run(const Body& body) {
     run_erased([](const void* context, Team& team,
-                  int thread) { (*static_cast<const Body*>(context))(team, thread); },
+                  int thread) noexcept { (*static_cast<const Body*>(context))(team, thread); },
                &body);
   }
 
  private:
-  using Entry = void (*)(const void* context, Team& team, int thread);
+  using Entry = void (*)(const void* context, Team& team, int thread) noexcept;
 
   void run_erased(Entry entry, const void* context);
   void worker_loop(int thread);
@@ -76,7 +77,7 @@ class ThreadPool {
 };
 
 // Logical CPUs that this process may use: affinity mask and cgroup quota, at least 1.
-int usable_cpus() noexcept;
+int usable_cpus();
 
 }  // namespace air
 
