@@ -58,7 +58,7 @@ export interface BenchmarkReport {
   readonly bandwidth: {
     /** Memory that the same threads read, in 10^9 bytes per second. */
     readonly readGBps: number;
-    /** Weight bytes per second of decoding (depth 0, batch 1) over readGBps. */
+    /** Weight bytes over the median time of a decode step (depth 0, batch 1), over readGBps. */
     readonly decodeFraction: number;
   };
   readonly memory: {
