@@ -73,22 +73,19 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
     split_partials_.resize(static_cast<size_t>(floats));
 }
 
-void Attention::run_layer(int64_t layer, const Plan& plan, Team& team, int thread) {
+void Attention::run_layer(int64_t layer, const Plan& plan, Team& team) {
   if (plan.tasks.empty()) {
-    run_whole_rows(layer, plan, team, thread);
+    run_whole_rows(layer, plan, team);
   } else {
     run_splits(layer, plan, team);
   }
-  team.barrier();
 }
 
-void Attention::run_whole_rows(int64_t layer, const Plan& plan, Team& team, int thread) {
-  const Partial result = partial_at(thread_scratch_.data(), 2 * thread);
-  const Partial next = partial_at(thread_scratch_.data(), 2 * thread + 1);
-  int64_t begin = 0;
-  int64_t end = 0;
+void Attention::run_whole_rows(int64_t layer, const Plan& plan, Team& team) {
   // KV heads outermost: neighbouring rows of one head read the same pages.
-  while (team.next_chunk(spec_.kv_heads * plan.row_count, kRowsPerChunk, &begin, &end)) {
+  team.for_each(spec_.kv_heads * plan.row_count, kRowsPerChunk, [&](int64_t begin, int64_t end) {
+    const Partial result = partial_at(thread_scratch_.data(), 2 * team.thread());
+    const Partial next = partial_at(thread_scratch_.data(), 2 * team.thread() + 1);
     for (int64_t item = begin; item < end; ++item) {
       const int64_t kv_head = item / plan.row_count;
       const int64_t row = item % plan.row_count;
@@ -101,23 +98,20 @@ void Attention::run_whole_rows(int64_t layer, const Plan& plan, Team& team, int 
       }
       finish(layer, row, kv_head, result);
     }
-  }
+  });
 }
 
 void Attention::run_splits(int64_t layer, const Plan& plan, Team& team) {
   const auto task_count = static_cast<int64_t>(plan.tasks.size());
-  int64_t item = 0;
-  int64_t item_end = 0;
-  while (team.next_chunk(spec_.kv_heads * task_count, 1, &item, &item_end)) {
+  team.for_each(spec_.kv_heads * task_count, 1, [&](int64_t item, int64_t) {
     const int64_t kv_head = item / task_count;
     const Task task = plan.tasks[static_cast<size_t>(item % task_count)];
     const int32_t token = plan.rows[task.row];
     const int64_t first = task.split * kSplitTokens;
     attend(layer, token, kv_head, first, std::min(first + kSplitTokens, read_length(layer, kv_head, token)),
            partial_at(split_partials_.data(), item % task_count * spec_.kv_heads + kv_head));
-  }
-  team.barrier();
-  while (team.next_chunk(plan.row_count * spec_.kv_heads, 1, &item, &item_end)) {
+  });
+  team.for_each(plan.row_count * spec_.kv_heads, 1, [&](int64_t item, int64_t) {
     const int64_t row = item / spec_.kv_heads;
     const int64_t kv_head = item % spec_.kv_heads;
     const int64_t first = plan.first_task[static_cast<size_t>(row)];
@@ -127,7 +121,7 @@ void Attention::run_splits(int64_t layer, const Plan& plan, Team& team) {
       merge(partial_at(split_partials_.data(), task * spec_.kv_heads + kv_head), result);
     }
     finish(layer, row, kv_head, result);
-  }
+  });
 }
 
 void Attention::attend(int64_t layer, int32_t token, int64_t kv_head, int64_t begin, int64_t end,

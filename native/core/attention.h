@@ -38,9 +38,9 @@ class Attention {
   // Plans the step's rows. Before the team starts; may throw std::bad_alloc.
   void make_plan(const int32_t* rows, int64_t row_count, Plan* plan);
 
-  // Called by every thread of the team; ends with a barrier. Reads Workspace::rotated, writes
+  // Called by every thread of the team. Reads Workspace::rotated, writes
   // Workspace::attended rows 0 .. row_count - 1 (zero for gated and dropped heads).
-  void run_layer(int64_t layer, const Plan& plan, Team& team, int thread);
+  void run_layer(int64_t layer, const Plan& plan, Team& team);
 
  private:
   // Unnormalised attention of one row and one KV head's query heads over some cache indices.
@@ -57,7 +57,7 @@ class Attention {
   void attend(int64_t layer, int32_t token, int64_t kv_head, int64_t begin, int64_t end, const Partial& out);
   void merge(const Partial& from, const Partial& into) const;
   void finish(int64_t layer, int64_t row, int64_t kv_head, const Partial& result);
-  void run_whole_rows(int64_t layer, const Plan& plan, Team& team, int thread);
+  void run_whole_rows(int64_t layer, const Plan& plan, Team& team);
   void run_splits(int64_t layer, const Plan& plan, Team& team);
 
   const AirKernelTable& kernels_;

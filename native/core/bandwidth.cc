@@ -55,14 +55,10 @@ Status measure_read_bandwidth(const BandwidthOptions& options, double* gigabytes
   double best_seconds = 0;
   for (int pass = 0; pass < options.passes; ++pass) {
     const auto start = std::chrono::steady_clock::now();
-    pool.run([&](Team& team, int) {
-      uint64_t own_sum = 0;
-      int64_t begin = 0;
-      int64_t end = 0;
-      while (team.next_chunk(chunks, 1, &begin, &end)) {
-        own_sum += sum_words(buffer.data() + begin * kChunkBytes, (end - begin) * kChunkBytes);
-      }
-      sum += own_sum;
+    pool.run([&](Team& team) {
+      team.for_each(chunks, 1, [&](int64_t chunk, int64_t) {
+        sum += sum_words(buffer.data() + chunk * kChunkBytes, kChunkBytes);
+      });
     });
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (pass == 0 || elapsed.count() < best_seconds) best_seconds = elapsed.count();

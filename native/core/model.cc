@@ -181,14 +181,12 @@ class ModelLoader {
     for (const Job& job : jobs_) job.matrix->data = model_->packed_.data() + job.offset;
     ThreadPool pool;
     AIR_RETURN_IF_ERROR(pool.start(threads_));
-    pool.run([this](Team& team, int thread) {
-      int64_t begin = 0;
-      int64_t end = 0;
-      while (team.next_chunk(total_chunks_, 1, &begin, &end)) {
-        if (failed_.load(std::memory_order_relaxed)) continue;
-        Status status = pack_and_report(begin, thread == 0);
+    pool.run([this](Team& team) {
+      team.for_each(total_chunks_, 1, [&](int64_t chunk, int64_t) {
+        if (failed_.load(std::memory_order_relaxed)) return;
+        Status status = pack_and_report(chunk, team.thread() == 0);
         if (!status.ok()) fail(std::move(status));
-      }
+      });
     });
     if (!first_error_.ok()) return first_error_;
     if (!model_->spec_.tied_output) AIR_RETURN_IF_ERROR(check_embedding());

@@ -45,8 +45,8 @@ Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> ar
 
 Status Runner::forward(const Batch& batch, float* logits) {
   AIR_RETURN_IF_ERROR(begin_step(batch));
-  pool_.run([this, logits](Team& team, int thread) { run_step(team, thread, logits); });
-  if (stop_) return {StatusCode::kCancelled, "the forward was cancelled"};
+  pool_.run([this, logits](Team& team) { run_step(team, logits); });
+  if (stop_.load(std::memory_order_relaxed)) return {StatusCode::kCancelled, "the forward was cancelled"};
   return {};
 }
 
@@ -54,78 +54,75 @@ Status Runner::forward(const Batch& batch, float* logits) {
 Status Runner::begin_step(const Batch& batch) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, *arena_, options_.max_tokens, options_.max_sequences, &ranges_));
   batch_ = &batch;
-  rows_ = batch.token_count();
-  stop_ = false;
+  stop_.store(false, std::memory_order_relaxed);
   attention_->begin_step(batch, ranges_);
-  attention_->make_plan(all_rows_.data(), rows_, &all_plan_);
+  attention_->make_plan(all_rows_.data(), batch.token_count(), &all_plan_);
   attention_->make_plan(batch.logit_rows.data(), batch.row_count(), &logit_plan_);
   return {};
 } catch (const std::bad_alloc&) {
   return {StatusCode::kOutOfMemory, "expected memory for a step but the system refused it"};
 }
 
-// Each phase below is a loop that all threads share, ended by a barrier.
-void Runner::run_step(Team& team, int thread, float* logits) {
+// Each phase below is a loop that all threads share. Whatever decides a loop's length comes from the batch: a
+// thread that was away for a while walks through the loops it missed.
+void Runner::run_step(Team& team, float* logits) {
   embed_and_angles(team);
   for (int64_t layer = 0; layer < spec().layers; ++layer) {
-    if (thread == 0) stop_ = cancelled_.load(std::memory_order_relaxed);
-    team.barrier();
-    if (stop_ || !run_layer(layer, team, thread)) return;
+    if (stop_.load(std::memory_order_relaxed)) return;
+    run_layer(layer, team);
   }
-  norm_rows(team, model_->output_norm(), is_integer(model_->output()));
-  const AirActivations normed = workspace_.normed.view(rows_);
+  const int64_t rows = batch_->row_count();
+  norm_rows(team, rows, model_->output_norm(), is_integer(model_->output()));
+  const AirActivations normed = workspace_.normed.view(rows);
   const Product product{&model_->output(), &normed, logits, AIR_STORE_SET};
-  multiply(team, &product, 1);
+  multiply(team, rows, &product, 1);
 }
 
-// Returns false when nothing is left to compute: the last layer of a step without logit rows.
-bool Runner::run_layer(int64_t index, Team& team, int thread) {
+void Runner::run_layer(int64_t index, Team& team) {
   const LayerWeights& layer = model_->layers()[static_cast<size_t>(index)];
-  const AirActivations normed = workspace_.normed.view(rows_);
-  norm_rows(team, layer.attention_norm, is_integer(layer.q) || is_integer(layer.k) || is_integer(layer.v));
+  const int64_t tokens = batch_->token_count();
+  const AirActivations normed = workspace_.normed.view(tokens);
+  norm_rows(team, tokens, layer.attention_norm,
+            is_integer(layer.q) || is_integer(layer.k) || is_integer(layer.v));
   const Product projections[] = {{&layer.q, &normed, workspace_.q, AIR_STORE_SET},
                                  {&layer.k, &normed, workspace_.k, AIR_STORE_SET},
                                  {&layer.v, &normed, workspace_.v, AIR_STORE_SET}};
-  multiply(team, projections, 3);
+  multiply(team, tokens, projections, 3);
   rotate_and_store(index, team);
-  // From here on each row stands alone, so the last layer goes on with the asked rows only.
+  // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
   const bool is_last = index + 1 == spec().layers;
-  if (is_last && batch_->row_count() == 0) return false;
-  if (is_last) keep_logit_rows(team, thread);
-  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, team, thread);
+  const int64_t rows = is_last ? batch_->row_count() : tokens;
+  if (is_last) keep_logit_rows(team);
+  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, team);
 
-  const AirActivations attended = workspace_.attended.view(rows_);
-  quantize_rows(team, workspace_.attended, is_integer(layer.o));
+  const AirActivations attended = workspace_.attended.view(rows);
+  if (is_integer(layer.o)) quantize_rows(team, rows, workspace_.attended);
   const Product output{&layer.o, &attended, workspace_.residual, AIR_STORE_ADD};
-  multiply(team, &output, 1);
+  multiply(team, rows, &output, 1);
 
-  const AirActivations normed_again = workspace_.normed.view(rows_);
-  norm_rows(team, layer.feed_forward_norm, is_integer(layer.gate) || is_integer(layer.up));
+  const AirActivations normed_again = workspace_.normed.view(rows);
+  norm_rows(team, rows, layer.feed_forward_norm, is_integer(layer.gate) || is_integer(layer.up));
   const Product expansions[] = {{&layer.gate, &normed_again, workspace_.gate, AIR_STORE_SET},
                                 {&layer.up, &normed_again, workspace_.up, AIR_STORE_SET}};
-  multiply(team, expansions, 2);
-  activate_rows(team, is_integer(layer.down));
-  const AirActivations hidden = workspace_.hidden.view(rows_);
+  multiply(team, rows, expansions, 2);
+  activate_rows(team, rows, is_integer(layer.down));
+  const AirActivations hidden = workspace_.hidden.view(rows);
   const Product contraction{&layer.down, &hidden, workspace_.residual, AIR_STORE_ADD};
-  multiply(team, &contraction, 1);
-  return true;
+  multiply(team, rows, &contraction, 1);
 }
 
 void Runner::embed_and_angles(Team& team) {
-  int64_t begin = 0;
-  int64_t end = 0;
   const int64_t tokens = batch_->token_count();
-  while (team.next_chunk(tokens, 1, &begin, &end)) {
-    const auto token = static_cast<size_t>(begin);
-    model_->embed(batch_->tokens[token], workspace_.residual + begin * spec().embedding_length);
-    const int32_t position = batch_->positions[token];
-    write_angles(0, begin, position);
+  team.for_each(tokens, 1, [&](int64_t token, int64_t) {
+    const auto index = static_cast<size_t>(token);
+    model_->embed(batch_->tokens[index], workspace_.residual + token * spec().embedding_length);
+    const int32_t position = batch_->positions[index];
+    write_angles(0, token, position);
     for (int64_t group = 0; group < arena_->group_count(); ++group) {
-      const ReadRange& range = ranges_[static_cast<size_t>(group * tokens + begin)];
-      if (range.sink_tokens > 0) write_angles(1 + group, begin, position - range.sink_shift);
+      const ReadRange& range = ranges_[static_cast<size_t>(group * tokens + token)];
+      if (range.sink_tokens > 0) write_angles(1 + group, token, position - range.sink_shift);
     }
-  }
-  team.barrier();
+  });
 }
 
 // Angles are computed in float64: at position 1e6 a float32 angle would be off by 0.03 radians.
@@ -140,67 +137,55 @@ void Runner::write_angles(int64_t table, int64_t token, int64_t position) {
   }
 }
 
-void Runner::norm_rows(Team& team, const std::vector<float>& weight, bool quantize) {
+void Runner::norm_rows(Team& team, int64_t rows, const std::vector<float>& weight, bool quantize) {
   const QuantizedRows& out = workspace_.normed;
-  int64_t begin = 0;
-  int64_t end = 0;
-  while (team.next_chunk(rows_, 1, &begin, &end)) {
-    float* normed = out.values + begin * out.cols;
-    kernels_.rms_norm(workspace_.residual + begin * out.cols, weight.data(), spec().norm_epsilon, out.cols,
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    float* normed = out.values + row * out.cols;
+    kernels_.rms_norm(workspace_.residual + row * out.cols, weight.data(), spec().norm_epsilon, out.cols,
                       normed);
     if (quantize) {
-      kernels_.quantize_rows(normed, 1, out.cols, out.q + begin * out.cols,
-                             out.scales + begin * (out.cols / AIR_GROUP),
-                             out.sums16 + begin * (out.cols / AIR_STRIPE));
+      kernels_.quantize_rows(normed, 1, out.cols, out.q + row * out.cols,
+                             out.scales + row * (out.cols / AIR_GROUP),
+                             out.sums16 + row * (out.cols / AIR_STRIPE));
     }
-  }
-  team.barrier();
+  });
+  // A cancelled forward stops between layers; this loop is in every one of them.
+  if (cancelled_.load(std::memory_order_relaxed)) stop_.store(true, std::memory_order_relaxed);
 }
 
-void Runner::quantize_rows(Team& team, const QuantizedRows& rows, bool quantize) {
-  if (!quantize) return;
-  int64_t begin = 0;
-  int64_t end = 0;
-  while (team.next_chunk(rows_, 1, &begin, &end)) {
-    kernels_.quantize_rows(rows.values + begin * rows.cols, 1, rows.cols, rows.q + begin * rows.cols,
-                           rows.scales + begin * (rows.cols / AIR_GROUP),
-                           rows.sums16 + begin * (rows.cols / AIR_STRIPE));
-  }
-  team.barrier();
+void Runner::quantize_rows(Team& team, int64_t rows, const QuantizedRows& x) {
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    kernels_.quantize_rows(x.values + row * x.cols, 1, x.cols, x.q + row * x.cols,
+                           x.scales + row * (x.cols / AIR_GROUP), x.sums16 + row * (x.cols / AIR_STRIPE));
+  });
 }
 
-void Runner::activate_rows(Team& team, bool quantize) {
+void Runner::activate_rows(Team& team, int64_t rows, bool quantize) {
   const QuantizedRows& out = workspace_.hidden;
   // Pieces of a row, so that one decoded token keeps every thread busy; whole groups of 32 when quantising.
   const int64_t groups = (out.cols + AIR_GROUP - 1) / AIR_GROUP;
   const int64_t piece = (groups + team.threads() - 1) / team.threads() * AIR_GROUP;
   const int64_t pieces = (out.cols + piece - 1) / piece;
-  int64_t begin = 0;
-  int64_t end = 0;
-  while (team.next_chunk(rows_ * pieces, 1, &begin, &end)) {
-    const int64_t first = begin % pieces * piece;
-    const int64_t at = begin / pieces * out.cols + first;
+  team.for_each(rows * pieces, 1, [&](int64_t item, int64_t) {
+    const int64_t first = item % pieces * piece;
+    const int64_t at = item / pieces * out.cols + first;
     const int64_t count = std::min(piece, out.cols - first);
     kernels_.silu_mul(workspace_.gate + at, workspace_.up + at, count, out.values + at);
     if (quantize) {
       kernels_.quantize_rows(out.values + at, 1, count, out.q + at, out.scales + at / AIR_GROUP,
                              out.sums16 + at / AIR_STRIPE);
     }
-  }
-  team.barrier();
+  });
 }
 
 void Runner::rotate_and_store(int64_t layer, Team& team) {
-  int64_t begin = 0;
-  int64_t end = 0;
-  while (team.next_chunk(batch_->token_count() * spec().kv_heads, 1, &begin, &end)) {
-    const int64_t token = begin / spec().kv_heads;
-    const int64_t kv_head = begin % spec().kv_heads;
-    if (arena_->member(layer, kv_head).group < 0) continue;
+  team.for_each(batch_->token_count() * spec().kv_heads, 1, [&](int64_t item, int64_t) {
+    const int64_t token = item / spec().kv_heads;
+    const int64_t kv_head = item % spec().kv_heads;
+    if (arena_->member(layer, kv_head).group < 0) return;
     store_key_value(layer, token, kv_head);
     rotate_group(layer, token, kv_head);
-  }
-  team.barrier();
+  });
 }
 
 void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
@@ -256,8 +241,8 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
 }
 
 // Moves the residual rows that have logits to the front; row indices ascend, so no row is overwritten unread.
-void Runner::keep_logit_rows(Team& team, int thread) {
-  if (thread == 0) {
+void Runner::keep_logit_rows(Team& team) {
+  team.for_each(1, 1, [&](int64_t, int64_t) {
     const int64_t width = spec().embedding_length;
     for (int64_t row = 0; row < batch_->row_count(); ++row) {
       const int64_t from = batch_->logit_rows[static_cast<size_t>(row)];
@@ -265,12 +250,10 @@ void Runner::keep_logit_rows(Team& team, int thread) {
       std::memcpy(workspace_.residual + row * width, workspace_.residual + from * width,
                   static_cast<size_t>(width) * sizeof(float));
     }
-    rows_ = batch_->row_count();
-  }
-  team.barrier();
+  });
 }
 
-void Runner::multiply(Team& team, const Product* products, int count) {
+void Runner::multiply(Team& team, int64_t rows, const Product* products, int count) {
   int64_t tiles = 0;
   int64_t largest_tile_bytes = 1;
   for (int i = 0; i < count; ++i) {
@@ -278,21 +261,18 @@ void Runner::multiply(Team& team, const Product* products, int count) {
     tiles += tiles_of(weight);
     largest_tile_bytes = std::max(largest_tile_bytes, weight.tile_stride);
   }
-  const int64_t row_blocks = (rows_ + kRowBlock - 1) / kRowBlock;
+  const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
   const int64_t largest_chunk = std::max<int64_t>(kChunkBytes / largest_tile_bytes, 1);
-  int64_t begin = 0;
-  int64_t end = 0;
   // Items are (row block, tile) pairs, row blocks outermost.
-  while (team.next_chunk(row_blocks * tiles, largest_chunk, &begin, &end)) {
+  team.for_each(row_blocks * tiles, largest_chunk, [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t row_begin = begin / tiles * kRowBlock;
       const int64_t first = begin % tiles;
       const int64_t last = std::min(first + end - begin, tiles);
-      multiply_tiles(products, count, first, last, row_begin, std::min(row_begin + kRowBlock, rows_));
+      multiply_tiles(products, count, first, last, row_begin, std::min(row_begin + kRowBlock, rows));
       begin += last - first;
     }
-  }
-  team.barrier();
+  });
 }
 
 // Tiles [first, last) of the products laid end to end.

@@ -54,18 +54,18 @@ class Runner {
 
   Status begin_step(const Batch& batch);
   // The body every thread runs; see runner.cc for the phases.
-  void run_step(Team& team, int thread, float* logits);
-  bool run_layer(int64_t index, Team& team, int thread);
+  void run_step(Team& team, float* logits);
+  void run_layer(int64_t index, Team& team);
   void embed_and_angles(Team& team);
   void write_angles(int64_t table, int64_t token, int64_t position);
   void rotate_and_store(int64_t layer, Team& team);
   void rotate_group(int64_t layer, int64_t token, int64_t kv_head);
   void store_key_value(int64_t layer, int64_t token, int64_t kv_head);
-  void norm_rows(Team& team, const std::vector<float>& weight, bool quantize);
-  void quantize_rows(Team& team, const QuantizedRows& rows, bool quantize);
-  void activate_rows(Team& team, bool quantize);
-  void keep_logit_rows(Team& team, int thread);
-  void multiply(Team& team, const Product* products, int count);
+  void norm_rows(Team& team, int64_t rows, const std::vector<float>& weight, bool quantize);
+  void quantize_rows(Team& team, int64_t rows, const QuantizedRows& x);
+  void activate_rows(Team& team, int64_t rows, bool quantize);
+  void keep_logit_rows(Team& team);
+  void multiply(Team& team, int64_t rows, const Product* products, int count);
   void multiply_tiles(const Product* products, int count, int64_t first, int64_t last, int64_t row_begin,
                       int64_t row_end);
 
@@ -84,8 +84,7 @@ class Runner {
   std::vector<int32_t> all_rows_;  // 0 .. max_tokens - 1
   Attention::Plan all_plan_;       // every token
   Attention::Plan logit_plan_;     // the asked rows, for the last layer
-  int64_t rows_ = 0;               // activation rows in play: T, in the last layer R
-  bool stop_ = false;              // written by thread 0 before a barrier, read after it
+  std::atomic<bool> stop_{false};  // the forward was cancelled; set between layers
 };
 
 }  // namespace air

@@ -14,11 +14,16 @@ namespace air {
 
 namespace {
 
-// Iterations of a pause instruction before a waiting thread gives its time slice away. A phase of a forward
+// Iterations of a pause instruction before a waiting thread gives its time slice away. A loop of a forward
 // lasts microseconds; beyond this the other thread is probably not running.
 constexpr int kSpinsBeforeYield = 4000;
 // Yields before an idle worker parks on the condition variable, between forwards.
 constexpr int kYieldsBeforePark = 50;
+
+constexpr uint32_t kOpen = uint32_t{1} << 31;
+constexpr uint64_t kItemMask = 0xffffffff;
+
+uint32_t loop_of(uint64_t cursor) { return static_cast<uint32_t>(cursor >> 32); }
 
 void cpu_relax() noexcept {
 #if defined(__x86_64__)
@@ -28,38 +33,39 @@ void cpu_relax() noexcept {
 #endif
 }
 
-}  // namespace
-
-void Team::barrier() noexcept {
-  if (threads_ == 1) {
-    next_.store(0, std::memory_order_relaxed);
-    return;
-  }
-  const uint32_t generation = generation_.load(std::memory_order_relaxed);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) == threads_ - 1) {
-    arrived_.store(0, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
-    generation_.store(generation + 1, std::memory_order_release);
-    return;
-  }
-  for (int spins = 0; generation_.load(std::memory_order_acquire) == generation; ++spins) {
-    if (spins < kSpinsBeforeYield) {
-      cpu_relax();
-    } else {
-      sched_yield();
-    }
+// The n-th turn of a loop that waits.
+void relax(int n) noexcept {
+  if (n < kSpinsBeforeYield) {
+    cpu_relax();
+  } else {
+    sched_yield();
   }
 }
 
-bool Team::next_chunk(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept {
-  *begin = next_.load(std::memory_order_relaxed);
+}  // namespace
+
+bool Team::take(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept {
+  uint64_t cursor = state_.cursor.load(std::memory_order_acquire);
   do {
-    if (*begin >= total) return false;
+    *begin = static_cast<int64_t>(cursor & kItemMask);
+    if (loop_of(cursor) != loop_ || *begin >= total) return false;
     // Guided self-scheduling (Polychronopoulos and Kuck, 1987), with half of an even share.
     const int64_t share = (total - *begin) / (2 * threads_);
     *end = *begin + std::clamp<int64_t>(share, 1, largest);
-  } while (!next_.compare_exchange_weak(*begin, *end, std::memory_order_relaxed));
+  } while (!state_.cursor.compare_exchange_weak(cursor, (uint64_t{loop_} << 32) | static_cast<uint64_t>(*end),
+                                                std::memory_order_acquire));
   return true;
+}
+
+void Team::finish(int64_t total, int64_t count) noexcept {
+  // Acquire and release: whoever finishes the loop has seen all of it, and hands that on with the cursor.
+  if (state_.done.fetch_add(count, std::memory_order_acq_rel) + count < total) return;
+  state_.done.store(0, std::memory_order_relaxed);
+  state_.cursor.store(uint64_t{loop_ + 1} << 32, std::memory_order_release);
+}
+
+void Team::wait() noexcept {
+  for (int n = 0; loop_of(state_.cursor.load(std::memory_order_acquire)) == loop_; ++n) relax(n);
 }
 
 ThreadPool::~ThreadPool() {
@@ -73,7 +79,6 @@ ThreadPool::~ThreadPool() {
 }
 
 Status ThreadPool::start(int threads) {
-  team_ = std::make_unique<Team>(threads);
   workers_.reserve(static_cast<size_t>(threads - 1));
   for (int thread = 1; thread < threads; ++thread) {
     try {
@@ -89,6 +94,8 @@ Status ThreadPool::start(int threads) {
 void ThreadPool::run_erased(Entry entry, const void* context) {
   entry_ = entry;
   context_ = context;
+  state_.cursor.store(0, std::memory_order_relaxed);
+  gate_.store(kOpen, std::memory_order_release);
   if (!workers_.empty()) {
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -96,19 +103,26 @@ void ThreadPool::run_erased(Entry entry, const void* context) {
     }
     wake_.notify_all();
   }
-  entry(context, *team_, 0);
-  team_->barrier();  // the workers' writes are visible, and entry_ is free to change
+  Team team(state_, 0, threads());
+  entry(context, team);
+  gate_.fetch_and(~kOpen, std::memory_order_relaxed);
+  for (int n = 0; gate_.load(std::memory_order_acquire) != 0; ++n) relax(n);
+}
+
+// True when a run is on; it lasts at least until this worker has left it.
+bool ThreadPool::enter() noexcept {
+  uint32_t gate = gate_.load(std::memory_order_relaxed);
+  do {
+    if ((gate & kOpen) == 0) return false;
+  } while (!gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acquire));
+  return true;
 }
 
 uint32_t ThreadPool::wait_for_work(uint32_t seen) {
-  for (int spins = 0; spins < kSpinsBeforeYield + kYieldsBeforePark; ++spins) {
+  for (int n = 0; n < kSpinsBeforeYield + kYieldsBeforePark; ++n) {
     const uint32_t epoch = epoch_.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
-    if (spins < kSpinsBeforeYield) {
-      cpu_relax();
-    } else {
-      sched_yield();
-    }
+    relax(n);
   }
   std::unique_lock<std::mutex> lock(mutex_);
   wake_.wait(lock, [this, seen] { return epoch_.load(std::memory_order_acquire) != seen; });
@@ -120,8 +134,10 @@ void ThreadPool::worker_loop(int thread) {
   for (;;) {
     seen = wait_for_work(seen);
     if (stopping_.load(std::memory_order_relaxed)) return;
-    entry_(context_, *team_, thread);
-    team_->barrier();
+    if (!enter()) continue;
+    Team team(state_, thread, threads());
+    entry_(context_, team);
+    gate_.fetch_sub(1, std::memory_order_release);
   }
 }
 

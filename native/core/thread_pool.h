@@ -1,5 +1,6 @@
-// A team of threads that runs one function together (single program, multiple data), with a barrier that
-// costs well under a microsecond while everybody is running.
+// A pool of threads that works through a sequence of parallel loops. Nobody waits for a thread, only for work:
+// a loop is over when its items are done, so a worker that the system has descheduled between two loops holds
+// nobody up, and joins again wherever the others are by then.
 #ifndef AIR_CORE_THREAD_POOL_H_
 #define AIR_CORE_THREAD_POOL_H_
 
@@ -15,26 +16,48 @@
 
 namespace air {
 
-// What the body of ThreadPool::run sees of its team. Every thread must make the same sequence of calls.
+// What the threads of one run share. The cursor is (number of the loop << 32 | next item), so that taking items
+// and noticing that a loop is over are one atomic step.
+struct TeamState {
+  alignas(64) std::atomic<uint64_t> cursor{0};
+  alignas(64) std::atomic<int64_t> done{0};  // items of the loop
+};
+
+// One thread's view of a run. Every thread must make the same sequence of for_each calls, with the same totals:
+// what decides them must not change during the run.
 class Team {
  public:
-  explicit Team(int threads) : threads_(threads) {}
+  Team(TeamState& state, int thread, int threads) : state_(state), thread_(thread), threads_(threads) {}
 
+  // Which of the threads() this is; 0 is the one that called run().
+  int thread() const noexcept { return thread_; }
   int threads() const noexcept { return threads_; }
 
-  // Returns once all threads have arrived; what they wrote before is visible after. Rearms next_chunk.
-  void barrier() noexcept;
-
-  // Hands out [*begin, *end) of [0, total), first come first served; false when none is left. Pieces shrink
-  // from at most `largest` to 1 as the end comes near, so that all threads finish together. Which thread gets
-  // a piece varies from run to run: work must not depend on it.
-  bool next_chunk(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept;
+  // Calls body(begin, end) for pieces of [0, total), and returns when all of [0, total) is done, by whomever;
+  // what was written there is visible then. Pieces shrink from at most `largest` to 1 as the end comes near, so
+  // that all threads finish together. Which thread gets a piece varies: work must not depend on it.
+  template <typename Body>
+  void for_each(int64_t total, int64_t largest, const Body& body) {
+    if (total <= 0) return;
+    int64_t begin = 0;
+    int64_t end = 0;
+    while (take(total, largest, &begin, &end)) {
+      body(begin, end);
+      finish(total, end - begin);
+    }
+    wait();
+    ++loop_;
+  }
 
  private:
+  bool take(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept;
+  void finish(int64_t total, int64_t count) noexcept;
+  void wait() noexcept;
+
+  TeamState& state_;
+  const int thread_;
   const int threads_;
-  alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> generation_{0};
+  uint32_t loop_ = 0;  // this thread's next loop; the others may be further
 };
 
 class ThreadPool {
@@ -49,26 +72,27 @@ class ThreadPool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs body(team, thread) on every thread and returns when all have left it. One run at a time. The body must
-  // not throw: the others would wait for the thread at the next barrier for ever.
+  // Runs body(team) on the calling thread, and on those workers that come while it runs; returns when all have
+  // left it. One run at a time. The body must not throw: the others would wait for its items for ever.
   template <typename Body>
   void run(const Body& body) {
-    run_erased([](const void* context, Team& team,
-                  int thread) noexcept { (*static_cast<const Body*>(context))(team, thread); },
+    run_erased([](const void* context, Team& team) noexcept { (*static_cast<const Body*>(context))(team); },
                &body);
   }
 
  private:
-  using Entry = void (*)(const void* context, Team& team, int thread) noexcept;
+  using Entry = void (*)(const void* context, Team& team) noexcept;
 
   void run_erased(Entry entry, const void* context);
   void worker_loop(int thread);
   uint32_t wait_for_work(uint32_t seen);
+  bool enter() noexcept;
 
   std::vector<std::thread> workers_;
-  std::unique_ptr<Team> team_;
+  TeamState state_;
   Entry entry_ = nullptr;
   const void* context_ = nullptr;
+  std::atomic<uint32_t> gate_{0};  // kOpen while a run lasts, plus the number of workers in it
 
   std::mutex mutex_;
   std::condition_variable wake_;
