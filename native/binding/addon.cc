@@ -16,7 +16,6 @@ namespace {
 
 constexpr int kAbiVersion = 1;  // mirrored in lib/native/load.ts
 constexpr int64_t kMaxTokens = int64_t{1} << 20;
-constexpr int64_t kMaxThreads = 1024;
 constexpr int64_t kMaxPages = int64_t{1} << 31;
 
 Napi::Value capabilities(const Napi::CallbackInfo& info) {

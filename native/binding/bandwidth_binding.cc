@@ -8,8 +8,6 @@ namespace air::binding {
 
 namespace {
 
-constexpr int64_t kMaxThreads = 1024;
-
 // A second of work that is seldom asked for: it may take a thread of libuv's pool. Deletes itself.
 class BandwidthWorker : public Napi::AsyncWorker {
  public:

@@ -16,7 +16,6 @@ namespace air::binding {
 namespace {
 
 constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
-constexpr int64_t kMaxThreads = 1024;
 
 TensorEntry read_tensor(const Napi::Value& value) {
   const Napi::Object object = get_object(value, "tensors[i]");

@@ -12,6 +12,8 @@
 
 namespace air::binding {
 
+constexpr int64_t kMaxThreads = 1024;  // that a caller may ask for
+
 // A JS Error with the status's code and message; lib/native/wrap.ts makes it an AirNativeError.
 Napi::Error to_error(Napi::Env env, const Status& status);
 

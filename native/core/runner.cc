@@ -143,21 +143,14 @@ void Runner::norm_rows(Team& team, int64_t rows, const std::vector<float>& weigh
     float* normed = out.values + row * out.cols;
     kernels_.rms_norm(workspace_.residual + row * out.cols, weight.data(), spec().norm_epsilon, out.cols,
                       normed);
-    if (quantize) {
-      kernels_.quantize_rows(normed, 1, out.cols, out.q + row * out.cols,
-                             out.scales + row * (out.cols / AIR_GROUP),
-                             out.sums16 + row * (out.cols / AIR_STRIPE));
-    }
+    if (quantize) out.quantize(kernels_, row * out.cols, out.cols);
   });
   // A cancelled forward stops between layers; this loop is in every one of them.
   if (cancelled_.load(std::memory_order_relaxed)) stop_.store(true, std::memory_order_relaxed);
 }
 
 void Runner::quantize_rows(Team& team, int64_t rows, const QuantizedRows& x) {
-  team.for_each(rows, 1, [&](int64_t row, int64_t) {
-    kernels_.quantize_rows(x.values + row * x.cols, 1, x.cols, x.q + row * x.cols,
-                           x.scales + row * (x.cols / AIR_GROUP), x.sums16 + row * (x.cols / AIR_STRIPE));
-  });
+  team.for_each(rows, 1, [&](int64_t row, int64_t) { x.quantize(kernels_, row * x.cols, x.cols); });
 }
 
 void Runner::activate_rows(Team& team, int64_t rows, bool quantize) {
@@ -171,10 +164,7 @@ void Runner::activate_rows(Team& team, int64_t rows, bool quantize) {
     const int64_t at = item / pieces * out.cols + first;
     const int64_t count = std::min(piece, out.cols - first);
     kernels_.silu_mul(workspace_.gate + at, workspace_.up + at, count, out.values + at);
-    if (quantize) {
-      kernels_.quantize_rows(out.values + at, 1, count, out.q + at, out.scales + at / AIR_GROUP,
-                             out.sums16 + at / AIR_STRIPE);
-    }
+    if (quantize) out.quantize(kernels_, at, count);
   });
 }
 
@@ -230,11 +220,7 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
     const int64_t angles = (table * options_.max_tokens + token) * (spec().rope_dims / 2);
     kernels_.rope(rotated, heads, padded, spec().rope_dims, workspace_.cosines + angles,
                   workspace_.sines + angles, spec().rope_pairing);
-    if (arena_->layout().key_type == AIR_KV_INT8) {
-      kernels_.quantize_rows(rotated, heads, padded, out.q + first * padded,
-                             out.scales + first * (padded / AIR_GROUP),
-                             out.sums16 + first * (padded / AIR_STRIPE));
-    }
+    if (arena_->layout().key_type == AIR_KV_INT8) out.quantize(kernels_, first * padded, heads * padded);
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);

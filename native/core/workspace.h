@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/include/air_formats.h"
+#include "kernels/include/air_kernels.h"
 #include "native/core/aligned_buffer.h"
 #include "native/core/decoder_spec.h"
 #include "native/core/status.h"
@@ -20,6 +20,11 @@ struct QuantizedRows {
   int64_t cols = 0;
 
   AirActivations view(int64_t rows) const { return {values, q, scales, sums16, rows, cols}; }
+
+  // Fills the int8 form of `count` values from element `at` on, both multiples of 32: groups know no rows.
+  void quantize(const AirKernelTable& kernels, int64_t at, int64_t count) const {
+    kernels.quantize_rows(values + at, 1, count, q + at, scales + at / AIR_GROUP, sums16 + at / AIR_STRIPE);
+  }
 };
 
 struct Workspace {

@@ -5,6 +5,7 @@
 #include "native/core/weights/pack.h"
 #include "test/native/check.h"
 #include "test/native/support/random_tensor.h"
+#include "test/native/support/unpack.h"
 
 using air::ConversionError;
 using air::Status;
@@ -97,7 +98,7 @@ TEST(packed_rows_read_back_within_the_tolerance_of_their_type) {
       std::vector<float> out(cols), exact(cols);
       int bad = 0;
       for (int64_t r = 0; r < rows; ++r) {
-        air::unpack_row(packed.matrix, r, out.data());
+        air_test::unpack_row(packed.matrix, r, out.data());
         air::dequantize_row(tensor.view, r, exact.data());
         for (int64_t k = 0; k < cols; ++k) {
           const double tolerance = pack_tolerance(type, air_test::exact_weight(tensor.view, r, k));
@@ -228,7 +229,7 @@ TEST(conversion_error_is_zero_for_exact_classes_and_the_true_loss_for_the_others
     double squared_error = 0, squared_weight = 0, largest = 0;
     std::vector<float> out(cols);
     for (int64_t r = 0; r < rows; ++r) {
-      air::unpack_row(packed.matrix, r, out.data());
+      air_test::unpack_row(packed.matrix, r, out.data());
       for (int64_t k = 0; k < cols; ++k) {
         const double exact = air_test::exact_weight(tensor.view, r, k).value();
         squared_error += (out[k] - exact) * (out[k] - exact);
@@ -313,7 +314,7 @@ TEST(bf16_beyond_float16_is_packed_as_float32_and_exact) {
   CHECK_EQ(packed.error.max_abs_error, 0);
   float out[5];
   for (int64_t r = 0; r < 2; ++r) {
-    air::unpack_row(packed.matrix, r, out);
+    air_test::unpack_row(packed.matrix, r, out);
     for (int64_t k = 0; k < 5; ++k) CHECK_EQ(out[k], air_test::exact_weight(tensor.view, r, k).value());
   }
 }
@@ -325,7 +326,7 @@ TEST(the_largest_bf16_within_float16_stays_float16) {
   const Packed packed(tensor.view);
   CHECK_EQ(packed.matrix.weight_class, static_cast<int>(AIR_WEIGHT_F16));
   float out[3];
-  air::unpack_row(packed.matrix, 0, out);
+  air_test::unpack_row(packed.matrix, 0, out);
   CHECK_EQ(out[1], 65280.0f);
 }
 

@@ -38,9 +38,6 @@ Status pack_tiles(const Tensor& tensor, const AirMatrix& matrix, uint8_t* data, 
 // Does not check for NaN; `row` must be in range.
 void dequantize_row(const Tensor& tensor, int64_t row, float* out) noexcept;
 
-// Reads one row of a packed matrix back to out[cols], for tests.
-void unpack_row(const AirMatrix& matrix, int64_t row, float* out) noexcept;
-
 // True when every scale/value of the row (quantised types: the float16 scales) is finite.
 bool row_is_finite(const Tensor& tensor, int64_t row) noexcept;
 

@@ -1,10 +1,11 @@
-// Packed rows back to float32.
-#include <cstring>
+#include "test/native/support/unpack.h"
 
 #include "native/core/half.h"
-#include "native/core/weights/pack.h"
 
-namespace air {
+namespace air_test {
+
+using air::half_to_float;
+
 namespace {
 
 // Where one packed row's data lie within its tile; layouts in kernels/include/air_formats.h.
@@ -38,7 +39,7 @@ int packed_integer(const AirMatrix& matrix, const PackedRow& row, int64_t k) {
 
 }  // namespace
 
-void unpack_row(const AirMatrix& matrix, int64_t row, float* out) noexcept {
+void unpack_row(const AirMatrix& matrix, int64_t row, float* out) {
   const PackedRow source = packed_row(matrix, row);
   switch (matrix.weight_class) {
     case AIR_WEIGHT_F32: {
@@ -60,4 +61,4 @@ void unpack_row(const AirMatrix& matrix, int64_t row, float* out) noexcept {
   }
 }
 
-}  // namespace air
+}  // namespace air_test
