@@ -1,155 +1,63 @@
-// Attention of one activation row against one KV head's pages, block by block with a running maximum
-// (online softmax, arXiv 1805.02867). Lanes are tokens while scoring and dims while adding values; the heads
-// of a call share every load of keys and values.
+// The arithmetic of attention; kernels/shared/attention_driver.h has the rest.
 #include "kernels/avx512/ops.h"
 #include "kernels/avx512/simd.h"
-#include "kernels/shared/attention_stripes.h"
+#include "kernels/shared/attention_driver.h"
 
 namespace air::avx512 {
 namespace {
 
 constexpr int kBlock = AIR_ATTENTION_BLOCK;
-constexpr int kMaxHeads = AIR_ATTENTION_MAX_HEADS;
+// Queries that one pass over keys or values serves: their sums fill the registers.
+constexpr int kMostQueries = 8;
 
-// The queries of one call, from `head` on.
-struct Queries {
-  const float* q;         // [heads, D]
-  const int8_t* q_int8;   // [heads, D]
-  const float* scales;    // [heads, D / 32]
-  const int32_t* sums16;  // [heads, D / 16]
-};
-
-struct Scores {
-  alignas(64) float of[kMaxHeads][kBlock];  // scores, then p * value scale; columns are AirBlockView slots
-};
-
-// out: [kHeads, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
-template <int kHeads>
-void score_int8(const AirKvLayout& layout, const Queries& queries, const AirStripeView& stripe, float* out) {
-  const int64_t dims = layout.head_dim;
-  const int64_t groups = dims / AIR_GROUP;
+// out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
+template <int kQueries>
+void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe,
+                float* out) {
   const __m512i sign_bits = _mm512_set1_epi8(-128);
-  __m512 score[kHeads];
+  __m512 score[kQueries];
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) score[h] = _mm512_setzero_ps();
-  for (int64_t g = 0; g < groups; ++g) {
+  for (int q = 0; q < kQueries; ++q) score[q] = _mm512_setzero_ps();
+  for (int64_t g = 0; g < dims / AIR_GROUP; ++g) {
     // Keys become unsigned by adding 128; 128 times the query's sum is taken off beforehand.
-    __m512i dot[kHeads];
+    __m512i dot[kQueries];
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const int32_t* sums = queries.sums16 + (h * groups + g) * 2;
-      dot[h] = _mm512_set1_epi32(-128 * (sums[0] + sums[1]));
-    }
+    for (int q = 0; q < kQueries; ++q) dot[q] = _mm512_set1_epi32(-128 * panel.sums[g][first + q]);
     AIR_UNROLL
     for (int j = 0; j < 8; ++j) {
-      const int64_t d = AIR_GROUP * g + 4 * j;
-      const __m512i keys = _mm512_xor_si512(_mm512_loadu_si512(stripe.keys + d * AIR_STRIPE), sign_bits);
+      const int64_t quad = 8 * g + j;
+      const __m512i keys = _mm512_xor_si512(_mm512_loadu_si512(stripe.keys + 64 * quad), sign_bits);
       AIR_UNROLL
-      for (int h = 0; h < kHeads; ++h) {
-        dot[h] = _mm512_dpbusd_epi32(dot[h], keys, broadcast_quad(queries.q_int8 + h * dims + d));
+      for (int q = 0; q < kQueries; ++q) {
+        dot[q] = _mm512_dpbusd_epi32(dot[q], keys, broadcast_quad(panel.quads[quad][first + q]));
       }
     }
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const __m512 scale = _mm512_set1_ps(queries.scales[h * groups + g]);
-      score[h] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[h]), scale, score[h]);
+    for (int q = 0; q < kQueries; ++q) {
+      const __m512 scale = _mm512_set1_ps(panel.scales[g][first + q]);
+      score[q] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[q]), scale, score[q]);
     }
   }
   const __m512 key_scales = load_halves(stripe.key_scales);
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) _mm512_storeu_ps(out + h * kBlock, _mm512_mul_ps(score[h], key_scales));
+  for (int q = 0; q < kQueries; ++q) _mm512_storeu_ps(out + q * kBlock, _mm512_mul_ps(score[q], key_scales));
 }
 
-// out: [kHeads, kBlock], 16 columns written. keys: the stripe, [D][16] binary16.
-template <int kHeads>
-void score_f16(const AirKvLayout& layout, const Queries& queries, const AirStripeView& stripe, float* out) {
-  const int64_t dims = layout.head_dim;
-  __m512 score[kHeads];
+// out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D][16] binary16.
+template <int kQueries>
+void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe, float* out) {
+  __m512 score[kQueries];
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) score[h] = _mm512_setzero_ps();
+  for (int q = 0; q < kQueries; ++q) score[q] = _mm512_setzero_ps();
   for (int64_t d = 0; d < dims; ++d) {
     const __m512 keys = load_halves(stripe.keys + d * AIR_STRIPE * 2);
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      score[h] = _mm512_fmadd_ps(_mm512_set1_ps(queries.q[h * dims + d]), keys, score[h]);
+    for (int q = 0; q < kQueries; ++q) {
+      score[q] = _mm512_fmadd_ps(_mm512_set1_ps(panel.values[d][first + q]), keys, score[q]);
     }
   }
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) _mm512_storeu_ps(out + h * kBlock, score[h]);
-}
-
-template <int kHeads>
-void score_group(const AirKvLayout& layout, const Queries& all, int head, const AirStripeView& stripe,
-                 float* out) {
-  const int64_t dims = layout.head_dim;
-  if (layout.key_type == AIR_KV_INT8) {
-    const Queries queries = {nullptr, all.q_int8 + head * dims, all.scales + head * (dims / AIR_GROUP),
-                             all.sums16 + head * (dims / 16)};
-    score_int8<kHeads>(layout, queries, stripe, out + head * kBlock);
-  } else {
-    const Queries queries = {all.q + head * dims, nullptr, nullptr, nullptr};
-    score_f16<kHeads>(layout, queries, stripe, out + head * kBlock);
-  }
-}
-
-// out: [heads, kBlock], 16 columns written.
-void score_heads(const AirAttentionArgs& args, const Queries& queries, const AirStripeView& stripe,
-                 float* out) {
-  int head = 0;
-  for (; head + 8 <= args.heads; head += 8) score_group<8>(*args.layout, queries, head, stripe, out);
-  for (; head + 4 <= args.heads; head += 4) score_group<4>(*args.layout, queries, head, stripe, out);
-  for (; head + 2 <= args.heads; head += 2) score_group<2>(*args.layout, queries, head, stripe, out);
-  for (; head < args.heads; ++head) score_group<1>(*args.layout, queries, head, stripe, out);
-}
-
-// Scores of all read tokens of the block; unread lanes become -infinity.
-void score_block(const AirAttentionArgs& args, const AirBlockView& block, Scores* scores) {
-  const Queries queries = {args.q, args.q_int8, args.q_scales, args.q_sums16};
-  const Queries sink_queries = {args.sink_q, args.sink_q_int8, args.sink_q_scales, args.sink_q_sums16};
-  const __m512 unread = _mm512_set1_ps(-__builtin_inff());
-  for (int s = 0; s < block.stripe_count; ++s) {
-    const AirStripeView& stripe = block.stripes[s];
-    float* out = &scores->of[0][s * AIR_STRIPE];
-    Scores sinks;
-    if (stripe.sink != 0) score_heads(args, sink_queries, stripe, &sinks.of[0][0]);
-    if (stripe.sink != stripe.read) score_heads(args, queries, stripe, out);
-    const __mmask16 sink_lanes = static_cast<__mmask16>(stripe.sink);
-    const __mmask16 window_lanes = static_cast<__mmask16>(stripe.read & ~stripe.sink);
-    for (int h = 0; h < args.heads; ++h) {
-      __m512 score = _mm512_mask_loadu_ps(unread, window_lanes, out + h * kBlock);
-      score = _mm512_mask_loadu_ps(score, sink_lanes, sinks.of[h]);
-      _mm512_storeu_ps(out + h * kBlock, score);
-    }
-  }
-}
-
-// Turns a head's scores into weights p * value scale; updates its maximum and lane sums [16]. Returns the
-// correction for what was summed before.
-float weigh_tokens(const AirBlockView& block, bool int8_values, float* scores, float* running_max,
-                   float* lanes) {
-  const float old_max = *running_max;
-  __m512 largest = _mm512_set1_ps(old_max);
-  for (int s = 0; s < block.stripe_count; ++s) {
-    largest = _mm512_max_ps(_mm512_loadu_ps(scores + s * AIR_STRIPE), largest);
-  }
-  const float new_max = _mm512_reduce_max_ps(largest);
-  const __m512 new_maxima = _mm512_set1_ps(new_max);
-  float correction = 0.0f;
-  if (old_max != -__builtin_inff())
-    correction = _mm512_cvtss_f32(canonical_exp(_mm512_set1_ps(old_max - new_max)));
-  __m512 sums = _mm512_mul_ps(_mm512_loadu_ps(lanes), _mm512_set1_ps(correction));
-  for (int s = 0; s < block.stripe_count; ++s) {
-    const AirStripeView& stripe = block.stripes[s];
-    const __mmask16 read = static_cast<__mmask16>(stripe.read);
-    const __m512 score = _mm512_loadu_ps(scores + s * AIR_STRIPE);
-    __m512 p = _mm512_maskz_mov_ps(read, canonical_exp(_mm512_sub_ps(score, new_maxima)));
-    sums = _mm512_add_ps(sums, p);
-    if (int8_values) p = _mm512_mul_ps(p, load_halves(stripe.value_scales));
-    _mm512_storeu_ps(scores + s * AIR_STRIPE, p);
-  }
-  _mm512_storeu_ps(lanes, sums);
-  *running_max = new_max;
-  return correction;
+  for (int q = 0; q < kQueries; ++q) _mm512_storeu_ps(out + q * kBlock, score[q]);
 }
 
 struct Int8Value {
@@ -165,84 +73,115 @@ struct HalfValue {
   static __m512 load(const uint8_t* values) { return load_halves(values); }
 };
 
-// acc [kHeads, D] = acc * correction + sum over tokens of weight * value, 32 dims at a time.
-template <int kHeads, typename Value>
-void add_values(const AirBlockView& block, int64_t dims, const float* weights, const float* corrections,
+// acc [kQueries, D] = acc * correction + sum over tokens of weight * value, 32 dims at a time.
+template <int kQueries, typename Value>
+void add_values(const AirBlockView& view, int64_t dims, const float* weights, const float* corrections,
                 float* acc) {
   for (int64_t d = 0; d < dims; d += 32) {
-    __m512 low[kHeads], high[kHeads];
+    __m512 low[kQueries], high[kQueries];
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const __m512 correction = _mm512_set1_ps(corrections[h]);
-      low[h] = _mm512_mul_ps(_mm512_loadu_ps(acc + h * dims + d), correction);
-      high[h] = _mm512_mul_ps(_mm512_loadu_ps(acc + h * dims + d + 16), correction);
+    for (int q = 0; q < kQueries; ++q) {
+      const __m512 correction = _mm512_set1_ps(corrections[q]);
+      low[q] = _mm512_mul_ps(_mm512_loadu_ps(acc + q * dims + d), correction);
+      high[q] = _mm512_mul_ps(_mm512_loadu_ps(acc + q * dims + d + 16), correction);
     }
-    for (int i = 0; i < block.token_count; ++i) {
-      const uint8_t* values = block.values[i] + d * Value::kBytes;
-      const __m512 low_values = Value::load(values);
-      const __m512 high_values = Value::load(values + 16 * Value::kBytes);
-      const float* weight = weights + block.slots[i];
-      AIR_UNROLL
-      for (int h = 0; h < kHeads; ++h) {
-        const __m512 w = _mm512_set1_ps(weight[h * kBlock]);
-        low[h] = _mm512_fmadd_ps(w, low_values, low[h]);
-        high[h] = _mm512_fmadd_ps(w, high_values, high[h]);
+    for (int s = 0; s < view.stripe_count; ++s) {
+      const uint8_t* rows = view.stripes[s].values + d * Value::kBytes;
+      for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
+        const int t = __builtin_ctz(left);
+        const uint8_t* row = rows + t * dims * Value::kBytes;
+        const __m512 low_values = Value::load(row);
+        const __m512 high_values = Value::load(row + 16 * Value::kBytes);
+        const float* weight = weights + s * AIR_STRIPE + t;
+        AIR_UNROLL
+        for (int q = 0; q < kQueries; ++q) {
+          const __m512 w = _mm512_set1_ps(weight[q * kBlock]);
+          low[q] = _mm512_fmadd_ps(w, low_values, low[q]);
+          high[q] = _mm512_fmadd_ps(w, high_values, high[q]);
+        }
       }
     }
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      _mm512_storeu_ps(acc + h * dims + d, low[h]);
-      _mm512_storeu_ps(acc + h * dims + d + 16, high[h]);
+    for (int q = 0; q < kQueries; ++q) {
+      _mm512_storeu_ps(acc + q * dims + d, low[q]);
+      _mm512_storeu_ps(acc + q * dims + d + 16, high[q]);
     }
   }
 }
 
+using Score = void (*)(const AirQueryPanel&, int, int64_t, const AirStripeView&, float*);
+using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
+
+// Indexed by queries - 1.
+constexpr Score kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>, score_int8<4>,
+                                            score_int8<5>, score_int8<6>, score_int8<7>, score_int8<8>};
+constexpr Score kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>, score_f16<4>,
+                                           score_f16<5>, score_f16<6>, score_f16<7>, score_f16<8>};
 template <typename Value>
-void add_block_values(const AirAttentionArgs& args, const AirBlockView& block, const Scores& weights,
-                      const float* corrections) {
-  const int64_t dims = args.layout->head_dim;
-  int head = 0;
-  for (; head + 8 <= args.heads; head += 8) {
-    add_values<8, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
+constexpr AddValues kAddValues[kMostQueries] = {
+    add_values<1, Value>, add_values<2, Value>, add_values<3, Value>, add_values<4, Value>,
+    add_values<5, Value>, add_values<6, Value>, add_values<7, Value>, add_values<8, Value>};
+
+struct Ops {
+  static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
+                    float* out) {
+    const Score* scores = work.layout->key_type == AIR_KV_INT8 ? kScoreInt8 : kScoreF16;
+    for (int q = 0; q < work.count; q += kMostQueries) {
+      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
+      scores[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * kBlock);
+    }
   }
-  for (; head + 4 <= args.heads; head += 4) {
-    add_values<4, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
+
+  static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
+                    float (*lanes)[AIR_STRIPE], float* corrections) {
+    const AirBlockView& view = *work.view;
+    const bool int8_values = work.layout->value_type == AIR_KV_INT8;
+    const __mmask16 all = first_lanes(work.count);
+    const __m512 old_maxima = _mm512_maskz_loadu_ps(all, running_max);
+    for (int q = 0; q < work.count; ++q) {
+      __m512 largest = _mm512_set1_ps(running_max[q]);
+      for (int s = 0; s < view.stripe_count; ++s) {
+        largest = _mm512_max_ps(_mm512_loadu_ps(scores->of[q] + s * AIR_STRIPE), largest);
+      }
+      running_max[q] = _mm512_reduce_max_ps(largest);
+    }
+    const __mmask16 started =
+        _mm512_mask_cmp_ps_mask(all, old_maxima, _mm512_set1_ps(-__builtin_inff()), _CMP_NEQ_UQ);
+    const __m512 new_maxima = _mm512_maskz_loadu_ps(all, running_max);
+    _mm512_mask_storeu_ps(corrections, all,
+                          _mm512_maskz_mov_ps(started, canonical_exp(_mm512_sub_ps(old_maxima, new_maxima))));
+    for (int q = 0; q < work.count; ++q) {
+      const __m512 maximum = _mm512_set1_ps(running_max[q]);
+      __m512 sums = _mm512_mul_ps(_mm512_loadu_ps(lanes[q]), _mm512_set1_ps(corrections[q]));
+      for (int s = 0; s < view.stripe_count; ++s) {
+        const AirStripeView& stripe = view.stripes[s];
+        float* score = scores->of[q] + s * AIR_STRIPE;
+        __m512 p = _mm512_maskz_mov_ps(static_cast<__mmask16>(stripe.read),
+                                       canonical_exp(_mm512_sub_ps(_mm512_loadu_ps(score), maximum)));
+        sums = _mm512_add_ps(sums, p);
+        if (int8_values) p = _mm512_mul_ps(p, load_halves(stripe.value_scales));
+        _mm512_storeu_ps(score, p);
+      }
+      _mm512_storeu_ps(lanes[q], sums);
+    }
   }
-  for (; head + 2 <= args.heads; head += 2) {
-    add_values<2, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
+
+  static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
+                         float* acc) {
+    const int64_t dims = work.layout->head_dim;
+    const AddValues* adders =
+        work.layout->value_type == AIR_KV_INT8 ? kAddValues<Int8Value> : kAddValues<HalfValue>;
+    for (int q = 0; q < work.count; q += kMostQueries) {
+      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
+      adders[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
+    }
   }
-  for (; head < args.heads; ++head) {
-    add_values<1, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
-  }
-}
+
+  static float reduce(const float* lanes) { return reduce_lanes(_mm512_loadu_ps(lanes)); }
+};
 
 }  // namespace
 
-void attention(const AirAttentionArgs* args) {
-  alignas(64) float lanes[kMaxHeads][AIR_STRIPE] = {};
-  const bool int8_values = args->layout->value_type == AIR_KV_INT8;
-  const size_t acc_bytes = sizeof(float) * static_cast<size_t>(args->heads * args->layout->head_dim);
-  memset(args->acc, 0, acc_bytes);
-  for (int h = 0; h < args->heads; ++h) args->running_max[h] = -__builtin_inff();
-
-  for (int64_t start = args->begin; start < args->end; start += kBlock) {
-    start = skip_gap(args, start);
-    AirBlockView block;
-    view_block(args, start, &block);
-    if (block.token_count == 0) continue;
-    Scores scores;
-    float corrections[kMaxHeads];
-    score_block(*args, block, &scores);
-    for (int h = 0; h < args->heads; ++h) {
-      corrections[h] = weigh_tokens(block, int8_values, scores.of[h], &args->running_max[h], lanes[h]);
-    }
-    if (int8_values) {
-      add_block_values<Int8Value>(*args, block, scores, corrections);
-    } else {
-      add_block_values<HalfValue>(*args, block, scores, corrections);
-    }
-  }
-  for (int h = 0; h < args->heads; ++h) args->running_sum[h] = reduce_lanes(_mm512_loadu_ps(lanes[h]));
-}
+void attention(const AirAttentionArgs* args) { attend<Ops>(args); }
 
 }  // namespace air::avx512

@@ -33,38 +33,42 @@ typedef enum {
   AIR_ROPE_HALF = 1,         // pairs (j, j + dims / 2)
 } AirRopePairing;
 
-// The most query heads that one attention call computes; the caller splits larger groups.
-#define AIR_ATTENTION_MAX_HEADS 16
+// The most queries (rows times heads) that one attention call computes; the caller splits larger groups.
+#define AIR_ATTENTION_MAX_QUERIES 16
 // Cached tokens that share one running-maximum update, counted from cache index 0: blocks are [64 b, 64 b + 64).
 #define AIR_ATTENTION_BLOCK 64
 // A group whose largest magnitude is below this quantises as if it were all zero (127 / amax stays finite).
 #define AIR_QUANTIZE_TINY 1e-30f
 
-// One activation row against one KV head: up to 16 query heads, a range of cache indices.
+// Some rows of one sequence against one KV head, over a range of cache indices: up to 16 queries.
 typedef struct {
   const AirKvLayout* layout;
   const uint8_t* pages;       // the group's page 0, at this member's offset
   int64_t page_stride;        // bytes from one page to the next
   const int32_t* page_table;  // pages of the sequence, in cache order
-  // Cache indices read are [begin, end) without the gap [sink_tokens, window_start). begin is a multiple of
-  // AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others with q.
-  int64_t begin, end;
+  // Row r reads the cache indices [begin, ends[r]) without the gap [sink_tokens, window_start). begin is a
+  // multiple of AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others
+  // with q.
+  int64_t begin;
+  const int64_t* ends;                // [rows], ascending
   int64_t sink_tokens, window_start;  // sink_tokens <= window_start; both 0 when everything is read
-  int32_t heads;                      // 1 .. AIR_ATTENTION_MAX_HEADS
+  int64_t prefetch_end;        // indices below this are worth fetching ahead: the caller reads them next
+  int32_t rows, heads;         // rows * heads is 1 .. AIR_ATTENTION_MAX_QUERIES
+  const int64_t* first_query;  // [rows] where the row's heads start among the queries below
   // Queries already multiplied by 1/sqrt(head_dim), rotated, zero-padded to D. With INT8 keys the quantised
   // form is read (groups of 32 along D, as quantize_rows makes it), else the float32 form.
-  const float* q;           // [heads, D]
-  const int8_t* q_int8;     // [heads, D]
-  const float* q_scales;    // [heads, D / 32]
-  const int32_t* q_sums16;  // [heads, D / 16]
+  const float* q;           // [queries, D]
+  const int8_t* q_int8;     // [queries, D]
+  const float* q_scales;    // [queries, D / 32]
+  const int32_t* q_sums16;  // [queries, D / 16]
   const float* sink_q;      // same four for the sink positions; may be null when sink_tokens == 0
   const int8_t* sink_q_int8;
   const float* sink_q_scales;
   const int32_t* sink_q_sums16;
   // Unnormalised partial result over the range.
-  float* running_max;  // [heads]        -INFINITY when nothing was read
-  float* running_sum;  // [heads]        sum of exp(score - running_max)
-  float* acc;          // [heads, D]     sum of exp(score - running_max) * v
+  float* running_max;  // [rows, heads]     -INFINITY when nothing was read
+  float* running_sum;  // [rows, heads]     sum of exp(score - running_max), 0 when nothing was read
+  float* acc;          // [rows, heads, D]  sum of exp(score - running_max) * v
 } AirAttentionArgs;
 
 typedef struct {
@@ -107,12 +111,13 @@ typedef struct {
   void (*kv_write)(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
                    const float* value);
 
-  // Canonical order, per head. Score of token t:
+  // Canonical order, per query. Score of token t:
   //   INT8 keys: s = 0; for each group g of 32 dims in order: s = fma(float(idot_g), q_scale_g, s); s = s * key_scale_t
   //   F16 keys:  s = fma(q_d, k_d, s) over d in order, from 0
   // Per block of 64 cache indices (unread ones score -INFINITY and weigh exactly 0; a block with none read is
   // skipped): m' = max(m, block scores); correction = exp(m - m') (1 when m is unchanged, 0 when m was
   // -INFINITY); sums and acc are multiplied by it; p_t = exp(s_t - m').
+  //   A NaN never becomes the maximum, but its weight is NaN.
   //   running_sum: 16 lanes by cache index mod 16, lane += p_t in order; reduced at the end as rms_norm's tree.
   //   acc_d: for each read t in order, acc_d = fma(p_t * value_scale_t, v_td, acc_d) (F16 values: scale 1).
   // exp is the canonical polynomial.

@@ -1,175 +1,81 @@
-// Attention of one activation row against one KV head's pages, block by block with a running maximum
-// (online softmax, arXiv 1805.02867). Lanes are tokens while scoring and dims while adding values; the heads
-// of a call share every load of keys and values.
+// The arithmetic of attention; kernels/shared/attention_driver.h has the rest.
 #include "kernels/neon/ops.h"
 #include "kernels/neon/simd.h"
-#include "kernels/shared/attention_stripes.h"
+#include "kernels/shared/attention_driver.h"
 
 namespace air::neon {
 namespace {
 
 constexpr int kBlock = AIR_ATTENTION_BLOCK;
-constexpr int kMaxHeads = AIR_ATTENTION_MAX_HEADS;
 constexpr int kQuads = AIR_STRIPE / 4;  // registers of 4 tokens
+// Queries that one pass over keys or values serves: their sums fill the registers, and one register of the
+// panel holds a quad of each.
+constexpr int kMostQueries = 4;
 
-// The queries of one call, from `head` on.
-struct Queries {
-  const float* q;        // [heads, D]
-  const int8_t* q_int8;  // [heads, D]
-  const float* scales;   // [heads, D / 32]
-};
-
-struct Scores {
-  alignas(64) float of[kMaxHeads][kBlock];  // scores, then p * value scale; columns are AirBlockView slots
-};
-
-// out: [kHeads, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
-template <int kHeads>
-void score_int8(const AirKvLayout& layout, const Queries& queries, const AirStripeView& stripe, float* out) {
-  const int64_t dims = layout.head_dim;
-  const int64_t groups = dims / AIR_GROUP;
-  float32x4_t score[kHeads][kQuads];
+// out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
+template <int kQueries>
+void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe,
+                float* out) {
+  float32x4_t score[kQueries][kQuads];
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
+  for (int q = 0; q < kQueries; ++q) {
     AIR_UNROLL
-    for (int c = 0; c < kQuads; ++c) score[h][c] = vdupq_n_f32(0.0f);
+    for (int c = 0; c < kQuads; ++c) score[q][c] = vdupq_n_f32(0.0f);
   }
-  for (int64_t g = 0; g < groups; ++g) {
+  for (int64_t g = 0; g < dims / AIR_GROUP; ++g) {
     AIR_UNROLL
     for (int c = 0; c < kQuads; ++c) {
-      int8x16_t keys[8];  // keys[j]: dims 4 j .. 4 j + 3 of the group
+      int32x4_t dot[kQueries];
       AIR_UNROLL
-      for (int j = 0; j < 8; ++j) keys[j] = load_bytes(stripe.keys + (8 * g + j) * 64 + 16 * c);
+      for (int q = 0; q < kQueries; ++q) dot[q] = vdupq_n_s32(0);
       AIR_UNROLL
-      for (int h = 0; h < kHeads; ++h) {
-        const int8_t* query = queries.q_int8 + h * dims + AIR_GROUP * g;
-        int32x4_t dot = add_dot16(keys, load_bytes(query), vdupq_n_s32(0));
-        dot = add_dot16(keys + 4, load_bytes(query + 16), dot);
-        score[h][c] = vfmaq_n_f32(score[h][c], vcvtq_f32_s32(dot), queries.scales[h * groups + g]);
+      for (int j = 0; j < 8; ++j) {
+        const int64_t quad = 8 * g + j;
+        const int8x16_t keys = load_bytes(stripe.keys + 64 * quad + 16 * c);
+        add_dots<kQueries>(keys, load_bytes(panel.quads[quad][first]), dot);
+      }
+      AIR_UNROLL
+      for (int q = 0; q < kQueries; ++q) {
+        score[q][c] = vfmaq_n_f32(score[q][c], vcvtq_f32_s32(dot[q]), panel.scales[g][first + q]);
       }
     }
   }
   float32x4_t key_scales[kQuads];
   load_halves(stripe.key_scales, key_scales);
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
+  for (int q = 0; q < kQueries; ++q) {
     AIR_UNROLL
     for (int c = 0; c < kQuads; ++c) {
-      vst1q_f32(out + h * kBlock + 4 * c, vmulq_f32(score[h][c], key_scales[c]));
+      vst1q_f32(out + q * kBlock + 4 * c, vmulq_f32(score[q][c], key_scales[c]));
     }
   }
 }
 
-// out: [kHeads, kBlock], 16 columns written. keys: the stripe, [D][16] binary16.
-template <int kHeads>
-void score_f16(const AirKvLayout& layout, const Queries& queries, const AirStripeView& stripe, float* out) {
-  const int64_t dims = layout.head_dim;
-  float32x4_t score[kHeads][kQuads];
+// out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D][16] binary16.
+template <int kQueries>
+void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe, float* out) {
+  float32x4_t score[kQueries][kQuads];
   AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
+  for (int q = 0; q < kQueries; ++q) {
     AIR_UNROLL
-    for (int c = 0; c < kQuads; ++c) score[h][c] = vdupq_n_f32(0.0f);
+    for (int c = 0; c < kQuads; ++c) score[q][c] = vdupq_n_f32(0.0f);
   }
   for (int64_t d = 0; d < dims; ++d) {
     float32x4_t keys[kQuads];
     load_halves(stripe.keys + d * AIR_STRIPE * 2, keys);
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const float query = queries.q[h * dims + d];
+    for (int q = 0; q < kQueries; ++q) {
       AIR_UNROLL
-      for (int c = 0; c < kQuads; ++c) score[h][c] = vfmaq_n_f32(score[h][c], keys[c], query);
-    }
-  }
-  AIR_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
-    AIR_UNROLL
-    for (int c = 0; c < kQuads; ++c) vst1q_f32(out + h * kBlock + 4 * c, score[h][c]);
-  }
-}
-
-// Scores of the stripe's 16 tokens for kHeads heads from `head` on.
-template <int kHeads>
-void score_group(const AirKvLayout& layout, const Queries& all, int head, const AirStripeView& stripe,
-                 float* out) {
-  const int64_t dims = layout.head_dim;
-  if (layout.key_type == AIR_KV_INT8) {
-    const Queries queries = {nullptr, all.q_int8 + head * dims, all.scales + head * (dims / AIR_GROUP)};
-    score_int8<kHeads>(layout, queries, stripe, out + head * kBlock);
-  } else {
-    const Queries queries = {all.q + head * dims, nullptr, nullptr};
-    score_f16<kHeads>(layout, queries, stripe, out + head * kBlock);
-  }
-}
-
-// out: [heads, kBlock], 16 columns written.
-void score_heads(const AirAttentionArgs& args, const Queries& queries, const AirStripeView& stripe,
-                 float* out) {
-  int head = 0;
-  for (; head + 4 <= args.heads; head += 4) score_group<4>(*args.layout, queries, head, stripe, out);
-  for (; head + 2 <= args.heads; head += 2) score_group<2>(*args.layout, queries, head, stripe, out);
-  for (; head < args.heads; ++head) score_group<1>(*args.layout, queries, head, stripe, out);
-}
-
-// Scores of all read tokens of the block; unread lanes become -infinity.
-void score_block(const AirAttentionArgs& args, const AirBlockView& block, Scores* scores) {
-  const Queries queries = {args.q, args.q_int8, args.q_scales};
-  const Queries sink_queries = {args.sink_q, args.sink_q_int8, args.sink_q_scales};
-  const float32x4_t unread = vdupq_n_f32(-__builtin_inff());
-  for (int s = 0; s < block.stripe_count; ++s) {
-    const AirStripeView& stripe = block.stripes[s];
-    float* out = &scores->of[0][s * AIR_STRIPE];
-    Scores sinks;
-    if (stripe.sink != 0) score_heads(args, sink_queries, stripe, &sinks.of[0][0]);
-    if (stripe.sink != stripe.read) score_heads(args, queries, stripe, out);
-    for (int lane = 0; lane < AIR_STRIPE; lane += 4) {
-      const uint32x4_t read_lanes = lanes_of_bits(stripe.read >> lane);
-      const uint32x4_t sink_lanes = lanes_of_bits(stripe.sink >> lane);
-      for (int h = 0; h < args.heads; ++h) {
-        float* score = out + h * kBlock + lane;
-        float32x4_t chosen = vbslq_f32(read_lanes, vld1q_f32(score), unread);
-        if (stripe.sink != 0) chosen = vbslq_f32(sink_lanes, vld1q_f32(&sinks.of[h][lane]), chosen);
-        vst1q_f32(score, chosen);
+      for (int c = 0; c < kQuads; ++c) {
+        score[q][c] = vfmaq_n_f32(score[q][c], keys[c], panel.values[d][first + q]);
       }
     }
   }
-}
-
-// Turns a stripe's 16 scores into weights p * value scale, 0 where unread; adds p to lanes [16].
-inline void weigh_stripe(const AirStripeView& stripe, bool int8_values, float32x4_t maxima, float* scores,
-                         float32x4_t (&lanes)[kQuads]) {
-  float32x4_t value_scales[kQuads];
-  if (int8_values) load_halves(stripe.value_scales, value_scales);
   AIR_UNROLL
-  for (int c = 0; c < kQuads; ++c) {
-    const float32x4_t weight = canonical_exp(vsubq_f32(vld1q_f32(scores + 4 * c), maxima));
-    const uint32x4_t read = lanes_of_bits(stripe.read >> (4 * c));
-    const float32x4_t p = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(weight), read));
-    lanes[c] = vaddq_f32(lanes[c], p);
-    vst1q_f32(scores + 4 * c, int8_values ? vmulq_f32(p, value_scales[c]) : p);
+  for (int q = 0; q < kQueries; ++q) {
+    AIR_UNROLL
+    for (int c = 0; c < kQuads; ++c) vst1q_f32(out + q * kBlock + 4 * c, score[q][c]);
   }
-}
-
-// Turns a head's scores into weights; updates its maximum and lane sums. Returns the correction for what was
-// summed before.
-float weigh_tokens(const AirBlockView& block, bool int8_values, float* scores, float* running_max,
-                   float32x4_t (&lanes)[kQuads]) {
-  const float old_max = *running_max;
-  float32x4_t largest = vdupq_n_f32(old_max);
-  for (int i = 0; i < block.stripe_count * AIR_STRIPE; i += 4) {
-    largest = vmaxnmq_f32(largest, vld1q_f32(scores + i));  // the number, of a number and a NaN
-  }
-  const float new_max = vmaxnmvq_f32(largest);
-  float correction = 0.0f;
-  if (old_max != -__builtin_inff()) {
-    correction = vgetq_lane_f32(canonical_exp(vdupq_n_f32(old_max - new_max)), 0);
-  }
-  AIR_UNROLL
-  for (int c = 0; c < kQuads; ++c) lanes[c] = vmulq_n_f32(lanes[c], correction);
-  for (int s = 0; s < block.stripe_count; ++s) {
-    weigh_stripe(block.stripes[s], int8_values, vdupq_n_f32(new_max), scores + s * AIR_STRIPE, lanes);
-  }
-  *running_max = new_max;
-  return correction;
 }
 
 struct Int8Value {
@@ -199,85 +105,132 @@ struct HalfValue {
   }
 };
 
-// acc [kHeads, D] = acc * correction + sum over tokens of weight * value, as many dims at a time as give 8 or
+// acc [kQueries, D] = acc * correction + sum over tokens of weight * value, as many dims at a time as give 8 to
 // 16 independent sums.
-template <int kHeads, typename Value>
-void add_values(const AirBlockView& block, int64_t dims, const float* weights, const float* corrections,
+template <int kQueries, typename Value>
+void add_values(const AirBlockView& view, int64_t dims, const float* weights, const float* corrections,
                 float* acc) {
-  constexpr int kVectors = kHeads == 4 ? 4 : 8;
+  constexpr int kVectors = kQueries > 2 ? 4 : 8;
   for (int64_t d = 0; d < dims; d += 4 * kVectors) {
-    float32x4_t sums[kHeads][kVectors];
+    float32x4_t sums[kQueries][kVectors];
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
+    for (int q = 0; q < kQueries; ++q) {
       AIR_UNROLL
       for (int v = 0; v < kVectors; ++v) {
-        sums[h][v] = vmulq_n_f32(vld1q_f32(acc + h * dims + d + 4 * v), corrections[h]);
+        sums[q][v] = vmulq_n_f32(vld1q_f32(acc + q * dims + d + 4 * v), corrections[q]);
       }
     }
-    for (int i = 0; i < block.token_count; ++i) {
-      float32x4_t values[kVectors];
-      Value::load(block.values[i] + d * Value::kBytes, values);
-      const float* weight = weights + block.slots[i];
-      AIR_UNROLL
-      for (int h = 0; h < kHeads; ++h) {
+    for (int s = 0; s < view.stripe_count; ++s) {
+      const uint8_t* rows = view.stripes[s].values + d * Value::kBytes;
+      for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
+        const int t = __builtin_ctz(left);
+        float32x4_t values[kVectors];
+        Value::load(rows + t * dims * Value::kBytes, values);
+        const float* weight = weights + s * AIR_STRIPE + t;
         AIR_UNROLL
-        for (int v = 0; v < kVectors; ++v) {
-          sums[h][v] = vfmaq_n_f32(sums[h][v], values[v], weight[h * kBlock]);
+        for (int q = 0; q < kQueries; ++q) {
+          AIR_UNROLL
+          for (int v = 0; v < kVectors; ++v) {
+            sums[q][v] = vfmaq_n_f32(sums[q][v], values[v], weight[q * kBlock]);
+          }
         }
       }
     }
     AIR_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
+    for (int q = 0; q < kQueries; ++q) {
       AIR_UNROLL
-      for (int v = 0; v < kVectors; ++v) vst1q_f32(acc + h * dims + d + 4 * v, sums[h][v]);
+      for (int v = 0; v < kVectors; ++v) vst1q_f32(acc + q * dims + d + 4 * v, sums[q][v]);
     }
   }
 }
 
-template <typename Value>
-void add_block_values(const AirAttentionArgs& args, const AirBlockView& block, const Scores& weights,
-                      const float* corrections) {
-  const int64_t dims = args.layout->head_dim;
-  int head = 0;
-  for (; head + 4 <= args.heads; head += 4) {
-    add_values<4, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
-  }
-  for (; head + 2 <= args.heads; head += 2) {
-    add_values<2, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
-  }
-  for (; head < args.heads; ++head) {
-    add_values<1, Value>(block, dims, weights.of[head], corrections + head, args.acc + head * dims);
+// Turns a stripe's 16 scores into weights p * value scale, 0 where unread; adds p to lanes [16].
+inline void weigh_stripe(const AirStripeView& stripe, bool int8_values, float32x4_t maximum, float* scores,
+                         float32x4_t (&lanes)[kQuads]) {
+  float32x4_t value_scales[kQuads];
+  if (int8_values) load_halves(stripe.value_scales, value_scales);
+  AIR_UNROLL
+  for (int c = 0; c < kQuads; ++c) {
+    const float32x4_t weight = canonical_exp(vsubq_f32(vld1q_f32(scores + 4 * c), maximum));
+    const uint32x4_t read = lanes_of_bits(stripe.read >> (4 * c));
+    const float32x4_t p = vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(weight), read));
+    lanes[c] = vaddq_f32(lanes[c], p);
+    vst1q_f32(scores + 4 * c, int8_values ? vmulq_f32(p, value_scales[c]) : p);
   }
 }
+
+// One query; lane_sums: [16]. Returns the correction for what was summed before.
+float weigh_query(const AirBlockView& view, bool int8_values, float* scores, float* running_max,
+                  float* lane_sums) {
+  const float old_max = *running_max;
+  float32x4_t largest = vdupq_n_f32(old_max);
+  for (int i = 0; i < view.stripe_count * AIR_STRIPE; i += 4) {
+    largest = vmaxnmq_f32(largest, vld1q_f32(scores + i));  // the number, of a number and a NaN
+  }
+  const float new_max = vmaxnmvq_f32(largest);
+  float correction = 0.0f;
+  if (old_max != -__builtin_inff()) {
+    correction = vgetq_lane_f32(canonical_exp(vdupq_n_f32(old_max - new_max)), 0);
+  }
+  float32x4_t lanes[kQuads];
+  AIR_UNROLL
+  for (int c = 0; c < kQuads; ++c) lanes[c] = vmulq_n_f32(vld1q_f32(lane_sums + 4 * c), correction);
+  for (int s = 0; s < view.stripe_count; ++s) {
+    weigh_stripe(view.stripes[s], int8_values, vdupq_n_f32(new_max), scores + s * AIR_STRIPE, lanes);
+  }
+  AIR_UNROLL
+  for (int c = 0; c < kQuads; ++c) vst1q_f32(lane_sums + 4 * c, lanes[c]);
+  *running_max = new_max;
+  return correction;
+}
+
+using Score = void (*)(const AirQueryPanel&, int, int64_t, const AirStripeView&, float*);
+using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
+
+// Indexed by queries - 1.
+constexpr Score kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>, score_int8<4>};
+constexpr Score kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>, score_f16<4>};
+template <typename Value>
+constexpr AddValues kAddValues[kMostQueries] = {add_values<1, Value>, add_values<2, Value>,
+                                                add_values<3, Value>, add_values<4, Value>};
+
+struct Ops {
+  static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
+                    float* out) {
+    const Score* scores = work.layout->key_type == AIR_KV_INT8 ? kScoreInt8 : kScoreF16;
+    for (int q = 0; q < work.count; q += kMostQueries) {
+      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
+      scores[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * kBlock);
+    }
+  }
+
+  static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
+                    float (*lanes)[AIR_STRIPE], float* corrections) {
+    const bool int8_values = work.layout->value_type == AIR_KV_INT8;
+    for (int q = 0; q < work.count; ++q) {
+      corrections[q] = weigh_query(*work.view, int8_values, scores->of[q], running_max + q, lanes[q]);
+    }
+  }
+
+  static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
+                         float* acc) {
+    const int64_t dims = work.layout->head_dim;
+    const AddValues* adders =
+        work.layout->value_type == AIR_KV_INT8 ? kAddValues<Int8Value> : kAddValues<HalfValue>;
+    for (int q = 0; q < work.count; q += kMostQueries) {
+      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
+      adders[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
+    }
+  }
+
+  static float reduce(const float* lanes) {
+    return reduce_lanes(
+        {vld1q_f32(lanes), vld1q_f32(lanes + 4), vld1q_f32(lanes + 8), vld1q_f32(lanes + 12)});
+  }
+};
 
 }  // namespace
 
-void attention(const AirAttentionArgs* args) {
-  float32x4_t lanes[kMaxHeads][kQuads];
-  const bool int8_values = args->layout->value_type == AIR_KV_INT8;
-  const size_t acc_bytes = sizeof(float) * static_cast<size_t>(args->heads * args->layout->head_dim);
-  memset(args->acc, 0, acc_bytes);
-  memset(lanes, 0, sizeof lanes);
-  for (int h = 0; h < args->heads; ++h) args->running_max[h] = -__builtin_inff();
-
-  for (int64_t start = args->begin; start < args->end; start += kBlock) {
-    start = skip_gap(args, start);
-    AirBlockView block;
-    view_block(args, start, &block);
-    if (block.token_count == 0) continue;
-    Scores scores;
-    float corrections[kMaxHeads];
-    score_block(*args, block, &scores);
-    for (int h = 0; h < args->heads; ++h) {
-      corrections[h] = weigh_tokens(block, int8_values, scores.of[h], &args->running_max[h], lanes[h]);
-    }
-    if (int8_values) {
-      add_block_values<Int8Value>(*args, block, scores, corrections);
-    } else {
-      add_block_values<HalfValue>(*args, block, scores, corrections);
-    }
-  }
-  for (int h = 0; h < args->heads; ++h) args->running_sum[h] = reduce_lanes(lanes[h]);
-}
+void attention(const AirAttentionArgs* args) { attend<Ops>(args); }
 
 }  // namespace air::neon

@@ -61,6 +61,16 @@ static inline int32x4_t add_dot16(const int8x16_t* rows, int8x16_t x, int32x4_t 
   return vdotq_laneq_s32(dot, rows[3], x, 3);
 }
 
+// dot[q] += products over 4 k, for up to 4 x: lane l of rows holds k = 0 .. 3 of row l; x holds 4 k of each.
+template <int kCount>
+static inline void add_dots(int8x16_t rows, int8x16_t x, int32x4_t (&dot)[kCount]) {
+  static_assert(kCount <= 4, "a register holds 4 quads");
+  dot[0] = vdotq_laneq_s32(dot[0], rows, x, 0);
+  if constexpr (kCount > 1) dot[1] = vdotq_laneq_s32(dot[1], rows, x, 1);
+  if constexpr (kCount > 2) dot[2] = vdotq_laneq_s32(dot[2], rows, x, 2);
+  if constexpr (kCount > 3) dot[3] = vdotq_laneq_s32(dot[3], rows, x, 3);
+}
+
 // The canonical exp of air_kernels.h. min and max return a NaN for a NaN.
 static inline float32x4_t canonical_exp(float32x4_t x) {
   x = vmaxq_f32(x, vdupq_n_f32(-87.3365478515625f));

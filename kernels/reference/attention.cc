@@ -1,4 +1,4 @@
-// Attention of one activation row against one KV head's pages, block by block with a running maximum
+// Attention of some rows of one sequence against one KV head's pages, block by block with a running maximum
 // (online softmax, arXiv 1805.02867).
 #include "kernels/reference/ops.h"
 #include "kernels/reference/scalar.h"
@@ -7,9 +7,17 @@ namespace air::reference {
 namespace {
 
 struct Queries {
-  const float* q;        // [heads, D]
-  const int8_t* q_int8;  // [heads, D]
-  const float* scales;   // [heads, D / 32]
+  const float* q;        // [queries, D]
+  const int8_t* q_int8;  // [queries, D]
+  const float* scales;   // [queries, D / 32]
+};
+
+// One query of one row, and where its result goes.
+struct Query {
+  int64_t index;  // among Queries
+  int64_t end;    // of its row
+  float* running_max;
+  float* acc;  // [D]
 };
 
 // Where one cached token lies.
@@ -18,8 +26,8 @@ struct Token {
   int64_t offset;         // within the page
 };
 
-bool is_read(const AirAttentionArgs& args, int64_t index) {
-  if (index < args.begin || index >= args.end) return false;
+bool is_read(const AirAttentionArgs& args, int64_t end, int64_t index) {
+  if (index < args.begin || index >= end) return false;
   return index < args.sink_tokens || index >= args.window_start;
 }
 
@@ -29,7 +37,7 @@ Token find_token(const AirAttentionArgs& args, int64_t index) {
   return {args.pages + page * args.page_stride, index % page_tokens};
 }
 
-float score_int8(const AirKvLayout& layout, const Queries& queries, int64_t head, const Token& token) {
+float score_int8(const AirKvLayout& layout, const Queries& queries, int64_t query, const Token& token) {
   const int64_t dims = layout.head_dim;
   const int64_t lane = token.offset % AIR_STRIPE;
   const uint8_t* stripe = token.member + (token.offset - lane) * dims;
@@ -37,32 +45,32 @@ float score_int8(const AirKvLayout& layout, const Queries& queries, int64_t head
   for (int64_t g = 0; g < dims / AIR_GROUP; ++g) {
     int32_t dot = 0;
     for (int64_t d = g * AIR_GROUP; d < (g + 1) * AIR_GROUP; ++d) {
-      dot += static_cast<int8_t>(stripe[(d / 4) * 64 + lane * 4 + d % 4]) * queries.q_int8[head * dims + d];
+      dot += static_cast<int8_t>(stripe[(d / 4) * 64 + lane * 4 + d % 4]) * queries.q_int8[query * dims + d];
     }
-    score = fmaf(static_cast<float>(dot), queries.scales[head * (dims / AIR_GROUP) + g], score);
+    score = fmaf(static_cast<float>(dot), queries.scales[query * (dims / AIR_GROUP) + g], score);
   }
   return score * read_half(token.member + layout.key_scales_offset, token.offset);
 }
 
-float score_f16(const AirKvLayout& layout, const Queries& queries, int64_t head, const Token& token) {
+float score_f16(const AirKvLayout& layout, const Queries& queries, int64_t query, const Token& token) {
   const int64_t dims = layout.head_dim;
   const int64_t lane = token.offset % AIR_STRIPE;
   const uint8_t* stripe = token.member + (token.offset - lane) * dims * 2;
   float score = 0.0f;
   for (int64_t d = 0; d < dims; ++d) {
-    score = fmaf(queries.q[head * dims + d], read_half(stripe, d * AIR_STRIPE + lane), score);
+    score = fmaf(queries.q[query * dims + d], read_half(stripe, d * AIR_STRIPE + lane), score);
   }
   return score;
 }
 
-float score_token(const AirAttentionArgs& args, int64_t head, int64_t index) {
+float score_token(const AirAttentionArgs& args, int64_t query, int64_t index) {
   const Queries queries = index < args.sink_tokens
                               ? Queries{args.sink_q, args.sink_q_int8, args.sink_q_scales}
                               : Queries{args.q, args.q_int8, args.q_scales};
   const Token token = find_token(args, index);
   const AirKvLayout& layout = *args.layout;
-  return layout.key_type == AIR_KV_INT8 ? score_int8(layout, queries, head, token)
-                                        : score_f16(layout, queries, head, token);
+  return layout.key_type == AIR_KV_INT8 ? score_int8(layout, queries, query, token)
+                                        : score_f16(layout, queries, query, token);
 }
 
 // acc[D] += p * value of the token, the value's scale joining p first.
@@ -82,28 +90,30 @@ void add_value(const AirAttentionArgs& args, int64_t index, float p, float* acc)
   }
 }
 
-// Folds one block into a head's running maximum, lane sums and acc.
-void attend_block(const AirAttentionArgs& args, int64_t head, int64_t block, float* lanes) {
+// Folds one block into a query's running maximum, lane sums and acc.
+void attend_block(const AirAttentionArgs& args, const Query& query, int64_t block, float* lanes) {
   float scores[AIR_ATTENTION_BLOCK];
-  const float old_max = args.running_max[head];
+  const float old_max = *query.running_max;
   float new_max = old_max;
+  bool any_read = false;
   for (int64_t i = 0; i < AIR_ATTENTION_BLOCK; ++i) {
-    scores[i] = is_read(args, block + i) ? score_token(args, head, block + i) : -INFINITY;
+    if (!is_read(args, query.end, block + i)) continue;
+    any_read = true;
+    scores[i] = score_token(args, query.index, block + i);
     if (scores[i] > new_max) new_max = scores[i];
   }
-  if (new_max == -INFINITY) return;  // nothing was read
+  if (!any_read) return;
 
   const int64_t dims = args.layout->head_dim;
-  float* acc = args.acc + head * dims;
   const float correction = old_max == -INFINITY ? 0.0f : canonical_exp(old_max - new_max);
-  args.running_max[head] = new_max;
+  *query.running_max = new_max;
   for (int l = 0; l < AIR_STRIPE; ++l) lanes[l] *= correction;
-  for (int64_t d = 0; d < dims; ++d) acc[d] *= correction;
+  for (int64_t d = 0; d < dims; ++d) query.acc[d] *= correction;
   for (int64_t i = 0; i < AIR_ATTENTION_BLOCK; ++i) {
-    if (!is_read(args, block + i)) continue;
+    if (!is_read(args, query.end, block + i)) continue;
     const float p = canonical_exp(scores[i] - new_max);
     lanes[i % AIR_STRIPE] += p;
-    add_value(args, block + i, p, acc);
+    add_value(args, block + i, p, query.acc);
   }
 }
 
@@ -111,14 +121,17 @@ void attend_block(const AirAttentionArgs& args, int64_t head, int64_t block, flo
 
 void attention(const AirAttentionArgs* args) {
   const int64_t dims = args->layout->head_dim;
-  for (int64_t head = 0; head < args->heads; ++head) {
+  for (int64_t i = 0; i < args->rows * args->heads; ++i) {
+    const int64_t row = i / args->heads;
+    const Query query = {args->first_query[row] + i % args->heads, args->ends[row], args->running_max + i,
+                         args->acc + i * dims};
     float lanes[AIR_STRIPE] = {};
-    args->running_max[head] = -INFINITY;
-    memset(args->acc + head * dims, 0, static_cast<size_t>(dims) * sizeof(float));
-    for (int64_t block = args->begin; block < args->end; block += AIR_ATTENTION_BLOCK) {
-      attend_block(*args, head, block, lanes);
+    *query.running_max = -INFINITY;
+    memset(query.acc, 0, static_cast<size_t>(dims) * sizeof(float));
+    for (int64_t block = args->begin; block < query.end; block += AIR_ATTENTION_BLOCK) {
+      attend_block(*args, query, block, lanes);
     }
-    args->running_sum[head] = reduce_lanes(lanes);
+    args->running_sum[i] = reduce_lanes(lanes);
   }
 }
 

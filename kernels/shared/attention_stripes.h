@@ -16,13 +16,9 @@ typedef struct {
   uint32_t sink;                // bit t: token t is read and scored with the sink queries
 } AirStripeView;
 
-// The read tokens of a block in order.
 typedef struct {
   AirStripeView stripes[AIR_BLOCK_STRIPES];
-  int stripe_count;                            // stripes with a read token; the others are left out
-  const uint8_t* values[AIR_ATTENTION_BLOCK];  // [token_count] value rows
-  int slots[AIR_ATTENTION_BLOCK];              // [token_count] 16 * (position in stripes) + lane
-  int token_count;
+  int stripe_count;  // stripes with a read token; the others are left out
 } AirBlockView;
 
 // Bit t is set when low <= first + t < high.
@@ -47,28 +43,18 @@ static inline void view_stripe(const AirAttentionArgs* args, int64_t first, AirS
   view->value_scales = member + layout->value_scales_offset + 2 * offset;
 }
 
-// Fills `view` with what the block that starts at cache index `block` reads. A stripe without read tokens
-// is never looked up: its page may not exist.
-static inline void view_block(const AirAttentionArgs* args, int64_t block, AirBlockView* view) {
-  const int64_t value_bytes = args->layout->value_type == AIR_KV_INT8 ? 1 : 2;
-  const int64_t row_bytes = args->layout->head_dim * value_bytes;
+// Fills `view` with what a row that ends at `end` reads of the block that starts at cache index `block`. A
+// stripe without read tokens is never looked up: its page may not exist.
+static inline void view_block(const AirAttentionArgs* args, int64_t block, int64_t end, AirBlockView* view) {
   view->stripe_count = 0;
-  view->token_count = 0;
   for (int64_t first = block; first < block + AIR_ATTENTION_BLOCK; first += AIR_STRIPE) {
-    const uint32_t in_range = lanes_between(first, args->begin, args->end);
+    const uint32_t in_range = lanes_between(first, args->begin, end);
     const uint32_t read = in_range & ~lanes_between(first, args->sink_tokens, args->window_start);
     if (read == 0) continue;
-    AirStripeView* stripe = &view->stripes[view->stripe_count];
+    AirStripeView* stripe = &view->stripes[view->stripe_count++];
     view_stripe(args, first, stripe);
     stripe->read = read;
     stripe->sink = read & lanes_between(first, 0, args->sink_tokens);
-    for (int t = 0; t < AIR_STRIPE; ++t) {
-      if ((read >> t & 1u) == 0) continue;
-      view->values[view->token_count] = stripe->values + t * row_bytes;
-      view->slots[view->token_count] = AIR_STRIPE * view->stripe_count + t;
-      ++view->token_count;
-    }
-    ++view->stripe_count;
   }
 }
 
@@ -76,6 +62,28 @@ static inline void view_block(const AirAttentionArgs* args, int64_t block, AirBl
 static inline int64_t skip_gap(const AirAttentionArgs* args, int64_t block) {
   const bool in_gap = block >= args->sink_tokens && block + AIR_ATTENTION_BLOCK <= args->window_start;
   return in_gap ? args->window_start / AIR_ATTENTION_BLOCK * AIR_ATTENTION_BLOCK : block;
+}
+
+// GCC 12 takes a function that only prefetches for one without effect and drops its calls, unless it is inlined.
+#define AIR_PREFETCHER __attribute__((always_inline)) static inline
+
+AIR_PREFETCHER void prefetch_bytes(const uint8_t* from, int64_t bytes) {
+  const int64_t kCacheLine = 64;
+  for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(from + at);
+}
+
+// Asks memory for the stripe that starts at cache index `first`. One head's share of a page is a small island in
+// the arena, which the hardware does not find by itself.
+AIR_PREFETCHER void prefetch_stripe(const AirAttentionArgs* args, int64_t first) {
+  const bool in_gap = first >= args->sink_tokens && first + AIR_STRIPE <= args->window_start;
+  if (first >= args->prefetch_end || in_gap) return;
+  const AirKvLayout* layout = args->layout;
+  AirStripeView stripe;
+  view_stripe(args, first, &stripe);
+  prefetch_bytes(stripe.keys, AIR_STRIPE * layout->head_dim * (layout->key_type == AIR_KV_INT8 ? 1 : 2));
+  prefetch_bytes(stripe.values, AIR_STRIPE * layout->head_dim * (layout->value_type == AIR_KV_INT8 ? 1 : 2));
+  __builtin_prefetch(stripe.key_scales);
+  __builtin_prefetch(stripe.value_scales);
 }
 
 #endif  // AIR_KERNELS_SHARED_ATTENTION_STRIPES_H_

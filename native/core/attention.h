@@ -20,17 +20,22 @@ class Attention {
   // The arena and the workspace outlive this object.
   Attention(const AirKernelTable& kernels, KvArena& arena, const Workspace& workspace, int threads);
 
-  // A piece of one row's context whose result is merged with the others' afterwards.
+  // Neighbouring rows of one sequence, which one pass over its cache serves.
+  struct Tile {
+    int32_t first_row;
+    int32_t rows;
+  };
+  // A piece of a tile's context whose result is merged with the others' afterwards.
   struct Task {
-    int32_t row;
+    int32_t tile;
     int32_t split;
   };
   // How the rows of a step are shared out.
   struct Plan {
-    const int32_t* rows = nullptr;  // [row_count] token index of each output row
-    int64_t row_count = 0;
-    std::vector<Task> tasks;          // row-major; empty when whole rows are shared out
-    std::vector<int64_t> first_task;  // [row_count + 1] into tasks
+    const int32_t* rows = nullptr;  // [rows of all tiles] token index of each output row
+    std::vector<Tile> tiles;
+    std::vector<Task> tasks;          // tile-major; empty when whole tiles are shared out
+    std::vector<int64_t> first_task;  // [tiles + 1] into tasks
   };
 
   // ranges: [groups, tokens] of check_batch. Both outlive the step.
@@ -43,21 +48,37 @@ class Attention {
   void run_layer(int64_t layer, const Plan& plan, Team& team);
 
  private:
-  // Unnormalised attention of one row and one KV head's query heads over some cache indices.
+  // Unnormalised attention of a tile's rows and one KV head's query heads over some cache indices.
   struct Partial {
-    float* running_max;  // [heads_per_group]
-    float* running_sum;  // [heads_per_group]
-    float* acc;          // [heads_per_group, D]
+    float* running_max;  // [rows, heads_per_group]
+    float* running_sum;  // [rows, heads_per_group]
+    float* acc;          // [rows, heads_per_group, D]
+  };
+  // A tile's work against one KV head.
+  struct Work {
+    int64_t layer;
+    int64_t kv_head;
+    const int32_t* rows;  // [row_count] token index of each row
+    int64_t row_count;
+    int64_t first_row;  // of the output
   };
 
+  void make_tiles(int64_t row_count, Plan* plan) const;
+  // Whether the two tokens read one sequence's cache, in every head group.
+  bool shares_cache(int32_t token, int32_t other) const;
+  Work work_of(int64_t layer, int64_t kv_head, const Plan& plan, int64_t tile) const;
   Partial partial_at(float* base, int64_t index) const;
-  // Cached entries that the token reads for this KV head; 0 for a dropped one.
-  int64_t read_length(int64_t layer, int64_t kv_head, int32_t token) const;
+  // Cached entries that the work's last row reads, the most of all; 0 for a dropped KV head.
+  int64_t read_length(const Work& work) const;
   bool is_open(int64_t layer, int64_t query_head) const;
-  void attend(int64_t layer, int32_t token, int64_t kv_head, int64_t begin, int64_t end, const Partial& out);
-  void merge(const Partial& from, const Partial& into) const;
-  void finish(int64_t layer, int64_t row, int64_t kv_head, const Partial& result);
-  void run_whole_rows(int64_t layer, const Plan& plan, Team& team);
+  // One split. With goes_on, the calling thread takes the next split afterwards.
+  void attend(const Work& work, int64_t split, bool goes_on, const Partial& out);
+  // One call of the kernel: query heads [head, head + count) of the KV head, for rows [row, row + rows).
+  void attend_heads(const Work& work, int64_t row, int64_t rows, int64_t head, int64_t count,
+                    const AirAttentionArgs& args, const Partial& out);
+  void merge(const Work& work, const Partial& from, const Partial& into) const;
+  void finish(const Work& work, const Partial& result);
+  void run_whole_tiles(int64_t layer, const Plan& plan, Team& team);
   void run_splits(int64_t layer, const Plan& plan, Team& team);
 
   const AirKernelTable& kernels_;
@@ -66,6 +87,7 @@ class Attention {
   const DecoderSpec& spec_;
   const int64_t heads_;           // query heads per KV head
   const int64_t head_dim_;        // D, padded
+  const int64_t tile_rows_;       // most rows of a tile
   const int64_t partial_floats_;  // size of one Partial
   const int threads_;
   std::vector<float> thread_scratch_;  // [threads, 2] Partials

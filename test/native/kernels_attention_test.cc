@@ -172,19 +172,23 @@ Result attend(const AirKernelTable& table, const Cache& cache, int first, int co
   args.page_stride = cache.page_stride;
   args.page_table = cache.table.data();
   args.begin = cache.c.begin;
-  args.end = cache.c.end;
+  args.ends = &cache.c.end;
+  args.prefetch_end = cache.c.end;
   args.sink_tokens = cache.c.sink_tokens;
   args.window_start = cache.c.window_start;
+  const int64_t first_query = first;
+  args.rows = 1;
   args.heads = count;
-  args.q = cache.queries.values.data() + first * dims;
-  args.q_int8 = cache.queries.q.data() + first * dims;
-  args.q_scales = cache.queries.scales.data() + first * dims / 32;
-  args.q_sums16 = cache.queries.sums16.data() + first * dims / 16;
+  args.first_query = &first_query;
+  args.q = cache.queries.values.data();
+  args.q_int8 = cache.queries.q.data();
+  args.q_scales = cache.queries.scales.data();
+  args.q_sums16 = cache.queries.sums16.data();
   if (cache.c.sink_tokens > 0) {
-    args.sink_q = cache.sink_queries.values.data() + first * dims;
-    args.sink_q_int8 = cache.sink_queries.q.data() + first * dims;
-    args.sink_q_scales = cache.sink_queries.scales.data() + first * dims / 32;
-    args.sink_q_sums16 = cache.sink_queries.sums16.data() + first * dims / 16;
+    args.sink_q = cache.sink_queries.values.data();
+    args.sink_q_int8 = cache.sink_queries.q.data();
+    args.sink_q_scales = cache.sink_queries.scales.data();
+    args.sink_q_sums16 = cache.sink_queries.sums16.data();
   }
   args.running_max = r.max.data();
   args.running_sum = r.sum.data();
