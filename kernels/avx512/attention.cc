@@ -109,6 +109,63 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
   }
 }
 
+// Raises running_max [queries] to the largest scores; corrections [queries] are for what was summed before.
+// Queries are taken by four; what the rows past the last one hold does not matter.
+void update_maxima(int stripes, int queries, const AirScores& scores, float* running_max,
+                   float* corrections) {
+  const __mmask16 all = first_lanes(queries);
+  const __m512 old_maxima = _mm512_maskz_loadu_ps(all, running_max);
+  alignas(64) float maxima[AIR_ATTENTION_MAX_QUERIES];
+  _mm512_store_ps(maxima, old_maxima);
+  for (int q = 0; q < queries; q += 4) {
+    __m512 largest[4];
+    AIR_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      largest[i] = _mm512_set1_ps(maxima[q + i]);
+      for (int s = 0; s < stripes; ++s) {
+        largest[i] = _mm512_max_ps(_mm512_load_ps(scores.of[q + i] + s * AIR_STRIPE), largest[i]);
+      }
+    }
+    _mm_store_ps(maxima + q, reduce_max4(largest));
+  }
+  const __m512 new_maxima = _mm512_load_ps(maxima);
+  _mm512_mask_storeu_ps(running_max, all, new_maxima);
+  const __mmask16 started =
+      _mm512_mask_cmp_ps_mask(all, old_maxima, _mm512_set1_ps(-__builtin_inff()), _CMP_NEQ_UQ);
+  const __m512 exact = canonical_exp(_mm512_sub_ps(old_maxima, new_maxima));
+  _mm512_mask_storeu_ps(corrections, all, _mm512_maskz_mov_ps(started, exact));
+}
+
+// Scores become weights p * value scale, 0 where unread; p is added to the lanes.
+template <int kStripes, bool kInt8Values>
+void weigh_tokens(const AirBlockView& view, int queries, const float* running_max, const float* corrections,
+                  AirScores* scores, float (*lanes)[AIR_STRIPE]) {
+  __mmask16 read[kStripes];
+  __m512 value_scales[kStripes];
+  AIR_UNROLL
+  for (int s = 0; s < kStripes; ++s) {
+    read[s] = static_cast<__mmask16>(view.stripes[s].read);
+    if (kInt8Values) value_scales[s] = load_halves(view.stripes[s].value_scales);
+  }
+  for (int q = 0; q < queries; ++q) {
+    const __m512 maximum = _mm512_set1_ps(running_max[q]);
+    __m512 p[kStripes];
+    AIR_UNROLL
+    for (int s = 0; s < kStripes; ++s) {
+      const __m512 score = _mm512_load_ps(scores->of[q] + s * AIR_STRIPE);
+      p[s] = _mm512_maskz_mov_ps(read[s], canonical_exp(_mm512_sub_ps(score, maximum)));
+    }
+    __m512 sums = _mm512_mul_ps(_mm512_load_ps(lanes[q]), _mm512_set1_ps(corrections[q]));
+    AIR_UNROLL
+    for (int s = 0; s < kStripes; ++s) {
+      sums = _mm512_add_ps(sums, p[s]);
+      _mm512_store_ps(scores->of[q] + s * AIR_STRIPE,
+                      kInt8Values ? _mm512_mul_ps(p[s], value_scales[s]) : p[s]);
+    }
+    _mm512_store_ps(lanes[q], sums);
+  }
+}
+
 using Score = void (*)(const AirQueryPanel&, int, int64_t, const AirStripeView&, float*);
 using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
 
@@ -122,6 +179,15 @@ constexpr AddValues kAddValues[kMostQueries] = {
     add_values<1, Value>, add_values<2, Value>, add_values<3, Value>, add_values<4, Value>,
     add_values<5, Value>, add_values<6, Value>, add_values<7, Value>, add_values<8, Value>};
 
+using Weigh = void (*)(const AirBlockView&, int, const float*, const float*, AirScores*,
+                       float (*)[AIR_STRIPE]);
+
+// Indexed by stripes - 1.
+constexpr Weigh kWeighInt8[AIR_BLOCK_STRIPES] = {weigh_tokens<1, true>, weigh_tokens<2, true>,
+                                                 weigh_tokens<3, true>, weigh_tokens<4, true>};
+constexpr Weigh kWeighF16[AIR_BLOCK_STRIPES] = {weigh_tokens<1, false>, weigh_tokens<2, false>,
+                                                weigh_tokens<3, false>, weigh_tokens<4, false>};
+
 struct Ops {
   static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
                     float* out) {
@@ -134,36 +200,11 @@ struct Ops {
 
   static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
                     float (*lanes)[AIR_STRIPE], float* corrections) {
-    const AirBlockView& view = *work.view;
     const bool int8_values = work.layout->value_type == AIR_KV_INT8;
-    const __mmask16 all = first_lanes(work.count);
-    const __m512 old_maxima = _mm512_maskz_loadu_ps(all, running_max);
-    for (int q = 0; q < work.count; ++q) {
-      __m512 largest = _mm512_set1_ps(running_max[q]);
-      for (int s = 0; s < view.stripe_count; ++s) {
-        largest = _mm512_max_ps(_mm512_loadu_ps(scores->of[q] + s * AIR_STRIPE), largest);
-      }
-      running_max[q] = _mm512_reduce_max_ps(largest);
-    }
-    const __mmask16 started =
-        _mm512_mask_cmp_ps_mask(all, old_maxima, _mm512_set1_ps(-__builtin_inff()), _CMP_NEQ_UQ);
-    const __m512 new_maxima = _mm512_maskz_loadu_ps(all, running_max);
-    _mm512_mask_storeu_ps(corrections, all,
-                          _mm512_maskz_mov_ps(started, canonical_exp(_mm512_sub_ps(old_maxima, new_maxima))));
-    for (int q = 0; q < work.count; ++q) {
-      const __m512 maximum = _mm512_set1_ps(running_max[q]);
-      __m512 sums = _mm512_mul_ps(_mm512_loadu_ps(lanes[q]), _mm512_set1_ps(corrections[q]));
-      for (int s = 0; s < view.stripe_count; ++s) {
-        const AirStripeView& stripe = view.stripes[s];
-        float* score = scores->of[q] + s * AIR_STRIPE;
-        __m512 p = _mm512_maskz_mov_ps(static_cast<__mmask16>(stripe.read),
-                                       canonical_exp(_mm512_sub_ps(_mm512_loadu_ps(score), maximum)));
-        sums = _mm512_add_ps(sums, p);
-        if (int8_values) p = _mm512_mul_ps(p, load_halves(stripe.value_scales));
-        _mm512_storeu_ps(score, p);
-      }
-      _mm512_storeu_ps(lanes[q], sums);
-    }
+    const int stripes = work.view->stripe_count;
+    update_maxima(stripes, work.count, *scores, running_max, corrections);
+    (int8_values ? kWeighInt8 : kWeighF16)[stripes - 1](*work.view, work.count, running_max, corrections,
+                                                        scores, lanes);
   }
 
   static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,

@@ -68,6 +68,17 @@ static inline float reduce_lanes(__m512 lanes) {
   return _mm_cvtss_f32(_mm_add_ss(by2, _mm_movehdup_ps(by2)));
 }
 
+// The largest lane of each of four registers without NaN.
+static inline __m128 reduce_max4(const __m512 (&x)[4]) {
+  const __m512 pairs = _mm512_max_ps(_mm512_unpacklo_ps(x[0], x[1]), _mm512_unpackhi_ps(x[0], x[1]));
+  const __m512 others = _mm512_max_ps(_mm512_unpacklo_ps(x[2], x[3]), _mm512_unpackhi_ps(x[2], x[3]));
+  const __m512d low = _mm512_unpacklo_pd(_mm512_castps_pd(pairs), _mm512_castps_pd(others));
+  const __m512d high = _mm512_unpackhi_pd(_mm512_castps_pd(pairs), _mm512_castps_pd(others));
+  const __m512 quads = _mm512_max_ps(_mm512_castpd_ps(low), _mm512_castpd_ps(high));
+  const __m256 halves = _mm256_max_ps(_mm512_castps512_ps256(quads), _mm512_extractf32x8_ps(quads, 1));
+  return _mm_max_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+}
+
 // Bit pattern of |x|: as integers these order like the floats, and a NaN beats everything.
 static inline __m512i magnitude_bits(__m512 x) {
   return _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff));
