@@ -160,26 +160,25 @@ struct Result {
   std::vector<float> max, sum, acc;
 };
 
-// Computes heads [first, first + count) of the cache's queries in one call.
-Result attend(const AirKernelTable& table, const Cache& cache, int first, int count) {
-  const int64_t dims = cache.c.dims;
-  Result r = {std::vector<float>(static_cast<size_t>(count), 7.0f),
-              std::vector<float>(static_cast<size_t>(count), 7.0f),
-              std::vector<float>(static_cast<size_t>(count * dims), 7.0f)};
+// Computes `heads` queries for each row, row r from query first_query[r] on and up to the token ends[r].
+Result attend_rows(const AirKernelTable& table, const Cache& cache, const std::vector<int64_t>& first_query,
+                   const std::vector<int64_t>& ends, int heads) {
+  const size_t queries = first_query.size() * static_cast<size_t>(heads);
+  Result r = {std::vector<float>(queries, 7.0f), std::vector<float>(queries, 7.0f),
+              std::vector<float>(queries * static_cast<size_t>(cache.c.dims), 7.0f)};
   AirAttentionArgs args = {};
   args.layout = &cache.layout;
   args.pages = cache.pages.data() + cache.layout.member_bytes;
   args.page_stride = cache.page_stride;
   args.page_table = cache.table.data();
   args.begin = cache.c.begin;
-  args.ends = &cache.c.end;
+  args.ends = ends.data();
   args.prefetch_end = cache.c.end;
   args.sink_tokens = cache.c.sink_tokens;
   args.window_start = cache.c.window_start;
-  const int64_t first_query = first;
-  args.rows = 1;
-  args.heads = count;
-  args.first_query = &first_query;
+  args.rows = static_cast<int32_t>(ends.size());
+  args.heads = heads;
+  args.first_query = first_query.data();
   args.q = cache.queries.values.data();
   args.q_int8 = cache.queries.q.data();
   args.q_scales = cache.queries.scales.data();
@@ -195,6 +194,17 @@ Result attend(const AirKernelTable& table, const Cache& cache, int first, int co
   args.acc = r.acc.data();
   table.attention(&args);
   return r;
+}
+
+// One row: heads [first, first + count) of the cache's queries.
+Result attend(const AirKernelTable& table, const Cache& cache, int first, int count) {
+  return attend_rows(table, cache, {first}, {cache.c.end}, count);
+}
+
+void append(Result& all, const Result& part) {
+  all.max.insert(all.max.end(), part.max.begin(), part.max.end());
+  all.sum.insert(all.sum.end(), part.sum.begin(), part.sum.end());
+  all.acc.insert(all.acc.end(), part.acc.begin(), part.acc.end());
 }
 
 bool same_bits(const Result& a, const Result& b) {
@@ -272,13 +282,94 @@ TEST(a_head_does_not_depend_on_the_heads_beside_it) {
       for (const int count : {1, 2, 3, 4, 7, 8}) {
         Result parts;
         for (int first = 0; first < c.heads; first += count) {
-          const Result part = attend(*isa, cache, first, std::min(count, c.heads - first));
-          parts.max.insert(parts.max.end(), part.max.begin(), part.max.end());
-          parts.sum.insert(parts.sum.end(), part.sum.begin(), part.sum.end());
-          parts.acc.insert(parts.acc.end(), part.acc.begin(), part.acc.end());
+          append(parts, attend(*isa, cache, first, std::min(count, c.heads - first)));
         }
         CHECK_MSG(same_bits(together, parts), describe(c, types, isa->isa));
       }
+    }
+  }
+}
+
+struct RowsCase {
+  const char* reason;
+  int rows, heads;
+  int64_t begin, last_end, sink_tokens, window_start;
+};
+
+// Every row ends one token after the row before it.
+const RowsCase kRowsCases[] = {
+    {"rows end inside one block", 4, 3, 0, 150, 0, 0},
+    {"rows end in two blocks", 5, 3, 0, 130, 0, 0},
+    {"the first rows read nothing of the range", 16, 1, 128, 134, 0, 0},
+    {"no row reads anything", 2, 8, 192, 192, 0, 0},
+    {"rows of eight heads", 2, 8, 64, 200, 0, 0},
+    {"rows of seven heads", 2, 7, 0, 129, 0, 0},
+    {"sinks and a gap", 4, 4, 0, 405, 4, 300},
+    {"the window starts where rows end", 8, 2, 0, 206, 10, 200},
+    {"the first rows end in the gap", 8, 2, 0, 205, 10, 201},
+};
+
+// The reference, one row at a time, is what every ISA has to give for the rows together.
+TEST(a_row_does_not_depend_on_the_rows_beside_it) {
+  std::vector<const AirKernelTable*> tables = vector_isas();
+  tables.push_back(air_kernels_reference());
+  for (const RowsCase& rows : kRowsCases) {
+    const AttentionCase c = {
+        rows.reason,       64, 32, rows.rows * rows.heads, rows.begin, rows.last_end, rows.sink_tokens,
+        rows.window_start, 1};
+    for (const KvTypes& types : kTypes) {
+      Random random(37);
+      const Cache cache(c, types, random);
+      Result apart;
+      std::vector<int64_t> first_query, ends;
+      for (int r = 0; r < rows.rows; ++r) {
+        first_query.push_back((rows.rows - 1 - r) * rows.heads);  // rows need not lie in order
+        ends.push_back(rows.last_end - (rows.rows - 1 - r));
+        append(apart,
+               attend_rows(*air_kernels_reference(), cache, {first_query.back()}, {ends.back()}, rows.heads));
+      }
+      for (const AirKernelTable* table : tables) {
+        const Result together = attend_rows(*table, cache, first_query, ends, rows.heads);
+        CHECK_MSG(same_bits(apart, together), describe(c, types, table->isa));
+      }
+    }
+  }
+}
+
+// A NaN in the cache of a later token must not reach the rows before it, and must show in those that read it.
+TEST(a_nan_shows_in_the_rows_that_read_it_and_only_there) {
+  std::vector<const AirKernelTable*> tables = vector_isas();
+  tables.push_back(air_kernels_reference());
+  const AttentionCase c = {"NaN", 64, 32, 8, 0, 70, 0, 0, 1};
+  for (const KvTypes& types : kTypes) {
+    Random random(41);
+    Cache cache(c, types, random);
+    const std::vector<float> nans(static_cast<size_t>(c.dims), NAN);
+    air_kernels_reference()->kv_write(&cache.layout, cache.member(68), 68 % c.page_tokens, nans.data(),
+                                      nans.data());
+    for (const AirKernelTable* table : tables) {
+      const Result result = attend_rows(*table, cache, {0, 4}, {68, 70}, 4);
+      for (size_t query = 0; query < 8; ++query) {
+        CHECK_MSG(std::isnan(result.sum[query]) == (query >= 4), describe(c, types, table->isa));
+        CHECK_MSG(std::isnan(result.acc[query * 64]) == (query >= 4), describe(c, types, table->isa));
+      }
+    }
+  }
+}
+
+// As at the start of a sequence whose first token is broken.
+TEST(a_range_of_nothing_but_nan_is_not_taken_for_an_empty_one) {
+  std::vector<const AirKernelTable*> tables = vector_isas();
+  tables.push_back(air_kernels_reference());
+  const AttentionCase c = {"only NaN", 64, 16, 3, 0, 1, 0, 0, 1};
+  for (const KvTypes& types : kTypes) {
+    Random random(43);
+    Cache cache(c, types, random);
+    const std::vector<float> nans(static_cast<size_t>(c.dims), NAN);
+    air_kernels_reference()->kv_write(&cache.layout, cache.member(0), 0, nans.data(), nans.data());
+    for (const AirKernelTable* table : tables) {
+      const Result result = attend(*table, cache, 0, 3);
+      for (const float sum : result.sum) CHECK_MSG(std::isnan(sum), describe(c, types, table->isa));
     }
   }
 }
