@@ -47,6 +47,13 @@ export function progressBar(io: CliIo, label: string): ProgressBar {
   };
 }
 
+/** Says so on stderr when a model has fewer threads than the options ask for. */
+export function noteFewerThreads(io: CliIo, options: Omit<ModelOptions, "ctx">, threads: number): void {
+  const asked = options.threads ?? options.cpuList?.length ?? 0;
+  if (threads < asked)
+    note(io, `using ${threads} of ${asked} threads: the cgroup's CPU quota allows no more`);
+}
+
 /**
  * Loads the model that the options name, showing progress, and says how long it took.
  * @throws {AirError} as loadModel() does, and AIR_ERR_CANCELLED after Ctrl-C
@@ -64,6 +71,7 @@ export async function openModel(
       model.close();
       throw abortedError(io.signal);
     }
+    noteFewerThreads(io, options, model.info.threads);
     return { model, loadMs: performance.now() - started };
   } finally {
     bar.stop();

@@ -9,6 +9,8 @@ export interface ModelOptions {
   readonly ctx?: number;
   readonly kv: "int8" | "f16";
   readonly threads?: number;
+  readonly cpuList?: readonly number[];
+  readonly priority?: "low" | "normal" | "high";
 }
 
 /** Options of the commands that sample text. */
@@ -59,6 +61,21 @@ function kvType(text: string): "int8" | "f16" {
   return text;
 }
 
+/** `0,2-3` as [0, 2, 3]. */
+function cpuList(text: string): readonly number[] {
+  return text.split(",").flatMap((range) => {
+    const [, first, last = first] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(range) ?? [];
+    const count = Number(last) - Number(first) + 1;
+    if (!(count > 0)) throw invalidArgument("--cpu-list", "CPUs such as 0,2-3", text);
+    return Array.from({ length: count }, (_, index) => Number(first) + index);
+  });
+}
+
+function priority(text: string): "low" | "normal" | "high" {
+  if (text === "low" || text === "normal" || text === "high") return text;
+  throw invalidArgument("--priority", "low, normal or high", text);
+}
+
 const maxTokens = 1 << 24;
 
 /** `-m FILE`, shared by every command that reads a model. */
@@ -66,7 +83,7 @@ export function modelFileOption(): Option {
   return new Option("-m, --model <file>", "GGUF file to use (default: the bundled demo model)");
 }
 
-/** Adds -m, --ctx, --kv and --threads. */
+/** Adds -m, --ctx and what addComputeOptions() adds. */
 export function addModelOptions(
   command: Command,
   defaultContext: number | string = "what the model was trained for, at most 4096",
@@ -81,15 +98,17 @@ export function addModelOptions(
   return addComputeOptions(command);
 }
 
-/** Adds --kv and --threads. */
+/** Adds --kv, --threads, --cpu-list and --priority. */
 export function addComputeOptions(command: Command): Command {
   return command
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
     .option(
       "--threads <n>",
-      "compute threads (default: all usable CPUs)",
+      "compute threads (default: one per physical core)",
       integer("--threads", { min: 1, max: 1024 }),
-    );
+    )
+    .option("--cpu-list <list>", "pin a thread to each of these CPUs, such as 0,2-3", cpuList)
+    .option("--priority <level>", "of the compute threads: low, normal or high", priority);
 }
 
 function collectStops(text: string, previous: readonly string[] | undefined): readonly string[] {
@@ -156,5 +175,7 @@ export function toLoadOptions(options: ModelOptions): LoadModelOptions {
     kv: options.kv,
     ...(options.ctx !== undefined && { contextTokens: options.ctx }),
     ...(options.threads !== undefined && { threads: options.threads }),
+    ...(options.cpuList !== undefined && { cpuList: options.cpuList }),
+    ...(options.priority !== undefined && { priority: options.priority }),
   };
 }

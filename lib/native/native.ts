@@ -9,6 +9,8 @@ export type SharedFloats = Float32Array<SharedArrayBuffer>;
 export type Backend = "cpu" | "cuda";
 export type CpuIsa = "reference" | "avx2" | "avx512vnni" | "neon";
 export type KvType = "int8" | "f16";
+/** Of compute threads among the machine's other work: nice 10, as the process, nice -10 (takes a privilege). */
+export type ThreadPriority = "low" | "normal" | "high";
 
 /** Mirrors native/core/status.h; test/unit/check-sync.test.ts compares the two. */
 export type NativeErrorCode =
@@ -34,6 +36,8 @@ export interface Capabilities {
   readonly activeIsa: CpuIsa;
   /** Logical CPUs this process may use (affinity and cgroup quota). */
   readonly cpus: number;
+  /** Compute threads unless asked otherwise: one per physical core of the big clusters, within the quota. */
+  readonly defaultThreads: number;
 }
 
 /** Storage types of tensors in model files, by their GGUF names. */
@@ -161,6 +165,7 @@ export interface ForwardStats {
 
 /** Activations plus one engine thread. One forward in flight; a second rejects AIR_ERR_BUSY. */
 export interface NativeRunner extends Handle {
+  /** Compute threads; fewer than asked for where a cgroup's quota allows no more. */
   readonly threads: number;
   /** Bytes of activation and scratch buffers. */
   readonly workspaceBytes: number;
@@ -188,10 +193,21 @@ export interface RowOps {
   residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void;
 }
 
-export interface LoadModelOptions {
-  readonly backend: Backend;
-  /** Threads that pack weights; default all usable CPUs. */
+/** Which threads compute. No other thread of the process is touched. */
+export interface ThreadOptions {
+  /**
+   * Default: as many as cpuList has CPUs, else Capabilities.defaultThreads, on big cores only. A number above the
+   * cgroup's CPU quota is reduced to it.
+   */
   readonly threads?: number;
+  /** CPUs for the threads, in order; those of a runner are pinned to one each. Default: no pinning. */
+  readonly cpuList?: readonly number[];
+  readonly priority?: ThreadPriority;
+}
+
+/** The threads are those that pack weights. */
+export interface LoadModelOptions extends ThreadOptions {
+  readonly backend: Backend;
   /** Called on the JS thread now and then, with bytes of file tensors packed so far and in all. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
@@ -207,13 +223,12 @@ export interface CreateArenaOptions {
   readonly valueType: KvType;
 }
 
-export interface CreateRunnerOptions {
+/** The threads include the engine thread, which is the first. */
+export interface CreateRunnerOptions extends ThreadOptions {
   /** Most tokens in one batch. */
   readonly maxTokens: number;
   /** Most sequences in one batch; default maxTokens. */
   readonly maxSequences?: number;
-  /** Compute threads, the engine thread included; default all usable CPUs. */
-  readonly threads?: number;
 }
 
 export interface NativeAddon extends RowOps {

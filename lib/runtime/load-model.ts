@@ -3,7 +3,7 @@ import { createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
 import { createTokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
-import type { NativeAddon, NativeModel } from "../native/native.js";
+import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
@@ -35,10 +35,18 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const addon = options.addon ?? loadAddon();
   const native = await addon.loadModel(description.directory, description.spec, {
     backend: "cpu",
-    ...(options.threads !== undefined && { threads: options.threads }),
+    ...threadOptions(resolved),
     onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
   return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
+}
+
+function threadOptions({ threads, cpuList, priority }: ResolvedLoadModelOptions): ThreadOptions {
+  return {
+    ...(threads !== undefined && { threads }),
+    ...(cpuList !== undefined && { cpuList }),
+    ...(priority !== undefined && { priority }),
+  };
 }
 
 /** Makes the rest of a model's parts, or closes what there is. */
@@ -49,7 +57,7 @@ function assemble(
   text: Pick<Model, "tokenizer" | "chatTemplate">,
   options: ResolvedLoadModelOptions,
 ): ModelParts {
-  const { kv, pageTokens, maxBatchTokens, threads } = options;
+  const { kv, pageTokens, maxBatchTokens } = options;
   const { architecture, name, parameterCount, trainedContext, spec } = description;
   const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
@@ -65,7 +73,7 @@ function assemble(
     opened.unshift(arena);
     const runner = addon.createRunner(native, arena, {
       maxTokens: maxBatchTokens,
-      ...(threads !== undefined && { threads }),
+      ...threadOptions(options),
     });
     opened.unshift(runner);
     const info = {

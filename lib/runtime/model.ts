@@ -29,6 +29,7 @@ export interface ModelInfo {
   /** Most tokens of one text, as loaded. */
   readonly contextTokens: number;
   readonly kv: KvType;
+  /** Compute threads; fewer than asked for where a cgroup's CPU quota allows no more. */
   readonly threads: number;
   /** What packing did to the file's tensors. */
   readonly conversions: readonly ConversionReport[];

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-import type { KvType, NativeAddon } from "../native/native.js";
+import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
 /** Options of loadModel(). */
@@ -11,8 +11,15 @@ export interface LoadModelOptions {
   readonly kvTokens?: number;
   /** Precision of the KV cache. Default `int8`, half the memory of `f16`. */
   readonly kv?: KvType;
-  /** Compute threads. Default: all CPUs that this process may use. */
+  /**
+   * Compute threads, of which a cgroup's CPU quota may allow fewer. Default: one for each physical core (on arm
+   * big.LITTLE: big core) that this process may use, or for each CPU of cpuList.
+   */
   readonly threads?: number;
+  /** Pins compute threads to these CPUs, one each, in order. Default: no pinning. */
+  readonly cpuList?: readonly number[];
+  /** Of the compute threads: `low` is nice 10, `high` is nice -10 and takes a privilege. Default `normal`. */
+  readonly priority?: ThreadPriority;
   /** Tokens per KV page, a multiple of 16. Default 32. */
   readonly pageTokens?: number;
   /** Most tokens computed in one step; longer prompts go in chunks of it. Default 512. */
@@ -79,6 +86,8 @@ export const loadModelSchema = z.strictObject(
     kvTokens: integerFrom(1, 2 ** 30).optional(),
     kv: z.enum(["int8", "f16"], '"int8" or "f16"').default("int8"),
     threads: integerFrom(1, 1024).optional(),
+    cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
+    priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),
     pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
     maxBatchTokens: integerFrom(1, 65536).default(512),
     onProgress: functionSchema(),

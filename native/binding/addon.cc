@@ -1,14 +1,17 @@
 // The addon's export list. lib/native/native.ts describes the surface; lib/native/wrap.ts completes it.
 #include <napi.h>
 
+#include <utility>
+
 #include "native/binding/bandwidth_binding.h"
 #include "native/binding/guard.h"
 #include "native/binding/handles.h"
 #include "native/binding/load_model.h"
 #include "native/binding/row_ops_binding.h"
+#include "native/binding/thread_options.h"
 #include "native/binding/values.h"
+#include "native/core/cpu_topology.h"
 #include "native/core/isa.h"
-#include "native/core/thread_pool.h"
 
 namespace air::binding {
 
@@ -29,7 +32,9 @@ Napi::Value capabilities(const Napi::CallbackInfo& info) {
   result.Set("abiVersion", Napi::Number::New(env, kAbiVersion));
   result.Set("isas", isas);
   result.Set("activeIsa", Napi::String::New(env, active->isa));
-  result.Set("cpus", Napi::Number::New(env, usable_cpus()));
+  const CpuTopology topology = this_cpu_topology();
+  result.Set("cpus", Napi::Number::New(env, topology.usable_count()));
+  result.Set("defaultThreads", Napi::Number::New(env, topology.default_threads()));
   return result;
 }
 
@@ -65,7 +70,9 @@ Napi::Value create_runner(const Napi::CallbackInfo& info) {
   RunnerOptions options;
   options.max_tokens = get_integer(object, "maxTokens", 1, kMaxTokens);
   options.max_sequences = get_integer_or(object, "maxSequences", 1, kMaxTokens, options.max_tokens);
-  options.threads = static_cast<int>(get_integer_or(object, "threads", 1, kMaxThreads, usable_cpus()));
+  ThreadPlan plan = read_thread_plan(object);
+  options.threads = plan.threads;
+  options.placement = std::move(plan.placement);
   // Last: the getters of `options` are the caller's code and may have closed either.
   const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
   const std::shared_ptr<SharedArena> arena = ArenaHandle::require(info[1]);

@@ -1,6 +1,7 @@
 #include "native/binding/engine_thread.h"
 
 #include <chrono>
+#include <future>
 #include <utility>
 
 #include "native/binding/guard.h"
@@ -21,7 +22,14 @@ std::shared_ptr<EngineThread> EngineThread::start(Napi::Env env, std::unique_ptr
   const auto no_op = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
   engine->settled_ = Napi::ThreadSafeFunction::New(env, no_op, "air-runtime engine", 0, 1);
   engine->settled_.Unref(env);  // an idle engine does not keep the process alive
-  const Status started = start_thread([raw = engine.get()] { raw->thread_loop(); }, &engine->thread_);
+  std::promise<Status> adopted;
+  std::future<Status> result = adopted.get_future();
+  const Status started = start_thread(
+      [raw = engine.get(), adopted = std::move(adopted)]() mutable {
+        adopted.set_value(raw->runner_->adopt_this_thread());
+        raw->thread_loop();
+      },
+      &engine->thread_);
   if (!started.ok()) {
     engine->settled_.Release();
     throw_status(env, started);
@@ -29,6 +37,7 @@ std::shared_ptr<EngineThread> EngineThread::start(Napi::Env env, std::unique_ptr
   engine->running_ = true;
   // Hooks run in reverse order of creation: the thread is joined before its thread-safe function goes.
   napi_add_env_cleanup_hook(env, environment_teardown, engine.get());
+  throw_if_error(env, result.get());
   return engine;
 }
 

@@ -7,9 +7,9 @@
 
 #include "native/binding/guard.h"
 #include "native/binding/handles.h"
+#include "native/binding/thread_options.h"
 #include "native/binding/values.h"
 #include "native/core/model.h"
-#include "native/core/thread_pool.h"
 
 namespace air::binding {
 
@@ -87,11 +87,11 @@ DecoderSpec read_spec(const Napi::Value& value) {
 // A loading in flight. It deletes itself on the JS thread, once the promise has settled or cannot settle.
 class LoadTask {
  public:
-  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, int threads)
+  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, ThreadPlan plan)
       : env_(env),
         directory_(std::move(directory)),
         spec_(std::move(spec)),
-        threads_(threads),
+        plan_(std::move(plan)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
@@ -127,8 +127,10 @@ class LoadTask {
       }
       return !cancelled_.load(std::memory_order_relaxed);
     };
-    status_ =
-        guarded("the model", [&] { return Model::load(directory_, spec_, threads_, progress, &model_); });
+    status_ = guarded("the model", [&] {
+      AIR_RETURN_IF_ERROR(place_this_thread(plan_.placement, 0));
+      return Model::load(directory_, spec_, plan_.threads, progress, &model_);
+    });
     (void)calls_.BlockingCall(this, settle);
   }
 
@@ -173,7 +175,7 @@ class LoadTask {
   const Napi::Env env_;
   const TensorDirectory directory_;
   const DecoderSpec spec_;
-  const int threads_;
+  const ThreadPlan plan_;
   const Napi::Promise::Deferred deferred_;
   Napi::FunctionReference on_progress_;
   Napi::ThreadSafeFunction calls_;
@@ -195,8 +197,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     throw_status(env,
                  {StatusCode::kNoDevice, "expected \"cpu\" for backend but received \"" + backend + "\""});
   }
-  const auto threads = static_cast<int>(get_integer_or(options, "threads", 1, kMaxThreads, usable_cpus()));
-  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), threads);
+  ThreadPlan plan = read_thread_plan(options);
+  plan.placement.is_pinned =
+      false;  // packing's threads share the listed CPUs, as the loading thread's children
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), std::move(plan));
   return LoadTask::start(std::move(task), options.Get("onProgress"));
 }
 

@@ -32,7 +32,7 @@ Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> ar
   auto created = std::unique_ptr<Runner>(new Runner(kernels, std::move(arena), options));
   AIR_RETURN_IF_ERROR(
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena_->group_count()));
-  AIR_RETURN_IF_ERROR(created->pool_.start(options.threads));
+  AIR_RETURN_IF_ERROR(created->pool_.start(options.threads, options.placement));
   created->attention_ =
       std::make_unique<Attention>(kernels, *created->arena_, created->workspace_, options.threads);
   created->all_rows_.resize(static_cast<size_t>(options.max_tokens));

@@ -13,6 +13,7 @@
 #include "native/core/kv_arena.h"
 #include "native/core/model.h"
 #include "native/core/status.h"
+#include "native/core/thread_placement.h"
 #include "native/core/thread_pool.h"
 #include "native/core/workspace.h"
 
@@ -22,12 +23,16 @@ struct RunnerOptions {
   int64_t max_tokens = 0;
   int64_t max_sequences = 0;
   int threads = 1;
+  ThreadPlacement placement;
 };
 
 class Runner {
  public:
   static Status create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
                        const RunnerOptions& options, std::unique_ptr<Runner>* runner);
+
+  // Makes the calling thread compute thread 0, the one that is to call forward(), for good.
+  Status adopt_this_thread() const { return place_this_thread(options_.placement, 0); }
 
   // Computes one step and writes the asked rows to logits, [batch.row_count(), vocab_size]. Not reentrant.
   // After an error or AIR_ERR_CANCELLED the step's slots hold unspecified bytes and must be treated as unwritten.

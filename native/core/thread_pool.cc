@@ -3,10 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
-#include <fstream>
-#include <memory>
+#include <future>
 #include <string>
 #include <system_error>
 
@@ -78,15 +75,21 @@ ThreadPool::~ThreadPool() {
   for (auto& worker : workers_) worker.join();
 }
 
-Status ThreadPool::start(int threads) {
+Status ThreadPool::start(int threads, const ThreadPlacement& placement) {
   workers_.reserve(static_cast<size_t>(threads - 1));
   for (int thread = 1; thread < threads; ++thread) {
+    std::promise<Status> placed;
+    std::future<Status> result = placed.get_future();
     try {
-      workers_.emplace_back([this, thread] { worker_loop(thread); });
+      workers_.emplace_back([this, thread, &placement, placed = std::move(placed)]() mutable {
+        placed.set_value(place_this_thread(placement, thread));
+        worker_loop(thread);
+      });
     } catch (const std::system_error&) {
       return {StatusCode::kOutOfMemory, "expected the system to start " + std::to_string(threads) +
                                             " threads but it refused number " + std::to_string(thread + 1)};
     }
+    AIR_RETURN_IF_ERROR(result.get());
   }
   return {};
 }
@@ -139,22 +142,6 @@ void ThreadPool::worker_loop(int thread) {
     entry_(context_, team);
     gate_.fetch_sub(1, std::memory_order_release);
   }
-}
-
-int usable_cpus() {
-  double cpus = std::thread::hardware_concurrency();
-  cpu_set_t set;
-  // Fails on machines of more than 1024 CPUs, where the count above is as good.
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) cpus = CPU_COUNT(&set);
-  // cgroup v2: "max 100000" or "<quota> <period>" in microseconds.
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  if (file >> quota >> period && quota != "max" && period > 0) {
-    const double share = std::ceil(std::strtod(quota.c_str(), nullptr) / period);
-    if (share > 0) cpus = std::min(cpus, share);
-  }
-  return std::max(static_cast<int>(cpus), 1);
 }
 
 }  // namespace air

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "native/core/status.h"
+#include "native/core/thread_placement.h"
 
 namespace air {
 
@@ -67,8 +68,9 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  // Starts threads - 1 workers; the caller of run() is the other one. Once only.
-  Status start(int threads);
+  // Starts threads - 1 workers, placed as threads 1 and up; the caller of run() is thread 0, and is left where it
+  // is. Once only.
+  Status start(int threads, const ThreadPlacement& placement = {});
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
@@ -99,9 +101,6 @@ class ThreadPool {
   std::atomic<uint32_t> epoch_{0};  // counts runs, and the stop
   std::atomic<bool> stopping_{false};
 };
-
-// Logical CPUs that this process may use: affinity mask and cgroup quota, at least 1.
-int usable_cpus();
 
 }  // namespace air
 

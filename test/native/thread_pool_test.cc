@@ -80,5 +80,3 @@ TEST(a_pool_runs_again_after_its_workers_parked) {
   }
   CHECK_EQ(total.load(), 20 * 4950);
 }
-
-TEST(usable_cpus_is_at_least_one) { CHECK(air::usable_cpus() >= 1); }

@@ -328,7 +328,7 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
   };
 
   capabilities(): Capabilities {
-    return { abiVersion: 1, isas: ["reference"], activeIsa: "reference", cpus: 1 };
+    return { abiVersion: 1, isas: ["reference"], activeIsa: "reference", cpus: 1, defaultThreads: 1 };
   }
 
   async loadModel(_directory: NativeTensorDirectory, spec: DecoderSpec): Promise<NativeModel> {
