@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 
 import { describe, expect, test } from "vitest";
 
-import { progressBar } from "../../../lib/cli/load.js";
+import { noteFewerThreads, progressBar } from "../../../lib/cli/load.js";
 
 function drawBar({ isTTY }: { readonly isTTY: boolean }): string {
   const stderr = Object.assign(new PassThrough(), { isTTY });
@@ -26,5 +26,29 @@ describe("progressBar", () => {
 
   test("is silent elsewhere", () => {
     expect(drawBar({ isTTY: false })).toBe("");
+  });
+});
+
+describe("noteFewerThreads", () => {
+  const noteFor = (
+    options: { readonly threads?: number; readonly cpuList?: readonly number[] },
+    threads: number,
+  ) => {
+    const stderr = new PassThrough();
+    const io = { stdin: new PassThrough(), stdout: new PassThrough(), stderr, signal: AbortSignal.abort() };
+    noteFewerThreads(io, { kv: "int8", ...options }, threads);
+    return (stderr.read() as Buffer | null)?.toString() ?? "";
+  };
+
+  test("says that the quota left fewer threads than were asked for", () => {
+    const reason = "threads: the cgroup's CPU quota allows no more";
+    expect(noteFor({ threads: 8 }, 2)).toContain(`using 2 of 8 ${reason}`);
+    expect(noteFor({ cpuList: [0, 1, 4] }, 2)).toContain(`using 2 of 3 ${reason}`);
+  });
+
+  test("is silent where all were granted or none were asked for", () => {
+    expect(noteFor({ threads: 2 }, 2)).toBe("");
+    expect(noteFor({ threads: 1, cpuList: [0, 1] }, 1)).toBe("");
+    expect(noteFor({}, 1)).toBe("");
   });
 });

@@ -9,6 +9,7 @@ import {
   type ModelOptions,
   type SamplingOptions,
   toGenerateOptions,
+  toLoadOptions,
 } from "../../../lib/cli/options.js";
 
 function parse(...args: readonly string[]) {
@@ -62,8 +63,9 @@ describe("decimal", () => {
 
 describe("model options", () => {
   test("default to int8 pages and leave the rest to the library", () => {
-    const { model, ctx, kv, threads } = parse();
-    expect({ model, ctx, kv, threads }).toEqual({ kv: "int8" });
+    const { model, ctx, kv, threads, cpuList, priority } = parse();
+    expect({ model, ctx, kv, threads, cpuList, priority }).toEqual({ kv: "int8" });
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8" });
   });
 
   test("are read from the command line", () => {
@@ -73,6 +75,30 @@ describe("model options", () => {
       kv: "f16",
       threads: 2,
     });
+  });
+
+  test.each([
+    ["3", [3]],
+    ["0,2-3", [0, 2, 3]],
+    ["5-5,1", [5, 1]],
+  ])("read the CPUs %s in order", (text, cpuList) => {
+    expect(toLoadOptions(parse("--cpu-list", text))).toEqual({ kv: "int8", cpuList });
+  });
+
+  test.each(["", "a", "1,", "3-1", "1-2-3", "-1", "1.5", "0x1", "99999"])("refuse the CPUs %j", (text) => {
+    expect(() => parse(`--cpu-list=${text}`)).toThrow(
+      expect.objectContaining({
+        code: "AIR_ERR_ARGUMENT",
+        message: `expected CPUs such as 0,2-3 for --cpu-list but received ${JSON.stringify(text)}`,
+      }),
+    );
+  });
+
+  test("take a priority by name and refuse another", () => {
+    expect(toLoadOptions(parse("--priority", "low"))).toMatchObject({ priority: "low" });
+    expect(() => parse("--priority", "idle")).toThrow(
+      'expected low, normal or high for --priority but received "idle"',
+    );
   });
 
   test("refuse another KV type by name", () => {

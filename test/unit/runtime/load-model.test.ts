@@ -6,6 +6,7 @@ import { AirNativeError } from "../../../lib/errors/air-error.js";
 import { loadModel } from "../../../lib/index.js";
 import type {
   CreateArenaOptions,
+  CreateRunnerOptions,
   DecoderSpec,
   LoadModelOptions,
   NativeKvArena,
@@ -21,6 +22,7 @@ const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf
 class WatchedAddon extends FakeAddon {
   arenaOptions: CreateArenaOptions | undefined;
   loadOptions: LoadModelOptions | undefined;
+  runnerOptions: CreateRunnerOptions | undefined;
 
   override loadModel(directory: NativeTensorDirectory, spec: DecoderSpec, options?: LoadModelOptions) {
     this.loadOptions = options;
@@ -32,6 +34,15 @@ class WatchedAddon extends FakeAddon {
   override createArena(model: NativeModel, options: CreateArenaOptions): NativeKvArena {
     this.arenaOptions = options;
     return super.createArena(model, options);
+  }
+
+  override createRunner(
+    model: NativeModel,
+    arena: NativeKvArena,
+    options: CreateRunnerOptions,
+  ): NativeRunner {
+    this.runnerOptions = options;
+    return super.createRunner(model, arena, options);
   }
 }
 
@@ -69,6 +80,8 @@ describe("loadModel", () => {
       kv: "f16",
       pageTokens: 64,
       threads: 3,
+      cpuList: [0, 2, 4],
+      priority: "low",
       onProgress: (fraction) => progress.push(fraction),
     });
     expect(model.info.contextTokens).toBe(100);
@@ -78,7 +91,9 @@ describe("loadModel", () => {
       keyType: "f16",
       valueType: "f16",
     });
-    expect(addon.loadOptions).toMatchObject({ backend: "cpu", threads: 3 });
+    const threads = { threads: 3, cpuList: [0, 2, 4], priority: "low" };
+    expect(addon.loadOptions).toMatchObject({ backend: "cpu", ...threads });
+    expect(addon.runnerOptions).toMatchObject(threads);
     expect(progress).toEqual([0.25, 1]);
   });
 

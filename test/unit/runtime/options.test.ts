@@ -73,6 +73,10 @@ describe("parseOptions with the options of loadModel()", () => {
     [{ kv: "int4" }, 'expected "int8" or "f16" for kv but received "int4"'],
     [{ pageTokens: 24 }, "expected a multiple of 16 from 16 to 1024 for pageTokens but received 24"],
     [{ threads: 0 }, "expected an integer from 1 to 1024 for threads but received 0"],
+    [{ cpuList: [] }, "expected at least one CPU for cpuList but received an array of 0"],
+    [{ cpuList: [0, -1] }, "expected an integer from 0 to 65535 for cpuList[1] but received -1"],
+    [{ cpuList: "0-3" }, 'expected an array of CPU numbers for cpuList but received "0-3"'],
+    [{ priority: 5 }, 'expected "low", "normal" or "high" for priority but received 5'],
     [{ onProgress: true }, "expected a function for onProgress but received true"],
     [{ addon: "air.node" }, 'expected a native addon for addon but received "air.node"'],
   ])("refuses %j", (options, message) => {
