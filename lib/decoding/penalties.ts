@@ -21,10 +21,12 @@ export interface TokenHistory {
  *
  *  - repetition r (CTRL, arXiv 1909.05858, section 4.1): z = z / r where z > 0, else z * r
  *  - presence p and frequency f: z = z - p - f * c
+ *
+ * @returns whether any penalty is on
  */
-export function applyPenalties(row: Float32Array, history: TokenHistory, options: PenaltyOptions): void {
+export function applyPenalties(row: Float32Array, history: TokenHistory, options: PenaltyOptions): boolean {
   const { repetitionPenalty, presencePenalty, frequencyPenalty, penaltyLastN } = options;
-  if (repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0) return;
+  if (repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0) return false;
   const counts = new Map<number, number>();
   for (let index = Math.max(0, history.length - penaltyLastN); index < history.length; index += 1) {
     const token = history.token(index);
@@ -36,4 +38,5 @@ export function applyPenalties(row: Float32Array, history: TokenHistory, options
     const repeated = logit > 0 ? logit / repetitionPenalty : logit * repetitionPenalty;
     row[token] = repeated - presencePenalty - frequencyPenalty * count;
   }
+  return true;
 }

@@ -72,11 +72,12 @@ export class Sampler {
   sample(row: Float32Array, history: TokenHistory): Sample {
     const { logitBias, logprobs } = this.#options;
     const position = history.length;
-    this.#argmax(row, position, "the model's logits", "AIR_ERR_INTERNAL");
+    let best = this.#argmax(row, position, "the model's logits", "AIR_ERR_INTERNAL");
     const raw = logprobs === undefined ? undefined : row.slice();
     for (const [token, bias] of logitBias) row[token] = (row[token] ?? 0) + bias;
-    applyPenalties(row, history, this.#options);
-    const best = this.#argmax(row, position, "logits after bias and penalties", "AIR_ERR_ARGUMENT");
+    if (applyPenalties(row, history, this.#options) || logitBias.size > 0) {
+      best = this.#argmax(row, position, "logits after bias and penalties", "AIR_ERR_ARGUMENT");
+    }
     const token = this.#options.temperature < smallestTemperature ? best : this.#draw(row, position);
     if (raw === undefined) return { token };
     return { token, logprobs: this.#logprobs(raw, token, logprobs ?? 0) };

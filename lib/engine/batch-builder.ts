@@ -7,11 +7,14 @@ import type { GrantedShare } from "./page-reservation.js";
 /** An Int32Array that grows and is reused from step to step. */
 class IndexBuffer {
   #storage = new Int32Array(64);
+  #view = this.#storage;
 
   /** A view of `length` elements; its contents are left over from the last step. */
   view(length: number): Int32Array {
     if (this.#storage.length < length) this.#storage = new Int32Array(2 ** Math.ceil(Math.log2(length)));
-    return this.#storage.subarray(0, length);
+    // Decoding asks for the same lengths again and again, and making views costs more than filling them.
+    if (this.#view.length !== length) this.#view = this.#storage.subarray(0, length);
+    return this.#view;
   }
 }
 
@@ -65,16 +68,13 @@ export class BatchBuilder {
 
   #sequenceArrays(shares: readonly GrantedShare[]) {
     const cells = this.#headGroups * shares.length;
-    const groups = Array.from({ length: this.#headGroups }, (_, headGroup) => headGroup);
-    const maxPages = Math.max(
-      ...shares.flatMap(({ sequence }) => groups.map((group) => sequence.table.pages(group).length)),
-    );
+    const maxPages = this.#maxPages(shares);
     const pageTables = this.#pageTables.view(cells * maxPages).fill(nullPage);
     const contextLengths = this.#contextLengths.view(cells);
     const sinkTokens = this.#sinkTokens.view(cells);
     const sinkShifts = this.#sinkShifts.view(cells);
     const windowStarts = this.#windowStarts.view(cells);
-    for (const headGroup of groups) {
+    for (let headGroup = 0; headGroup < this.#headGroups; headGroup += 1) {
       for (const [order, { sequence, decisions }] of shares.entries()) {
         const cell = headGroup * shares.length + order;
         const decision: EvictionDecision = at(decisions, headGroup);
@@ -86,5 +86,16 @@ export class BatchBuilder {
       }
     }
     return { pageTables, contextLengths, sinkTokens, sinkShifts, windowStarts };
+  }
+
+  /** Pages of the longest page table. */
+  #maxPages(shares: readonly GrantedShare[]): number {
+    let most = 0;
+    for (const { sequence } of shares) {
+      for (let headGroup = 0; headGroup < this.#headGroups; headGroup += 1) {
+        most = Math.max(most, sequence.table.pages(headGroup).length);
+      }
+    }
+    return most;
   }
 }

@@ -21,13 +21,23 @@ void softmax_row(float* row, int64_t count, float temperature) noexcept {
 }
 
 int32_t argmax_row(const float* row, int64_t count) noexcept {
+  // Nearly no block holds a larger value than those before it, and finding that out compiles to vectors.
+  constexpr int64_t kBlock = 256;
   int64_t best = 0;
-  bool has_nan = false;
-  for (int64_t i = 0; i < count; ++i) {
-    has_nan |= row[i] != row[i];
-    if (row[i] > row[best]) best = i;
+  int32_t nans = 0;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t end = std::min(begin + kBlock, count);
+    const float largest = row[best];
+    int32_t larger = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      larger |= row[i] > largest;
+      nans |= row[i] != row[i];
+    }
+    if (larger == 0) continue;
+    for (int64_t i = begin; i < end; ++i)
+      if (row[i] > row[best]) best = i;
   }
-  return has_nan ? -1 : static_cast<int32_t>(best);
+  return nans != 0 ? -1 : static_cast<int32_t>(best);
 }
 
 void top_k_row(const float* row, int64_t count, int64_t k, int32_t* out_ids, float* out_values) {

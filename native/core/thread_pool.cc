@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <string>
 #include <system_error>
@@ -14,8 +15,9 @@ namespace {
 // Iterations of a pause instruction before a waiting thread gives its time slice away. A loop of a forward
 // lasts microseconds; beyond this the other thread is probably not running.
 constexpr int kSpinsBeforeYield = 4000;
-// Yields before an idle worker parks on the condition variable, between forwards.
-constexpr int kYieldsBeforePark = 50;
+// How long an idle worker stays awake between forwards: what a token takes outside of them, with some room. It
+// yields all the while, because with as many threads as CPUs it sits where the JS thread has to run.
+constexpr std::chrono::microseconds kAwakeBetweenRuns(250);
 
 constexpr uint32_t kOpen = uint32_t{1} << 31;
 constexpr uint64_t kItemMask = 0xffffffff;
@@ -122,11 +124,12 @@ bool ThreadPool::enter() noexcept {
 }
 
 uint32_t ThreadPool::wait_for_work(uint32_t seen) {
-  for (int n = 0; n < kSpinsBeforeYield + kYieldsBeforePark; ++n) {
+  const auto park_at = std::chrono::steady_clock::now() + kAwakeBetweenRuns;
+  do {
     const uint32_t epoch = epoch_.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
-    relax(n);
-  }
+    sched_yield();
+  } while (std::chrono::steady_clock::now() < park_at);
   std::unique_lock<std::mutex> lock(mutex_);
   wake_.wait(lock, [this, seen] { return epoch_.load(std::memory_order_acquire) != seen; });
   return epoch_.load(std::memory_order_acquire);

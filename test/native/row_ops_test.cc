@@ -54,6 +54,21 @@ TEST(argmax_takes_the_lowest_of_equals_and_reports_nan) {
   CHECK_EQ(air::argmax_row(first, 2), -1);
 }
 
+TEST(argmax_of_a_long_row_is_that_of_a_plain_search) {
+  // Few values, so that the largest occurs often; lengths around those of blocks.
+  for (const int64_t count : {1, 255, 256, 257, 1000, 4096}) {
+    for (int64_t shift = 0; shift < 7; ++shift) {
+      std::vector<float> row(static_cast<size_t>(count));
+      for (int64_t i = 0; i < count; ++i)
+        row[static_cast<size_t>(i)] = static_cast<float>((i + shift) * 37 % 101);
+      const auto expected = std::max_element(row.begin(), row.end()) - row.begin();  // the first of equals
+      CHECK_EQ(air::argmax_row(row.data(), count), static_cast<int32_t>(expected));
+      row.back() = std::nanf("");
+      CHECK_EQ(air::argmax_row(row.data(), count), -1);
+    }
+  }
+}
+
 TEST(top_k_equals_a_full_sort) {
   std::vector<float> row = random_row(500);
   for (size_t i = 0; i < row.size(); i += 3) row[i] = std::round(row[i]);  // ties
