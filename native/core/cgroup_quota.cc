@@ -9,8 +9,8 @@ namespace air {
 
 namespace {
 
-// A file of a group. Files that do not exist, and "max" or -1 for no limit, yield 0.
-double divide(const std::string& quota, double period) {
+// A limit in CPUs; 0, for none, where the quota is "max" or -1 or its file does not exist.
+double to_limit(const std::string& quota, double period) {
   const double micros = std::strtod(quota.c_str(), nullptr);
   return micros > 0 && period > 0 ? micros / period : 0;
 }
@@ -21,7 +21,7 @@ double read_version_2(const std::string& group) {
   std::string quota;
   double period = 0;
   file >> quota >> period;
-  return divide(quota, period);
+  return to_limit(quota, period);
 }
 
 double read_version_1(const std::string& group) {
@@ -31,8 +31,11 @@ double read_version_1(const std::string& group) {
   double period = 0;
   quota_file >> quota;
   period_file >> period;
-  return divide(quota, period);
+  return to_limit(quota, period);
 }
+
+// The smaller of two limits, of which 0 is none.
+double smaller(double a, double b) { return a > 0 && b > 0 ? std::min(a, b) : std::max(a, b); }
 
 // The smallest limit of the group at mount + path and of all above it, down to the mount; 0 without any. Inside a
 // container the path may be the host's and not exist below the mount: then only what does exist counts.
@@ -41,8 +44,7 @@ double smallest_above(const std::string& mount, std::string path, const Read& re
   if (path.find("/..") != std::string::npos) path.clear();  // of a group outside of what is mounted
   double smallest = 0;
   for (;;) {
-    const double limit = read(mount + path);
-    if (limit > 0) smallest = smallest > 0 ? std::min(smallest, limit) : limit;
+    smallest = smaller(smallest, read(mount + path));
     if (path.empty()) return smallest;
     path.erase(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
   }
@@ -56,11 +58,7 @@ bool names_cpu(const std::string& controllers) {
 
 double read_cgroup_quota(const std::string& root) {
   const std::string mount = root + "/sys/fs/cgroup";
-  double smallest = 0;
-  const auto note = [&smallest](double limit) {
-    if (limit > 0) smallest = smallest > 0 ? std::min(smallest, limit) : limit;
-  };
-  note(read_version_2(mount));  // also where /proc is hidden
+  double smallest = read_version_2(mount);  // also where /proc is hidden
   // Lines of "<hierarchy>:<controllers>:<path>"; version 2 has no controllers.
   std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
@@ -72,10 +70,10 @@ double read_cgroup_quota(const std::string& root) {
     std::getline(fields, controllers, ':');
     std::getline(fields, path);
     if (controllers.empty()) {
-      note(smallest_above(mount, path, read_version_2));
+      smallest = smaller(smallest, smallest_above(mount, path, read_version_2));
     } else if (names_cpu(controllers)) {
-      note(smallest_above(mount + "/" + controllers, path, read_version_1));
-      note(smallest_above(mount + "/cpu", path, read_version_1));
+      smallest = smaller(smallest, smallest_above(mount + "/" + controllers, path, read_version_1));
+      smallest = smaller(smallest, smallest_above(mount + "/cpu", path, read_version_1));
     }
   }
   return smallest;
