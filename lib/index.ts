@@ -30,7 +30,15 @@ export type {
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
 export type { Tokenizer } from "./model/tokenizer.js";
-export type { Backend, ConversionReport, CpuIsa, KvType, NativeAddon, RowOps } from "./native/native.js";
+export type {
+  Backend,
+  ConversionReport,
+  CpuIsa,
+  KvType,
+  NativeAddon,
+  PackCacheReport,
+  RowOps,
+} from "./native/native.js";
 export {
   type EvaluatedModel,
   perplexity,

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 
 import { Presets, SingleBar } from "cli-progress";
 
-import { loadModel, type Model } from "../index.js";
+import { loadModel, type Model, type PackCacheReport } from "../index.js";
 import { abortedError } from "../runtime/model-core.js";
 import { type CliIo, note } from "./io.js";
 import { type ModelOptions, toLoadOptions } from "./options.js";
@@ -47,6 +47,15 @@ export function progressBar(io: CliIo, label: string): ProgressBar {
   };
 }
 
+/** Says what came of --pack-cache, if it was given. */
+export function notePackCache(io: CliIo, report: PackCacheReport | undefined): void {
+  if (report === undefined) return;
+  const { outcome, file, reason } = report;
+  if (outcome === "hit") note(io, `weights mapped from ${file}`);
+  else if (outcome === "unwritten") note(io, `packed weights were not kept: ${reason ?? file}`);
+  else note(io, `packed weights written to ${file}${reason === undefined ? "" : ` (${reason})`}`);
+}
+
 /**
  * Loads the model that the options name, showing progress, and says how long it took.
  * @throws {AirError} as loadModel() does, and AIR_ERR_CANCELLED after Ctrl-C
@@ -64,7 +73,10 @@ export async function openModel(
       model.close();
       throw abortedError(io.signal);
     }
-    return { model, loadMs: performance.now() - started };
+    const loadMs = performance.now() - started;
+    bar.stop();
+    notePackCache(io, model.info.packCache);
+    return { model, loadMs };
   } finally {
     bar.stop();
   }

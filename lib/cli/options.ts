@@ -9,6 +9,8 @@ export interface ModelOptions {
   readonly ctx?: number;
   readonly kv: "int8" | "f16";
   readonly threads?: number;
+  /** Empty: none. */
+  readonly packCache?: string;
 }
 
 /** Options of the commands that sample text. */
@@ -66,7 +68,7 @@ export function modelFileOption(): Option {
   return new Option("-m, --model <file>", "GGUF file to use (default: the bundled demo model)");
 }
 
-/** Adds -m, --ctx, --kv and --threads. */
+/** Adds -m, --ctx and what addComputeOptions() adds. */
 export function addModelOptions(
   command: Command,
   defaultContext: number | string = "what the model was trained for, at most 4096",
@@ -81,7 +83,7 @@ export function addModelOptions(
   return addComputeOptions(command);
 }
 
-/** Adds --kv and --threads. */
+/** Adds --kv, --threads and --pack-cache. */
 export function addComputeOptions(command: Command): Command {
   return command
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
@@ -89,6 +91,9 @@ export function addComputeOptions(command: Command): Command {
       "--threads <n>",
       "compute threads (default: all usable CPUs)",
       integer("--threads", { min: 1, max: 1024 }),
+    )
+    .addOption(
+      new Option("--pack-cache <dir>", "keep packed weights there for the next load").env("AIR_PACK_CACHE"),
     );
 }
 
@@ -156,5 +161,6 @@ export function toLoadOptions(options: ModelOptions): LoadModelOptions {
     kv: options.kv,
     ...(options.ctx !== undefined && { contextTokens: options.ctx }),
     ...(options.threads !== undefined && { threads: options.threads }),
+    ...(options.packCache !== undefined && options.packCache !== "" && { packCache: options.packCache }),
   };
 }

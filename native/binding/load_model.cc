@@ -87,11 +87,11 @@ DecoderSpec read_spec(const Napi::Value& value) {
 // A loading in flight. It deletes itself on the JS thread, once the promise has settled or cannot settle.
 class LoadTask {
  public:
-  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, int threads)
+  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, LoadOptions options)
       : env_(env),
         directory_(std::move(directory)),
         spec_(std::move(spec)),
-        threads_(threads),
+        options_(std::move(options)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
@@ -118,7 +118,7 @@ class LoadTask {
   };
 
   void run() {
-    const auto progress = [this](int64_t done_bytes, int64_t total_bytes) {
+    options_.progress = [this](int64_t done_bytes, int64_t total_bytes) {
       const int64_t percent = total_bytes > 0 ? done_bytes * 100 / total_bytes : 100;
       if (percent != reported_percent_) {
         reported_percent_ = percent;
@@ -127,8 +127,7 @@ class LoadTask {
       }
       return !cancelled_.load(std::memory_order_relaxed);
     };
-    status_ =
-        guarded("the model", [&] { return Model::load(directory_, spec_, threads_, progress, &model_); });
+    status_ = guarded("the model", [&] { return Model::load(directory_, spec_, options_, &model_); });
     (void)calls_.BlockingCall(this, settle);
   }
 
@@ -173,7 +172,7 @@ class LoadTask {
   const Napi::Env env_;
   const TensorDirectory directory_;
   const DecoderSpec spec_;
-  const int threads_;
+  LoadOptions options_;
   const Napi::Promise::Deferred deferred_;
   Napi::FunctionReference on_progress_;
   Napi::ThreadSafeFunction calls_;
@@ -195,8 +194,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
     throw_status(env,
                  {StatusCode::kNoDevice, "expected \"cpu\" for backend but received \"" + backend + "\""});
   }
-  const auto threads = static_cast<int>(get_integer_or(options, "threads", 1, kMaxThreads, usable_cpus()));
-  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), threads);
+  LoadOptions load;
+  load.threads = static_cast<int>(get_integer_or(options, "threads", 1, kMaxThreads, usable_cpus()));
+  if (!options.Get("packCache").IsUndefined()) load.pack_cache = get_string(options, "packCache");
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), std::move(load));
   return LoadTask::start(std::move(task), options.Get("onProgress"));
 }
 

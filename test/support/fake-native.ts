@@ -45,6 +45,7 @@ class FakeModel implements NativeModel {
   readonly weightBytes = 1000;
   readonly mappedBytes = 100;
   readonly conversions = [];
+  readonly packCache: PackCacheReport | undefined;
   closed = false;
   constructor(readonly spec: DecoderSpec) {}
   close(): void {
