@@ -4,7 +4,7 @@ import { runBenchmark } from "../benchmark/benchmark.js";
 import type { BenchmarkReport, BenchmarkResult } from "../benchmark/report.js";
 import type { Percentiles } from "../benchmark/statistics.js";
 import { type CliIo, write, writeJson } from "./io.js";
-import { modelFile, progressBar } from "./load.js";
+import { modelFile, notePackCache, progressBar } from "./load.js";
 import {
   addComputeOptions,
   integer,
@@ -134,6 +134,7 @@ async function run(io: CliIo, options: BenchOptions): Promise<void> {
     loading.stop();
     measuring?.stop();
   }
+  notePackCache(io, report.packCache);
   if (options.json === true) await writeJson(io, report);
   else await write(io.stdout, formatBenchmark(report));
 }

@@ -67,17 +67,17 @@ export async function openModel(
   const file = modelFile(io, options.model);
   const bar = progressBar(io, "loading");
   const started = performance.now();
+  let model: Model;
   try {
-    const model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
-    if (io.signal.aborted) {
-      model.close();
-      throw abortedError(io.signal);
-    }
-    const loadMs = performance.now() - started;
-    bar.stop();
-    notePackCache(io, model.info.packCache);
-    return { model, loadMs };
+    model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
   } finally {
     bar.stop();
   }
+  const loadMs = performance.now() - started;
+  if (io.signal.aborted) {
+    model.close();
+    throw abortedError(io.signal);
+  }
+  notePackCache(io, model.info.packCache);
+  return { model, loadMs };
 }

@@ -17,6 +17,7 @@ import type {
   NativeModel,
   NativeRunner,
   NativeTensorDirectory,
+  PackCacheReport,
   SharedFloats,
 } from "../../lib/native/native.js";
 import { FakeRowOps } from "./fake-row-ops.js";

@@ -217,7 +217,7 @@ TinyModel make_tiny_model(const TinyOptions& options) {
   builder.finish();
   const air::Status status = air::Model::load(tiny.directory, spec, {2, {}, {}}, &tiny.model);
   CHECK_MSG(status.ok(), "tiny model: " + status.message());
-  unlink(tiny.directory.files[0].c_str());
+  if (!options.keeps_file) unlink(tiny.directory.files[0].c_str());
   return tiny;
 }
 
