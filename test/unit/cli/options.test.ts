@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import {
   addModelOptions,
@@ -9,6 +9,7 @@ import {
   type ModelOptions,
   type SamplingOptions,
   toGenerateOptions,
+  toLoadOptions,
 } from "../../../lib/cli/options.js";
 
 function parse(...args: readonly string[]) {
@@ -61,6 +62,10 @@ describe("decimal", () => {
 });
 
 describe("model options", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
   test("default to int8 pages and leave the rest to the library", () => {
     const { model, ctx, kv, threads } = parse();
     expect({ model, ctx, kv, threads }).toEqual({ kv: "int8" });
@@ -73,6 +78,17 @@ describe("model options", () => {
       kv: "f16",
       threads: 2,
     });
+  });
+
+  test("take the pack cache from the command line, then from AIR_PACK_CACHE; an empty one is none", () => {
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8" });
+    expect(toLoadOptions(parse("--pack-cache", "cache"))).toEqual({ kv: "int8", packCache: "cache" });
+    vi.stubEnv("AIR_PACK_CACHE", "from env");
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8", packCache: "from env" });
+    expect(toLoadOptions(parse("--pack-cache", "cache"))).toMatchObject({ packCache: "cache" });
+    expect(toLoadOptions(parse("--pack-cache", ""))).toEqual({ kv: "int8" });
+    vi.stubEnv("AIR_PACK_CACHE", "");
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8" });
   });
 
   test("refuse another KV type by name", () => {
