@@ -48,6 +48,12 @@ Status MappedFile::open(const std::string& path) {
   return {};
 }
 
+void MappedFile::prefer_huge_pages() const noexcept {
+#ifdef MADV_HUGEPAGE
+  (void)madvise(const_cast<uint8_t*>(data_), static_cast<size_t>(bytes_), MADV_HUGEPAGE);
+#endif
+}
+
 void MappedFile::drop_resident(const uint8_t* data, int64_t bytes) noexcept {
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;

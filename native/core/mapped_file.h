@@ -26,6 +26,9 @@ class MappedFile {
   // Time of the last modification when it was opened, in nanoseconds since 1970.
   int64_t modified_nanos() const noexcept { return modified_nanos_; }
 
+  // Asks for huge pages, as far as the file system has them: what is read over and over misses the TLB less.
+  void prefer_huge_pages() const noexcept;
+
   // Gives whole pages inside [data, data + bytes) back to the page cache: resident memory falls, the content
   // stays readable.
   static void drop_resident(const uint8_t* data, int64_t bytes) noexcept;

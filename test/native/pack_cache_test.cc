@@ -30,9 +30,13 @@ namespace {
 
 using Bytes = std::vector<char>;
 
-constexpr size_t kVersionOffset = 24;    // of PackHeader::format_version
-constexpr size_t kFrontHashOffset = 80;  // of PackHeader::front_hash
-constexpr size_t kPageBytes = 4096;
+// Of the fields of PackHeader.
+constexpr size_t kVersionOffset = 24;
+constexpr size_t kConversionsOffset = 28;
+constexpr size_t kPathBytesOffset = 32;
+constexpr size_t kFrontHashOffset = 80;
+constexpr size_t kHeaderBytes = 88;
+constexpr size_t kPackedOffset = size_t{2} << 20;
 
 Bytes read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -131,12 +135,21 @@ void check_replaced(const Fixture& fixture, const std::string& reason, const std
   CHECK_MSG(fixture.load().outcome == PackCacheOutcome::kHit, name);
 }
 
-// Gives the front a version and the hash that belongs to it.
+template <typename T>
+T number_at(const Bytes& bytes, size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof(value));
+  return value;
+}
+
+// Gives the file a version, and the hash that belongs to it.
 void set_version(const fs::path& path, uint32_t version) {
   Bytes bytes = read(path);
+  const size_t errors_bytes = number_at<uint32_t>(bytes, kConversionsOffset) * sizeof(air::ConversionError);
+  const size_t front_bytes = kHeaderBytes + errors_bytes + number_at<uint64_t>(bytes, kPathBytesOffset);
   std::memcpy(bytes.data() + kVersionOffset, &version, sizeof(version));
   std::memset(bytes.data() + kFrontHashOffset, 0, sizeof(uint64_t));
-  const uint64_t hash = air::hash_bytes(bytes.data(), kPageBytes, 0);
+  const uint64_t hash = air::hash_bytes(bytes.data(), static_cast<int64_t>(front_bytes), 0);
   std::memcpy(bytes.data() + kFrontHashOffset, &hash, sizeof(hash));
   write(path, bytes);
 }
@@ -180,9 +193,9 @@ TEST(a_damaged_file_is_packed_and_written_again) {
   const Fixture fixture;
   const fs::path path = fixture.load().file;
   const Bytes whole = read(path);
-  CHECK(whole.size() > 2 * kPageBytes);
-  for (const size_t bytes : {size_t{0}, size_t{1}, size_t{87}, size_t{88}, kPageBytes - 1, kPageBytes,
-                             whole.size() / 2, whole.size() - 1}) {
+  CHECK(whole.size() > kPackedOffset + 4096);
+  for (const size_t bytes : {size_t{0}, size_t{1}, kHeaderBytes - 1, kHeaderBytes, kPackedOffset - 1,
+                             kPackedOffset, whole.size() / 2, whole.size() - 1}) {
     write(path, {whole.begin(), whole.begin() + static_cast<int64_t>(bytes)});
     check_replaced(fixture, "expected", "cut to " + std::to_string(bytes));
   }
@@ -190,13 +203,13 @@ TEST(a_damaged_file_is_packed_and_written_again) {
   longer.push_back(0);
   write(path, longer);
   check_replaced(fixture, "a damaged one", "one byte more");
-  std::vector<size_t> places{150, kPageBytes - 1, kPageBytes, whole.size() / 2, whole.size() - 1};
-  for (size_t place = 0; place < kFrontHashOffset + 8; ++place) places.push_back(place);
+  std::vector<size_t> places{kPackedOffset, (kPackedOffset + whole.size()) / 2, whole.size() - 1};
+  for (size_t place = 0; place < kHeaderBytes + 30; ++place) places.push_back(place);
   for (const size_t place : places) {
     Bytes flipped = whole;
     flipped[place] = static_cast<char>(flipped[place] ^ 0x10);
     write(path, flipped);
-    check_replaced(fixture, place < kPageBytes ? "a damaged one" : "checksum",
+    check_replaced(fixture, place < kPackedOffset ? "a damaged one" : "checksum",
                    "flipped at " + std::to_string(place));
   }
 }
@@ -293,7 +306,7 @@ TEST(a_write_that_fails_leaves_nothing_behind) {
   const Fixture fixture;
   rlimit before{};
   getrlimit(RLIMIT_FSIZE, &before);
-  const rlimit small{2 * kPageBytes, before.rlim_max};
+  const rlimit small{kPackedOffset + 4096, before.rlim_max};
   std::signal(SIGXFSZ, SIG_IGN);
   setrlimit(RLIMIT_FSIZE, &small);
   const PackCacheReport report = fixture.load();

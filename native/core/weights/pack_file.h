@@ -1,7 +1,7 @@
 // Packed weights on disk, so that the next load maps them instead of packing again. One file per model:
 //
-//   [PackHeader][ConversionError per conversion][absolute path of the model file]  padded to 4096 bytes
-//   [the packed matrices as they lie in memory]
+//   at 0      PackHeader, then a ConversionError per conversion, then the absolute path of the model file
+//   at 2 MiB  the packed matrices as they lie in memory; a hole before them
 //
 // What makes a file usable: the format, layout and identity (Packer::identity) that this build would write, a
 // model file of the same size and time of modification, or else with the same content, and matching checksums.
@@ -39,7 +39,7 @@ struct PackContent {
 
 struct PackFile {
   MappedFile file;
-  const uint8_t* packed = nullptr;  // [key.packed_bytes], 4096-aligned
+  const uint8_t* packed = nullptr;  // [key.packed_bytes], page-aligned
   PackContent content;
 };
 
