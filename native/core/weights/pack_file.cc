@@ -20,8 +20,8 @@ namespace air {
 namespace {
 
 constexpr uint64_t kMagic = 0x314b434150524941;  // "AIRPACK1"
-// Unit of hashing and writing. The page cache keeps aligned writes of this size in huge pages where the file system
-// can (ext4 and xfs, Linux 6.16 and newer), and then maps them as such: decoding is 8% faster than from 4 KiB pages.
+// Unit of hashing and writing. Where the file system has large folios, the page cache keeps an aligned write of
+// this size in one huge page and maps it as such, which spares decoding its TLB misses.
 constexpr int64_t kPieceBytes = int64_t{2} << 20;
 constexpr int64_t kPackedOffset = kPieceBytes;
 constexpr const char* kExtension = ".airpack";
