@@ -220,7 +220,9 @@ TEST(a_file_of_another_version_is_replaced) {
   set_version(path, AIR_FORMAT_VERSION);
   CHECK(fixture.load().outcome == PackCacheOutcome::kHit);
   set_version(path, AIR_FORMAT_VERSION + 1);
-  check_replaced(fixture, "packed format 1 for " + path.string() + " but received 2", "version 2");
+  check_replaced(fixture,
+                 "but received " AIR_PACKED_LAYOUT " version " + std::to_string(AIR_FORMAT_VERSION + 1),
+                 "version 2");
   CHECK_EQ(fixture.files().size(), size_t{1});
 }
 
@@ -314,15 +316,6 @@ TEST(a_write_that_fails_leaves_nothing_behind) {
   CHECK(report.outcome == PackCacheOutcome::kUnwritten);
   CHECK_MSG(contains(report.reason, "File too large"), report.reason);
   CHECK(fixture.files().empty());
-}
-
-TEST(a_link_in_the_place_of_the_temporary_file_is_not_followed) {
-  const Fixture fixture;
-  const fs::path path = fixture.directory / "file";
-  fs::create_symlink(fixture.source(), path.string() + ".tmp");
-  air::AtomicFile file;
-  CHECK(file.open(path.string()).code() == StatusCode::kIo);
-  CHECK(fs::file_size(fixture.source()) > 0);
 }
 
 TEST(two_loads_at_once_work_and_one_file_results) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
@@ -133,14 +134,19 @@ Status not_usable(const std::string& path, const std::string& expected, const st
   return {StatusCode::kModelFormat, "expected " + expected + " for " + path + " but received " + received};
 }
 
+// "tile16 version 1"
+std::string format_text(const PackHeader& header) {
+  const std::string layout(header.layout, strnlen(header.layout, sizeof(header.layout)));
+  return layout + " version " + std::to_string(header.format_version);
+}
+
 // A file that this build would have written for this model, as far as its front tells.
 Status check_front(const std::string& path, const PackKey& key, const Front& front) {
   const PackHeader& header = front.header;
   const PackHeader expected = header_of(key, {0, front.errors});
   if (header.format_version != expected.format_version ||
       std::memcmp(header.layout, expected.layout, sizeof(header.layout)) != 0) {
-    return not_usable(path, "packed format " + std::to_string(AIR_FORMAT_VERSION),
-                      std::to_string(header.format_version));
+    return not_usable(path, "packed format " + format_text(expected), format_text(header));
   }
   if (header.identity != expected.identity || header.packed_bytes != expected.packed_bytes ||
       header.conversions != key.conversions) {
