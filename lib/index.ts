@@ -36,6 +36,7 @@ export type {
   CpuIsa,
   KvType,
   NativeAddon,
+  PackCacheReport,
   RowOps,
   ThreadPriority,
 } from "./native/native.js";

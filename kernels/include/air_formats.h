@@ -35,6 +35,12 @@ extern "C" {
 //     INT8 with mins     w = s * q + m
 // cols is a multiple of 32 for the integer classes. scale_group is 32, or 16 for INT8 without mins (Q6_K).
 // ---------------------------------------------------------------------------------------------------------
+// Packed weights outlive a process in pack files (native/core/weights/pack_file.h). Raise AIR_FORMAT_VERSION when
+// anything above changes: files of other versions are packed anew. All instruction sets read this one layout;
+// one that comes to need another gives it a name of its own beside AIR_PACKED_LAYOUT.
+#define AIR_FORMAT_VERSION 1
+#define AIR_PACKED_LAYOUT "tile16"
+
 #define AIR_TILE_ROWS 16
 #define AIR_GROUP 32
 #define AIR_MAX_COLS 131072  // the longest reduction

@@ -104,6 +104,7 @@ async function measure(
     session,
     bandwidth: { readGBps, decodeFraction: decodeGBps / readGBps },
     memory: { weightBytes, kvBytesPerToken: kvBytesPerToken(arena), peakRssBytes },
+    packCache: info.packCache,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { KvType } from "../native/native.js";
+import type { KvType, PackCacheReport } from "../native/native.js";
 import type { MachineInfo } from "./machine.js";
 import type { Percentiles } from "./statistics.js";
 
@@ -68,4 +68,6 @@ export interface BenchmarkReport {
     /** Before the bandwidth was measured, whose buffer is no part of running a model. */
     readonly peakRssBytes: number;
   };
+  /** Undefined without a pack cache. */
+  readonly packCache: PackCacheReport | undefined;
 }

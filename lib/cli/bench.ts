@@ -4,7 +4,7 @@ import { runBenchmark } from "../benchmark/benchmark.js";
 import type { BenchmarkReport, BenchmarkResult } from "../benchmark/report.js";
 import type { Percentiles } from "../benchmark/statistics.js";
 import { type CliIo, write, writeJson } from "./io.js";
-import { modelFile, noteFewerThreads, progressBar } from "./load.js";
+import { modelFile, noteFewerThreads, notePackCache, progressBar } from "./load.js";
 import {
   addComputeOptions,
   integer,
@@ -135,6 +135,7 @@ async function run(io: CliIo, options: BenchOptions): Promise<void> {
     measuring?.stop();
   }
   noteFewerThreads(io, options, report.results[0]?.threads ?? Infinity);
+  notePackCache(io, report.packCache);
   if (options.json === true) await writeJson(io, report);
   else await write(io.stdout, formatBenchmark(report));
 }

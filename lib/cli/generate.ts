@@ -63,6 +63,7 @@ async function summary(model: Model, generation: Generation, loadMs: number): Pr
       timeToFirstTokenMs: timings.timeToFirstTokenMs,
     },
     memory: { weightBytes, kvBytes, peakRssBytes: process.resourceUsage().maxRSS * 1024 },
+    packCache: model.info.packCache, // JSON leaves it out when undefined
   };
 }
 

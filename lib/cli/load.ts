@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 
 import { Presets, SingleBar } from "cli-progress";
 
-import { loadModel, type Model } from "../index.js";
+import { loadModel, type Model, type PackCacheReport } from "../index.js";
 import { abortedError } from "../runtime/model-core.js";
 import { type CliIo, note } from "./io.js";
 import { type ModelOptions, toLoadOptions } from "./options.js";
@@ -54,6 +54,15 @@ export function noteFewerThreads(io: CliIo, options: Omit<ModelOptions, "ctx">, 
     note(io, `using ${threads} of ${asked} threads: the cgroup's CPU quota allows no more`);
 }
 
+/** Says what came of --pack-cache, if it was given. */
+export function notePackCache(io: CliIo, report: PackCacheReport | undefined): void {
+  if (report === undefined) return;
+  const { outcome, file, reason } = report;
+  if (outcome === "hit") note(io, `weights mapped from ${file}`);
+  else if (outcome === "unwritten") note(io, `packed weights were not kept: ${reason ?? file}`);
+  else note(io, `packed weights written to ${file}${reason === undefined ? "" : ` (${reason})`}`);
+}
+
 /**
  * Loads the model that the options name, showing progress, and says how long it took.
  * @throws {AirError} as loadModel() does, and AIR_ERR_CANCELLED after Ctrl-C
@@ -65,15 +74,18 @@ export async function openModel(
   const file = modelFile(io, options.model);
   const bar = progressBar(io, "loading");
   const started = performance.now();
+  let model: Model;
   try {
-    const model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
-    if (io.signal.aborted) {
-      model.close();
-      throw abortedError(io.signal);
-    }
-    noteFewerThreads(io, options, model.info.threads);
-    return { model, loadMs: performance.now() - started };
+    model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
   } finally {
     bar.stop();
   }
+  const loadMs = performance.now() - started;
+  if (io.signal.aborted) {
+    model.close();
+    throw abortedError(io.signal);
+  }
+  noteFewerThreads(io, options, model.info.threads);
+  notePackCache(io, model.info.packCache);
+  return { model, loadMs };
 }

@@ -11,6 +11,8 @@ export interface ModelOptions {
   readonly threads?: number;
   readonly cpuList?: readonly number[];
   readonly priority?: "low" | "normal" | "high";
+  /** Empty: none. */
+  readonly packCache?: string;
 }
 
 /** Options of the commands that sample text. */
@@ -98,7 +100,7 @@ export function addModelOptions(
   return addComputeOptions(command);
 }
 
-/** Adds --kv, --threads, --cpu-list and --priority. */
+/** Adds --kv, --threads, --cpu-list, --priority and --pack-cache. */
 export function addComputeOptions(command: Command): Command {
   return command
     .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
@@ -108,7 +110,10 @@ export function addComputeOptions(command: Command): Command {
       integer("--threads", { min: 1, max: 1024 }),
     )
     .option("--cpu-list <list>", "pin a thread to each of these CPUs, such as 0,2-3", cpuList)
-    .option("--priority <level>", "of the compute threads: low, normal or high", priority);
+    .option("--priority <level>", "of the compute threads: low, normal or high", priority)
+    .addOption(
+      new Option("--pack-cache <dir>", "keep packed weights there for the next load").env("AIR_PACK_CACHE"),
+    );
 }
 
 function collectStops(text: string, previous: readonly string[] | undefined): readonly string[] {
@@ -177,5 +182,6 @@ export function toLoadOptions(options: ModelOptions): LoadModelOptions {
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.cpuList !== undefined && { cpuList: options.cpuList }),
     ...(options.priority !== undefined && { priority: options.priority }),
+    ...(options.packCache !== undefined && options.packCache !== "" && { packCache: options.packCache }),
   };
 }

@@ -102,6 +102,15 @@ export interface ConversionReport {
   readonly maxAbsError: number;
 }
 
+/** What came of a pack cache: see docs/models.md, "Pack cache". */
+export interface PackCacheReport {
+  /** `hit`: weights were mapped from the file. The others packed them; `written` left a file for the next load. */
+  readonly outcome: "hit" | "written" | "unwritten";
+  readonly file: string;
+  /** Why a file that was there was not used, or why none could be written. */
+  readonly reason?: string;
+}
+
 interface Handle {
   /** Idempotent; memory goes when the last dependant closes. Later calls throw AIR_ERR_CLOSED. */
   close(): void;
@@ -110,11 +119,13 @@ interface Handle {
 /** Immutable weights; arenas and runners keep them alive. */
 export interface NativeModel extends Handle {
   readonly backend: Backend;
-  /** Bytes of packed weights held in memory. */
+  /** Bytes of packed weights, in memory or mapped from the pack cache. */
   readonly weightBytes: number;
   /** Bytes read in place from the mapped files (the embedding table). */
   readonly mappedBytes: number;
   readonly conversions: readonly ConversionReport[];
+  /** Undefined without a pack cache. */
+  readonly packCache: PackCacheReport | undefined;
 }
 
 /** Page memory. Bytes, not owners: allocation and eviction are lib/cache's. */
@@ -208,7 +219,12 @@ export interface ThreadOptions {
 /** The threads are those that pack weights. */
 export interface LoadModelOptions extends ThreadOptions {
   readonly backend: Backend;
-  /** Called on the JS thread now and then, with bytes of file tensors packed so far and in all. */
+  /** Directory of packed weights: mapped from there when they fit, else written there for the next load. */
+  readonly packCache?: string;
+  /**
+   * Called on the JS thread now and then, with bytes done and in all. With a pack cache, checking a file that then
+   * turns out unusable counts by itself, and packing starts over from 0.
+   */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 

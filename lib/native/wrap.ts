@@ -14,6 +14,7 @@ import type {
   NativeModel,
   NativeRunner,
   NativeTensorDirectory,
+  PackCacheReport,
   SharedFloats,
 } from "./native.js";
 
@@ -62,6 +63,10 @@ class Model implements NativeModel {
 
   get conversions(): readonly ConversionReport[] {
     return call(() => this.raw.conversions);
+  }
+
+  get packCache(): PackCacheReport | undefined {
+    return call(() => this.raw.packCache);
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.j
 import { parseOptions } from "../util/options.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
+import { preparePackCache } from "./pack-cache.js";
 
 /** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
 const defaultContextTokens = 4096;
@@ -28,6 +29,8 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
 /** Loads what a {@link Model} is made of, for those who drive the native surface themselves. As loadModel(). */
 export async function loadModelParts(path: string, options: LoadModelOptions = {}): Promise<ModelParts> {
   const resolved = parseOptions(loadModelSchema, options, "model options");
+  const { packCache } = resolved;
+  if (packCache !== undefined) await preparePackCache(packCache);
   const file = await readGguf(path);
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
@@ -36,6 +39,7 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const native = await addon.loadModel(description.directory, description.spec, {
     backend: "cpu",
     ...threadOptions(resolved),
+    ...(packCache !== undefined && { packCache }),
     onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
   return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
@@ -86,6 +90,7 @@ function assemble(
       kv,
       threads: runner.threads,
       conversions: native.conversions,
+      packCache: native.packCache,
     };
     return { addon, native, arena, runner, ...text, info, maxBatchTokens };
   } catch (error) {

@@ -11,6 +11,7 @@ import type {
   NativeKvArena,
   NativeModel,
   NativeRunner,
+  PackCacheReport,
   RowOps,
 } from "../native/native.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
@@ -33,11 +34,13 @@ export interface ModelInfo {
   readonly threads: number;
   /** What packing did to the file's tensors. */
   readonly conversions: readonly ConversionReport[];
+  /** What came of the option packCache; undefined without it. */
+  readonly packCache: PackCacheReport | undefined;
 }
 
 /** Where the memory is. */
 export interface ModelMemory {
-  /** Packed weights. */
+  /** Packed weights; mapped from the pack cache, the system may drop and read them again. */
   readonly weightBytes: number;
   /** Read in place from the file; the system may drop it under pressure. */
   readonly mappedBytes: number;

@@ -24,6 +24,11 @@ export interface LoadModelOptions {
   readonly pageTokens?: number;
   /** Most tokens computed in one step; longer prompts go in chunks of it. Default 512. */
   readonly maxBatchTokens?: number;
+  /**
+   * Directory that keeps packed weights from one load to the next, made if it is missing. It may be shared between
+   * models and processes, and deleted at any time. Default: none, weights are packed on every load.
+   */
+  readonly packCache?: string;
   /** Called now and then while loading, with the part done from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /** Another implementation of the native surface, for tests. Default: the addon of this package. */
@@ -90,6 +95,7 @@ export const loadModelSchema = z.strictObject(
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),
     pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
     maxBatchTokens: integerFrom(1, 65536).default(512),
+    packCache: z.string("a directory").min(1, "a directory").optional(),
     onProgress: functionSchema(),
     addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
   },

@@ -39,6 +39,11 @@ const char* class_name(AirWeightClass weight_class) {
   return kNames[weight_class];
 }
 
+const char* outcome_name(PackCacheOutcome outcome) {
+  constexpr const char* kNames[] = {"off", "hit", "written", "unwritten"};
+  return kNames[static_cast<int>(outcome)];
+}
+
 }  // namespace
 
 // --- model ---------------------------------------------------------------------------------------------------
@@ -49,6 +54,7 @@ Napi::Function ModelHandle::define(Napi::Env env) {
       {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
        InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
        InstanceAccessor<&ModelHandle::conversions>("conversions"),
+       InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
        InstanceAccessor<&ModelHandle::backend>("backend"), InstanceMethod<&ModelHandle::close>("close")});
 }
 
@@ -105,6 +111,17 @@ Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
     list.Set(list.Length(), entry);
   }
   return list;
+}
+
+Napi::Value ModelHandle::pack_cache(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const PackCacheReport& report = open(env).pack_cache();
+  if (report.outcome == PackCacheOutcome::kOff) return env.Undefined();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("outcome", outcome_name(report.outcome));
+  object.Set("file", report.file);
+  if (!report.reason.empty()) object.Set("reason", report.reason);
+  return object;
 }
 
 void ModelHandle::close(const Napi::CallbackInfo&) { model_.reset(); }

@@ -31,6 +31,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value weight_bytes(const Napi::CallbackInfo& info);
   Napi::Value mapped_bytes(const Napi::CallbackInfo& info);
   Napi::Value conversions(const Napi::CallbackInfo& info);
+  Napi::Value pack_cache(const Napi::CallbackInfo& info);
   Napi::Value backend(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   const Model& open(Napi::Env env) const;

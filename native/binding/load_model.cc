@@ -87,11 +87,13 @@ DecoderSpec read_spec(const Napi::Value& value) {
 // A loading in flight. It deletes itself on the JS thread, once the promise has settled or cannot settle.
 class LoadTask {
  public:
-  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, ThreadPlan plan)
+  LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, ThreadPlacement placement,
+           LoadOptions options)
       : env_(env),
         directory_(std::move(directory)),
         spec_(std::move(spec)),
-        plan_(std::move(plan)),
+        placement_(std::move(placement)),
+        options_(std::move(options)),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
@@ -118,7 +120,7 @@ class LoadTask {
   };
 
   void run() {
-    const auto progress = [this](int64_t done_bytes, int64_t total_bytes) {
+    options_.progress = [this](int64_t done_bytes, int64_t total_bytes) {
       const int64_t percent = total_bytes > 0 ? done_bytes * 100 / total_bytes : 100;
       if (percent != reported_percent_) {
         reported_percent_ = percent;
@@ -128,8 +130,8 @@ class LoadTask {
       return !cancelled_.load(std::memory_order_relaxed);
     };
     status_ = guarded("the model", [&] {
-      AIR_RETURN_IF_ERROR(place_this_thread(plan_.placement, 0));
-      return Model::load(directory_, spec_, plan_.threads, progress, &model_);
+      AIR_RETURN_IF_ERROR(place_this_thread(placement_, 0));
+      return Model::load(directory_, spec_, options_, &model_);
     });
     (void)calls_.BlockingCall(this, settle);
   }
@@ -175,7 +177,8 @@ class LoadTask {
   const Napi::Env env_;
   const TensorDirectory directory_;
   const DecoderSpec spec_;
-  const ThreadPlan plan_;
+  const ThreadPlacement placement_;
+  LoadOptions options_;
   const Napi::Promise::Deferred deferred_;
   Napi::FunctionReference on_progress_;
   Napi::ThreadSafeFunction calls_;
@@ -200,7 +203,11 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   ThreadPlan plan = read_thread_plan(options);
   plan.placement.is_pinned =
       false;  // packing's threads share the listed CPUs, as the loading thread's children
-  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]), std::move(plan));
+  LoadOptions load;
+  load.threads = plan.threads;
+  if (!options.Get("packCache").IsUndefined()) load.pack_cache = get_string(options, "packCache");
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]),
+                                         std::move(plan.placement), std::move(load));
   return LoadTask::start(std::move(task), options.Get("onProgress"));
 }
 

@@ -16,7 +16,9 @@ MappedFile::~MappedFile() {
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)),
+      modified_nanos_(other.modified_nanos_) {}
 
 Status MappedFile::open(const std::string& path) {
   const auto failed = [&path](int error) {
@@ -42,7 +44,14 @@ Status MappedFile::open(const std::string& path) {
   if (memory == MAP_FAILED) return failed(error);
   data_ = static_cast<const uint8_t*>(memory);
   bytes_ = info.st_size;
+  modified_nanos_ = int64_t{info.st_mtim.tv_sec} * 1000000000 + info.st_mtim.tv_nsec;
   return {};
+}
+
+void MappedFile::prefer_huge_pages() const noexcept {
+#ifdef MADV_HUGEPAGE
+  (void)madvise(const_cast<uint8_t*>(data_), static_cast<size_t>(bytes_), MADV_HUGEPAGE);
+#endif
 }
 
 void MappedFile::drop_resident(const uint8_t* data, int64_t bytes) noexcept {

@@ -23,6 +23,11 @@ class MappedFile {
 
   const uint8_t* data() const noexcept { return data_; }
   int64_t bytes() const noexcept { return bytes_; }
+  // Time of the last modification when it was opened, in nanoseconds since 1970.
+  int64_t modified_nanos() const noexcept { return modified_nanos_; }
+
+  // Asks for huge pages, as far as the file system has them: what is read over and over misses the TLB less.
+  void prefer_huge_pages() const noexcept;
 
   // Gives whole pages inside [data, data + bytes) back to the page cache: resident memory falls, the content
   // stays readable.
@@ -31,6 +36,7 @@ class MappedFile {
  private:
   const uint8_t* data_ = nullptr;
   int64_t bytes_ = 0;
+  int64_t modified_nanos_ = 0;
 };
 
 }  // namespace air

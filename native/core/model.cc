@@ -1,21 +1,17 @@
 #include "native/core/model.h"
 
-#include <algorithm>
-#include <atomic>
-#include <mutex>
-#include <new>
+#include <filesystem>
+#include <system_error>
 #include <unordered_map>
+#include <utility>
 
+#include "native/core/hash.h"
 #include "native/core/thread_pool.h"
+#include "native/core/weights/pack_file.h"
 
 namespace air {
 
 namespace {
-
-constexpr int64_t kSectionAlignment = 4096;  // matrices start on pages
-constexpr int64_t kTilesPerChunk = 8;        // unit of parallel packing
-
-int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text = "[";
@@ -27,8 +23,8 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 
 class ModelLoader {
  public:
-  ModelLoader(const TensorDirectory& directory, int threads, const ProgressCallback& progress)
-      : directory_(directory), threads_(threads), progress_(progress), model_(new Model()) {}
+  ModelLoader(const TensorDirectory& directory, const LoadOptions& options)
+      : directory_(directory), options_(options), progress_(options.progress), model_(new Model()) {}
 
   Status load(const DecoderSpec& spec, std::shared_ptr<const Model>* out) {
     AIR_RETURN_IF_ERROR(check_spec(spec));
@@ -42,21 +38,14 @@ class ModelLoader {
     const char* output_role = spec.tied_output ? "token_embedding.weight" : "output.weight";
     AIR_RETURN_IF_ERROR(take_matrix(output_role, vocabulary, &model_->output_.weight));
     AIR_RETURN_IF_ERROR(take_vector("output.bias", spec.vocab_size, false, &model_->output_.bias));
-    AIR_RETURN_IF_ERROR(pack());
+    // A tied embedding is checked while it is packed as the output matrix.
+    if (!spec.tied_output) packer_.add_in_place(model_->embedding_);
+    AIR_RETURN_IF_ERROR(obtain_weights());
     *out = std::shared_ptr<const Model>(model_.release());
     return {};
   }
 
  private:
-  // A matrix on its way from its tensor to its place in Model::packed_.
-  struct Job {
-    Tensor tensor;
-    AirMatrix* matrix = nullptr;
-    int64_t offset = 0;  // bytes into packed_
-    int64_t first_chunk = 0;
-    size_t conversion = 0;
-  };
-
   Status map_tensors() {
     for (const auto& path : directory_.files) {
       MappedFile file;
@@ -114,19 +103,9 @@ class ModelLoader {
   }
 
   Status take_matrix(const std::string& role, const std::vector<int64_t>& shape, AirMatrix* matrix) {
-    Job job;
-    AIR_RETURN_IF_ERROR(find(role, shape, &job.tensor));
-    int64_t bytes = 0;
-    AIR_RETURN_IF_ERROR(plan_matrix(job.tensor, matrix, &bytes));
-    job.matrix = matrix;
-    job.offset = total_bytes_;
-    job.first_chunk = total_chunks_;
-    job.conversion = conversion_index(job.tensor.type, static_cast<AirWeightClass>(matrix->weight_class));
-    total_bytes_ += round_up(bytes, kSectionAlignment);
-    total_chunks_ += chunks_of(*matrix);
-    total_file_bytes_ += job.tensor.length_bytes;
-    jobs_.push_back(std::move(job));
-    return {};
+    Tensor tensor;
+    AIR_RETURN_IF_ERROR(find(role, shape, &tensor));
+    return packer_.add_matrix(tensor, matrix);
   }
 
   Status take_linear(const std::string& role, int64_t rows, int64_t cols, Linear* linear) {
@@ -139,7 +118,7 @@ class ModelLoader {
     const int64_t width = spec.embedding_length;
     const int64_t query_width = spec.query_heads * spec.head_dim;
     const int64_t kv_width = spec.kv_heads * spec.head_dim;
-    model_->layers_.resize(static_cast<size_t>(spec.layers));  // jobs keep pointers into it
+    model_->layers_.resize(static_cast<size_t>(spec.layers));  // the packer keeps pointers into it
     for (int64_t index = 0; index < spec.layers; ++index) {
       LayerWeights& layer = model_->layers_[static_cast<size_t>(index)];
       const std::string role = "layers." + std::to_string(index) + ".";
@@ -159,118 +138,88 @@ class ModelLoader {
     return {};
   }
 
-  size_t conversion_index(TensorType from, AirWeightClass to) {
-    auto& all = model_->conversions_;
-    const auto found = std::find_if(all.begin(), all.end(),
-                                    [&](const Conversion& c) { return c.from == from && c.to == to; });
-    const auto index = static_cast<size_t>(found - all.begin());
-    if (found == all.end()) all.push_back({from, to, 0, {}});
-    ++all[index].tensors;
-    return index;
-  }
-
-  static int64_t tiles_of(const AirMatrix& matrix) {
-    return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS;
-  }
-  static int64_t chunks_of(const AirMatrix& matrix) {
-    return (tiles_of(matrix) + kTilesPerChunk - 1) / kTilesPerChunk;
-  }
-
-  Status pack() {
-    AIR_RETURN_IF_ERROR(model_->packed_.allocate(total_bytes_, "packed weights"));
-    for (const Job& job : jobs_) job.matrix->data = model_->packed_.data() + job.offset;
+  Status obtain_weights() {
     ThreadPool pool;
-    AIR_RETURN_IF_ERROR(pool.start(threads_));
-    pool.run([this](Team& team) {
-      team.for_each(total_chunks_, 1, [&](int64_t chunk, int64_t) {
-        if (failed_.load(std::memory_order_relaxed)) return;
-        Status status = pack_and_report(chunk, team.thread() == 0);
-        if (!status.ok()) fail(std::move(status));
-      });
-    });
-    if (!first_error_.ok()) return first_error_;
-    if (!model_->spec_.tied_output) AIR_RETURN_IF_ERROR(check_embedding());
-    return report_progress();
+    AIR_RETURN_IF_ERROR(pool.start(options_.threads));
+    model_->packed_bytes_ = packer_.packed_bytes();
+    AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
+    model_->conversions_ = packer_.conversions();
+    progress_.finish();
+    return progress_.report();
   }
 
-  Status report_progress() {
-    if (!progress_ || progress_(done_file_bytes_.load(std::memory_order_relaxed), total_file_bytes_))
+  // `later_bytes` are those of the work that follows.
+  Status pack(ThreadPool& pool, int64_t later_bytes) {
+    AIR_RETURN_IF_ERROR(model_->packed_.allocate(packer_.packed_bytes(), "packed weights"));
+    packer_.place(model_->packed_.data());
+    progress_.start(packer_.source_bytes() + later_bytes);
+    return packer_.pack(pool, progress_, model_->packed_.data());
+  }
+
+  Status pack_with_cache(ThreadPool& pool) {
+    const PackKey key = pack_key();
+    PackCacheReport& report = model_->pack_cache_;
+    report.file = pack_file_path(options_.pack_cache, key);
+    const Status opened = map_packed(key, pool);
+    packer_.drop_source();  // what planning and identifying it have read
+    if (opened.ok()) {
+      report.outcome = PackCacheOutcome::kHit;
       return {};
-    return {StatusCode::kCancelled, "the loading was cancelled"};
-  }
-
-  // An exception would leave the team waiting for this thread, or end the process.
-  Status pack_and_report(int64_t chunk, bool reports) noexcept {
-    try {
-      AIR_RETURN_IF_ERROR(pack_chunk(chunk));
-      return reports ? report_progress() : Status();
-    } catch (const std::bad_alloc&) {
-      return {StatusCode::kOutOfMemory, "expected memory for packing but the system refused it"};
     }
-  }
+    if (opened.code() == StatusCode::kCancelled) return opened;
 
-  void fail(Status status) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (first_error_.ok()) first_error_ = std::move(status);
-    failed_.store(true, std::memory_order_relaxed);
-  }
-
-  Status pack_chunk(int64_t chunk) {
-    const auto after = std::upper_bound(jobs_.begin(), jobs_.end(), chunk, [](int64_t value, const Job& job) {
-      return value < job.first_chunk;
-    });
-    const Job& job = *(after - 1);
-    const int64_t tile_begin = (chunk - job.first_chunk) * kTilesPerChunk;
-    const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles_of(*job.matrix));
-    ConversionError error;
-    AIR_RETURN_IF_ERROR(pack_tiles(job.tensor, *job.matrix, model_->packed_.data() + job.offset, tile_begin,
-                                   tile_end, &error));
-    const int64_t row_bytes = job.tensor.length_bytes / job.matrix->rows;
-    const int64_t row_begin = tile_begin * AIR_TILE_ROWS;
-    const int64_t row_end = std::min(tile_end * AIR_TILE_ROWS, job.matrix->rows);
-    MappedFile::drop_resident(job.tensor.data + row_begin * row_bytes, (row_end - row_begin) * row_bytes);
-    done_file_bytes_.fetch_add((row_end - row_begin) * row_bytes, std::memory_order_relaxed);
-    const std::lock_guard<std::mutex> lock(mutex_);
-    ConversionError& sum = model_->conversions_[job.conversion].error;
-    sum.squared_error += error.squared_error;
-    sum.squared_weight += error.squared_weight;
-    sum.max_abs_error = std::max(sum.max_abs_error, error.max_abs_error);
+    AIR_RETURN_IF_ERROR(pack(pool, packer_.packed_bytes()));
+    PackContent content{packer_.source_hash(), {}};
+    for (const Conversion& conversion : packer_.conversions()) content.errors.push_back(conversion.error);
+    const Status written = write_pack_file(report.file, key, content, model_->packed_.data(), progress_);
+    if (written.code() == StatusCode::kCancelled) return written;
+    report.outcome = written.ok() ? PackCacheOutcome::kWritten : PackCacheOutcome::kUnwritten;
+    report.reason = written.ok() ? opened.message() : written.message();
     return {};
   }
 
-  // A tied embedding was checked while it was packed as the output matrix.
-  Status check_embedding() {
-    const Tensor& embedding = model_->embedding_;
-    for (int64_t row = 0; row < embedding.rows(); ++row) {
-      if (!row_is_finite(embedding, row)) {
-        return {StatusCode::kModelFormat,
-                "expected finite values for token_embedding.weight but received NaN or "
-                "infinity in row " +
-                    std::to_string(row)};
-      }
-    }
-    MappedFile::drop_resident(embedding.data, embedding.length_bytes);
+  Status map_packed(const PackKey& key, ThreadPool& pool) {
+    const auto source_hash = [&](uint64_t* hash) {
+      progress_.start(packer_.source_bytes());
+      AIR_RETURN_IF_ERROR(packer_.hash_source(pool, progress_));
+      *hash = packer_.source_hash();
+      return Status();
+    };
+    PackFile pack;
+    AIR_RETURN_IF_ERROR(open_pack_file(model_->pack_cache_.file, key, pool, progress_, source_hash, &pack));
+    packer_.place(pack.packed);
+    packer_.set_conversion_errors(pack.content.errors);
+    model_->files_.push_back(std::move(pack.file));
     return {};
+  }
+
+  PackKey pack_key() const {
+    std::vector<int64_t> state;  // size and time of each file
+    for (const MappedFile& file : model_->files_) {
+      state.push_back(file.bytes());
+      state.push_back(file.modified_nanos());
+    }
+    PackKey key;
+    std::error_code error;
+    key.source = std::filesystem::absolute(directory_.files.front(), error).lexically_normal().string();
+    key.identity = packer_.identity();
+    key.modified = hash_bytes(state.data(), static_cast<int64_t>(state.size() * sizeof(int64_t)), 0);
+    key.packed_bytes = packer_.packed_bytes();
+    key.conversions = packer_.conversions().size();
+    return key;
   }
 
   const TensorDirectory& directory_;
-  const int threads_;
-  const ProgressCallback& progress_;
+  const LoadOptions& options_;
+  Progress progress_;
   std::unique_ptr<Model> model_;
   std::unordered_map<std::string, Tensor> tensors_;  // by role
-  std::vector<Job> jobs_;
-  int64_t total_bytes_ = 0;
-  int64_t total_chunks_ = 0;
-  int64_t total_file_bytes_ = 0;
-  std::atomic<int64_t> done_file_bytes_{0};
-  std::atomic<bool> failed_{false};
-  std::mutex mutex_;  // guards first_error_ and the sums of conversions_
-  Status first_error_;
+  Packer packer_;
 };
 
-Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, int threads,
-                   const ProgressCallback& progress, std::shared_ptr<const Model>* model) {
-  return ModelLoader(directory, threads, progress).load(spec, model);
+Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,
+                   std::shared_ptr<const Model>* model) {
+  return ModelLoader(directory, options).load(spec, model);
 }
 
 }  // namespace air

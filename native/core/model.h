@@ -3,7 +3,6 @@
 #define AIR_CORE_MODEL_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,8 +11,9 @@
 #include "native/core/aligned_buffer.h"
 #include "native/core/decoder_spec.h"
 #include "native/core/mapped_file.h"
+#include "native/core/progress.h"
 #include "native/core/status.h"
-#include "native/core/weights/pack.h"
+#include "native/core/weights/packer.h"
 #include "native/core/weights/tensor.h"
 
 namespace air {
@@ -49,30 +49,39 @@ struct LayerWeights {
   Linear down;                           // [embedding_length, feed_forward_length]
 };
 
-// What packing did to the tensors of one (file type, class) pair.
-struct Conversion {
-  TensorType from = TensorType::kF32;
-  AirWeightClass to = AIR_WEIGHT_F32;
-  int64_t tensors = 0;
-  ConversionError error;
+struct LoadOptions {
+  int threads = 1;
+  std::string pack_cache;  // directory of pack files (native/core/weights/pack_file.h), or empty
+  ProgressCallback progress;
 };
 
-// Called by the loading thread now and then; false stops the loading with AIR_ERR_CANCELLED. May be empty.
-using ProgressCallback = std::function<bool(int64_t done_bytes, int64_t total_bytes)>;
+// What came of LoadOptions::pack_cache.
+enum class PackCacheOutcome {
+  kOff,
+  kHit,        // mapped from the file
+  kWritten,    // packed, and written for the next load
+  kUnwritten,  // packed, but the file could not be written
+};
+struct PackCacheReport {
+  PackCacheOutcome outcome = PackCacheOutcome::kOff;
+  std::string file;
+  std::string reason;  // why a file that was there was not used, or why none could be written; or empty
+};
 
 class Model {
  public:
-  // Maps the files, checks every tensor against the spec, packs with `threads` threads. Releases the files'
-  // resident pages as it goes, so that memory peaks near the packed size.
-  static Status load(const TensorDirectory& directory, const DecoderSpec& spec, int threads,
-                     const ProgressCallback& progress, std::shared_ptr<const Model>* model);
+  // Maps the files, checks every tensor against the spec, packs or maps what was packed before. Releases the
+  // files' resident pages as it goes, so that memory peaks near the packed size.
+  static Status load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,
+                     std::shared_ptr<const Model>* model);
 
   const DecoderSpec& spec() const { return spec_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }
   const std::vector<Conversion>& conversions() const { return conversions_; }
-  int64_t weight_bytes() const { return packed_.bytes() + vector_bytes_; }
+  const PackCacheReport& pack_cache() const { return pack_cache_; }
+  int64_t weight_bytes() const { return packed_bytes_ + vector_bytes_; }
   int64_t mapped_bytes() const { return embedding_.length_bytes; }
 
   // out: [embedding_length]. token must be in range.
@@ -83,13 +92,15 @@ class Model {
   Model() = default;
 
   DecoderSpec spec_;
-  std::vector<MappedFile> files_;
-  Tensor embedding_;  // [vocab_size, embedding_length], read in place
-  AlignedBuffer packed_;
+  std::vector<MappedFile> files_;  // of the model, and its pack file if that is mapped
+  Tensor embedding_;               // [vocab_size, embedding_length], read in place
+  AlignedBuffer packed_;           // empty when a pack file is mapped
   std::vector<LayerWeights> layers_;
   std::vector<float> output_norm_;  // [embedding_length]
   Linear output_;                   // [vocab_size, embedding_length]
   std::vector<Conversion> conversions_;
+  PackCacheReport pack_cache_;
+  int64_t packed_bytes_ = 0;
   int64_t vector_bytes_ = 0;
 };
 

@@ -86,6 +86,7 @@ export function createFakeModel(options: FakeModelOptions = {}): { model: Model;
     kv: "int8",
     threads: 1,
     conversions: [],
+    packCache: undefined,
   } as const;
   const chatTemplate = "chatTemplate" in options ? options.chatTemplate : fakeTemplate;
   const model = new Model({ addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens });

@@ -17,6 +17,7 @@ import type {
   NativeModel,
   NativeRunner,
   NativeTensorDirectory,
+  PackCacheReport,
   SharedFloats,
 } from "../../lib/native/native.js";
 import { FakeRowOps } from "./fake-row-ops.js";
@@ -45,6 +46,7 @@ class FakeModel implements NativeModel {
   readonly weightBytes = 1000;
   readonly mappedBytes = 100;
   readonly conversions = [];
+  readonly packCache: PackCacheReport | undefined;
   closed = false;
   constructor(readonly spec: DecoderSpec) {}
   close(): void {

@@ -26,6 +26,7 @@ struct TinyOptions {
   bool tied_output = false;
   bool biases = false;
   double rope_attention_factor = 1;
+  bool keeps_file = false;  // else it is removed once the model is loaded
 };
 
 struct TinyModel {

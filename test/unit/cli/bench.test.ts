@@ -24,6 +24,7 @@ const report: BenchmarkReport = {
   session: { tokensPerSecond: 49.7, ms: ms(20.1), overheadMs: 0.1 },
   bandwidth: { readGBps: 34.56, decodeFraction: 0.876 },
   memory: { weightBytes: 2 ** 29, kvBytesPerToken: 23232, peakRssBytes: 2 ** 30 },
+  packCache: undefined,
 };
 
 describe("formatBenchmark", () => {

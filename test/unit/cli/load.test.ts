@@ -2,7 +2,7 @@ import { PassThrough } from "node:stream";
 
 import { describe, expect, test } from "vitest";
 
-import { noteFewerThreads, progressBar } from "../../../lib/cli/load.js";
+import { noteFewerThreads, notePackCache, progressBar } from "../../../lib/cli/load.js";
 
 function drawBar({ isTTY }: { readonly isTTY: boolean }): string {
   const stderr = Object.assign(new PassThrough(), { isTTY });
@@ -15,6 +15,27 @@ function drawBar({ isTTY }: { readonly isTTY: boolean }): string {
   bar.stop();
   return (stderr.read() as Buffer | null)?.toString() ?? "";
 }
+
+function noted(...report: Parameters<typeof notePackCache>[1][]): string {
+  const stderr = new PassThrough();
+  const io = { stdin: new PassThrough(), stdout: new PassThrough(), stderr, signal: AbortSignal.abort() };
+  for (const one of report) notePackCache(io, one);
+  return (stderr.read() as Buffer | null)?.toString() ?? "";
+}
+
+describe("notePackCache", () => {
+  test("says in one line what came of the cache, and nothing without one", () => {
+    expect(noted(undefined)).toBe("");
+    expect(noted({ outcome: "hit", file: "a" })).toBe("air: weights mapped from a\n");
+    expect(noted({ outcome: "written", file: "a" })).toBe("air: packed weights written to a\n");
+    expect(noted({ outcome: "written", file: "a", reason: "it was old" })).toBe(
+      "air: packed weights written to a (it was old)\n",
+    );
+    expect(noted({ outcome: "unwritten", file: "a", reason: "the disk is full" })).toBe(
+      "air: packed weights were not kept: the disk is full\n",
+    );
+  });
+});
 
 describe("progressBar", () => {
   test("is drawn on a terminal, without settings that an interrupted process would leave behind", () => {

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import {
   addModelOptions,
@@ -62,6 +62,10 @@ describe("decimal", () => {
 });
 
 describe("model options", () => {
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
   test("default to int8 pages and leave the rest to the library", () => {
     const { model, ctx, kv, threads, cpuList, priority } = parse();
     expect({ model, ctx, kv, threads, cpuList, priority }).toEqual({ kv: "int8" });
@@ -99,6 +103,17 @@ describe("model options", () => {
     expect(() => parse("--priority", "idle")).toThrow(
       'expected low, normal or high for --priority but received "idle"',
     );
+  });
+
+  test("take the pack cache from the command line, then from AIR_PACK_CACHE; an empty one is none", () => {
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8" });
+    expect(toLoadOptions(parse("--pack-cache", "cache"))).toEqual({ kv: "int8", packCache: "cache" });
+    vi.stubEnv("AIR_PACK_CACHE", "from env");
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8", packCache: "from env" });
+    expect(toLoadOptions(parse("--pack-cache", "cache"))).toMatchObject({ packCache: "cache" });
+    expect(toLoadOptions(parse("--pack-cache", ""))).toEqual({ kv: "int8" });
+    vi.stubEnv("AIR_PACK_CACHE", "");
+    expect(toLoadOptions(parse())).toEqual({ kv: "int8" });
   });
 
   test("refuse another KV type by name", () => {

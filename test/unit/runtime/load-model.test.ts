@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, test } from "vitest";
@@ -95,6 +98,24 @@ describe("loadModel", () => {
     expect(addon.loadOptions).toMatchObject({ backend: "cpu", ...threads });
     expect(addon.runnerOptions).toMatchObject(threads);
     expect(progress).toEqual([0.25, 1]);
+  });
+
+  test("makes the directory of a pack cache and hands it to native", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "air-load-"));
+    const packCache = join(folder, "a", "b");
+    const addon = new WatchedAddon();
+    using model = await loadModel(chatModel, { addon, packCache });
+    expect(addon.loadOptions).toMatchObject({ packCache });
+    expect(existsSync(packCache)).toBe(true);
+    expect(model.info.packCache).toBeUndefined(); // of the fake
+    rmSync(folder, { recursive: true });
+    await expect(loadModel(chatModel, { addon, packCache: chatModel })).rejects.toMatchObject({
+      code: "AIR_ERR_ARGUMENT",
+    });
+    await expect(loadModel(chatModel, { addon, packCache: "" })).rejects.toMatchObject({
+      code: "AIR_ERR_ARGUMENT",
+      message: 'expected a directory for packCache but received ""',
+    });
   });
 
   test("frees what it had made when a later part fails", async () => {
