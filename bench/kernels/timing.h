@@ -56,6 +56,7 @@ inline std::vector<const AirKernelTable*> tables_to_measure(int argc, char** arg
   };
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512vnni")) add(air_kernels_avx512vnni());
+  add(air_kernels_avxvnni());
   if (__builtin_cpu_supports("avx2")) add(air_kernels_avx2());
 #elif defined(__aarch64__)
   if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) add(air_kernels_neon());

@@ -1,9 +1,14 @@
 // y = W x for binary16 and binary32 weights against float32 activations. Lanes are outputs of a tile.
+// One or two activation rows take both halves of a tile in one pass over the weights; three or four rows take
+// one half after the other, because 16 registers cannot hold more (the second pass finds the weights in the
+// cache).
 #include "kernels/avx2/matmul.h"
 #include "kernels/avx2/ops.h"
 
 namespace air::avx2 {
 namespace {
+
+constexpr int halves_per_pass(int rows) { return rows <= 2 ? 2 : 1; }
 
 struct Half {
   static constexpr int kBytes = 2;

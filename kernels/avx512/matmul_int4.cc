@@ -1,6 +1,7 @@
 // y = W x for 4-bit weights in groups of 32 against int8 activations. Lanes are the 16 outputs of a tile.
+#include "kernels/avx512/matmul.h"
 #include "kernels/avx512/ops.h"
-#include "kernels/avx512/panel.h"
+#include "kernels/shared/panel.h"
 
 namespace air::avx512 {
 namespace {
@@ -52,7 +53,7 @@ void multiply_panel(const AirMatmulArgs* args, const PanelGroup* panel, int64_t 
 }
 
 template <bool kHasMin>
-constexpr PanelKernel kInPanel[] = {
+constexpr PanelKernel kInPanel[kPanelRows] = {
     multiply_panel<1, kHasMin>,  multiply_panel<2, kHasMin>,  multiply_panel<3, kHasMin>,
     multiply_panel<4, kHasMin>,  multiply_panel<5, kHasMin>,  multiply_panel<6, kHasMin>,
     multiply_panel<7, kHasMin>,  multiply_panel<8, kHasMin>,  multiply_panel<9, kHasMin>,

@@ -1,6 +1,7 @@
 // y = W x for 8-bit weights, scaled per 32 or 16 values, against int8 activations. Lanes are the 16 outputs.
+#include "kernels/avx512/matmul.h"
 #include "kernels/avx512/ops.h"
-#include "kernels/avx512/panel.h"
+#include "kernels/shared/panel.h"
 
 namespace air::avx512 {
 namespace {
@@ -74,7 +75,7 @@ void multiply_panel(const AirMatmulArgs* args, const PanelGroup* panel, int64_t 
 }
 
 template <Kind kKind>
-constexpr PanelKernel kInPanel[] = {
+constexpr PanelKernel kInPanel[kPanelRows] = {
     multiply_panel<1, kKind>, multiply_panel<2, kKind>,  multiply_panel<3, kKind>,  multiply_panel<4, kKind>,
     multiply_panel<5, kKind>, multiply_panel<6, kKind>,  multiply_panel<7, kKind>,  multiply_panel<8, kKind>,
     multiply_panel<9, kKind>, multiply_panel<10, kKind>, multiply_panel<11, kKind>, multiply_panel<12, kKind>,

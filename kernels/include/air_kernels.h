@@ -72,7 +72,7 @@ typedef struct {
 } AirAttentionArgs;
 
 typedef struct {
-  const char* isa;  // "reference", "avx2", "avx512vnni", "neon"
+  const char* isa;  // "reference", "avx2", "avxvnni", "avx512vnni", "neon"
 
   // Quantises rows of [rows, cols] float32 as AirActivations says; cols is a multiple of 32.
   // Canonical order: amax over the group (exact), inverse = 127 / amax, q = rint(x * inverse), scale = amax / 127.
@@ -138,6 +138,7 @@ typedef struct {
 // The caller checks that the CPU can run the ISA before calling any entry.
 const AirKernelTable* air_kernels_reference(void);
 const AirKernelTable* air_kernels_avx2(void);
+const AirKernelTable* air_kernels_avxvnni(void);
 const AirKernelTable* air_kernels_avx512vnni(void);
 const AirKernelTable* air_kernels_neon(void);
 

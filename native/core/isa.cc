@@ -23,6 +23,15 @@ bool converts_binary16() {
   unsigned edx = 0;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
+
+// AVX-VNNI: leaf 7, subleaf 1, EAX bit 4. Clang 14's __builtin_cpu_supports does not know it either.
+bool multiplies_bytes() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1u << 4) != 0;
+}
 #endif
 
 }  // namespace
@@ -38,6 +47,7 @@ const std::vector<const AirKernelTable*>& usable_kernels() {
       usable.push_back(air_kernels_avx512vnni());
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && converts_binary16()) {
+      if (multiplies_bytes()) usable.push_back(air_kernels_avxvnni());
       usable.push_back(air_kernels_avx2());
     }
 #elif defined(__aarch64__) && defined(__linux__)

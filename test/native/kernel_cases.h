@@ -15,7 +15,9 @@
 #include "kernels/include/air_kernels.h"
 #include "test/native/check.h"
 
-#if defined(__aarch64__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -40,6 +42,9 @@ inline std::vector<const AirKernelTable*> vector_isas() {
   // Every CPU with AVX2 has F16C, which clang's builtin cannot ask for.
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   consider("avx2", avx2, air_kernels_avx2());
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  const bool leaf = __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0;
+  consider("avxvnni", avx2 && leaf && (eax & 1u << 4) != 0, air_kernels_avxvnni());
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vnni");

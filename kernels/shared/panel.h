@@ -1,12 +1,14 @@
 // Activations regrouped for many rows. A kernel of 12 rows that reads them where they lie needs 36 pointers;
 // x86-64 has 16 registers for them, and the compiler's way out (moving pointers through vector registers) cost
 // a fifth of the speed. In a panel every load is one pointer and a constant.
-#ifndef AIR_KERNELS_AVX512_PANEL_H_
-#define AIR_KERNELS_AVX512_PANEL_H_
+#ifndef AIR_KERNELS_SHARED_PANEL_H_
+#define AIR_KERNELS_SHARED_PANEL_H_
 
-#include "kernels/avx512/matmul.h"
+#include <string.h>
 
-namespace air::avx512 {
+#include "kernels/shared/matmul_tiles.h"
+
+namespace air {
 
 // One group of 32 of one row.
 struct PanelGroup {
@@ -69,6 +71,6 @@ static inline void run_panels(const AirMatmulArgs* args, const PanelKernel (&ker
   }
 }
 
-}  // namespace air::avx512
+}  // namespace air
 
-#endif  // AIR_KERNELS_AVX512_PANEL_H_
+#endif  // AIR_KERNELS_SHARED_PANEL_H_
