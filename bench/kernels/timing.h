@@ -11,11 +11,7 @@
 #include <vector>
 
 #include "kernels/include/air_kernels.h"
-
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
-#endif
+#include "native/core/isa.h"
 
 namespace air_bench {
 
@@ -38,31 +34,28 @@ Timing time_repeated(int repeats, Work work) {
   return {at(0.5), at(0.1), at(0.9)};
 }
 
-inline void print_machine() {
+inline std::string machine_name() {
   std::ifstream info("/proc/cpuinfo");
   std::string line;
   std::string name = "unknown CPU";
   while (std::getline(info, line) && name == "unknown CPU") {
     if (line.rfind("model name", 0) == 0) name = line.substr(line.find(':') + 2);
   }
-  std::printf("machine: %s; one thread; median [p10 .. p90]\n", name.c_str());
+  return name;
 }
 
-// The vector ISAs of this CPU, or only the one that was asked for.
+inline void print_machine() {
+  std::printf("machine: %s; one thread; median [p10 .. p90]\n", machine_name().c_str());
+}
+
+// The ISA that the first argument names, or the vector ISAs of this CPU.
 inline std::vector<const AirKernelTable*> tables_to_measure(int argc, char** argv) {
+  const char* isa = argc > 1 && argv[1][0] != '-' ? argv[1] : nullptr;
   std::vector<const AirKernelTable*> tables;
-  const auto add = [&](const AirKernelTable* table) {
-    if (argc < 2 || std::strcmp(argv[1], table->isa) == 0) tables.push_back(table);
-  };
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512vnni")) add(air_kernels_avx512vnni());
-  add(air_kernels_avxvnni());
-  if (__builtin_cpu_supports("avx2")) add(air_kernels_avx2());
-#elif defined(__aarch64__)
-  if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) add(air_kernels_neon());
-#else
-  add(air_kernels_reference());
-#endif
+  for (const AirKernelTable* table : air::usable_kernels()) {
+    const bool wanted = isa != nullptr ? std::strcmp(isa, table->isa) == 0 : table != air_kernels_reference();
+    if (wanted) tables.push_back(table);
+  }
   return tables;
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/avx2/panel.h"
 
 namespace air::avx2 {
+namespace {  // internal linkage, for the members too
 
 constexpr int32_t kInt4Offset = 8;  // weights without mins are stored 8 too large
 
@@ -16,7 +17,7 @@ struct Int4Group {
     __m256 scales[2], mins[2];
   };
 
-  static inline Scales load_scales(const IntegerTile& t, int64_t g) {
+  static Scales load_scales(const IntegerTile& t, int64_t g) {
     Scales s = {};
     AIR_UNROLL
     for (int h = 0; h < 2; ++h) {
@@ -28,8 +29,7 @@ struct Int4Group {
 
   // Adds the products of 4 k of every row. weights: a half of the tile each; k: the quad's first k.
   template <int kRows>
-  static inline void add_quad(const __m256i (&weights)[2], const PanelGroup* x, int k,
-                              __m256i (&sums)[kRows][2]) {
+  static void add_quad(const __m256i (&weights)[2], const PanelGroup* x, int k, __m256i (&sums)[kRows][2]) {
     AIR_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const __m256i quad = broadcast_quad(x[r].q + k);
@@ -42,7 +42,7 @@ struct Int4Group {
   }
 
   template <int kRows>
-  static inline void dot_rows(const uint8_t* values, const PanelGroup* x, __m256i (&sums)[kRows][2]) {
+  static void dot_rows(const uint8_t* values, const PanelGroup* x, __m256i (&sums)[kRows][2]) {
     const __m256i low_nibbles = _mm256_set1_epi8(15);
     AIR_UNROLL
     for (int j = 0; j < 4; ++j) {
@@ -59,7 +59,7 @@ struct Int4Group {
   }
 
   template <int kRows>
-  static inline void add_rows(const uint8_t* values, const Scales& s, const PanelGroup* x, __m256 (*acc)[2]) {
+  static void add_rows(const uint8_t* values, const Scales& s, const PanelGroup* x, __m256 (*acc)[2]) {
     __m256i sums[kRows][2];
     AIR_UNROLL
     for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = Dot::begin(kHasMin ? 0 : x[r].start);
@@ -78,7 +78,7 @@ struct Int4Group {
 };
 
 template <typename Dot>
-static void multiply_int4(const AirMatmulArgs* args) {
+void multiply_int4(const AirMatmulArgs* args) {
   if (args->weights->has_min) {
     run_panels(args, kInPanel<Int4Group<Dot, true>>, 0);
   } else {
@@ -86,6 +86,7 @@ static void multiply_int4(const AirMatmulArgs* args) {
   }
 }
 
+}  // namespace
 }  // namespace air::avx2
 
 #endif  // AIR_KERNELS_AVX2_INT4_H_

@@ -5,6 +5,7 @@
 #include "kernels/avx2/panel.h"
 
 namespace air::avx2 {
+namespace {  // internal linkage, for the members too
 
 enum class Int8Kind { kScale32, kScale32Min, kScale16 };
 
@@ -17,7 +18,7 @@ struct Int8Group {
     __m256 first[2], second[2];  // second: scales of the last 16 k, or mins
   };
 
-  static inline Scales load_scales(const IntegerTile& t, int64_t g) {
+  static Scales load_scales(const IntegerTile& t, int64_t g) {
     Scales s = {};
     AIR_UNROLL
     for (int h = 0; h < 2; ++h) {
@@ -30,8 +31,7 @@ struct Int8Group {
 
   // Dot products over the quads [first, first + kQuads) of k.
   template <int kQuads, int kRows>
-  static inline void add_quads(const uint8_t* values, const PanelGroup* x, int first,
-                               __m256i (&sums)[kRows][2]) {
+  static void add_quads(const uint8_t* values, const PanelGroup* x, int first, __m256i (&sums)[kRows][2]) {
     AIR_UNROLL
     for (int j = first; j < first + kQuads; ++j) {
       const typename Dot::Weights weights[2] = {Dot::prepare(load_bytes(values + 64 * j)),
@@ -50,8 +50,8 @@ struct Int8Group {
 
   // Adds the quads [first, first + kQuads) of k, which have one scale. start: a member of PanelGroup.
   template <int kQuads, int kRows>
-  static inline void add_scale_group(const uint8_t* values, const __m256 (&scales)[2], const PanelGroup* x,
-                                     int first, int32_t PanelGroup::*start, __m256 (*acc)[2]) {
+  static void add_scale_group(const uint8_t* values, const __m256 (&scales)[2], const PanelGroup* x,
+                              int first, int32_t PanelGroup::*start, __m256 (*acc)[2]) {
     __m256i sums[kRows][2];
     AIR_UNROLL
     for (int r = 0; r < kRows; ++r) sums[r][0] = sums[r][1] = Dot::begin(x[r].*start);
@@ -65,7 +65,7 @@ struct Int8Group {
   }
 
   template <int kRows>
-  static inline void add_rows(const uint8_t* values, const Scales& s, const PanelGroup* x, __m256 (*acc)[2]) {
+  static void add_rows(const uint8_t* values, const Scales& s, const PanelGroup* x, __m256 (*acc)[2]) {
     if (kInHalves) {
       add_scale_group<4, kRows>(values, s.first, x, 0, &PanelGroup::start, acc);
       add_scale_group<4, kRows>(values, s.second, x, 4, &PanelGroup::second_start, acc);
@@ -83,7 +83,7 @@ struct Int8Group {
 };
 
 template <typename Dot>
-static void multiply_int8(const AirMatmulArgs* args) {
+void multiply_int8(const AirMatmulArgs* args) {
   if (args->weights->scale_group == 16) {
     run_panels(args, kInPanel<Int8Group<Dot, Int8Kind::kScale16>>, Dot::kOffset);
   } else if (args->weights->has_min) {
@@ -93,6 +93,7 @@ static void multiply_int8(const AirMatmulArgs* args) {
   }
 }
 
+}  // namespace
 }  // namespace air::avx2
 
 #endif  // AIR_KERNELS_AVX2_INT8_H_

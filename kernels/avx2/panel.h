@@ -42,7 +42,7 @@ static void multiply_panel(const AirMatmulArgs* args, const PanelGroup* panel, i
 }
 
 template <typename Group>
-static constexpr PanelKernel kInPanel[kPanelRows] = {
+static constexpr PanelKernel<PanelGroup> kInPanel[kPanelRows] = {
     multiply_panel<Group, 1>, multiply_panel<Group, 2>,  multiply_panel<Group, 3>,  multiply_panel<Group, 4>,
     multiply_panel<Group, 5>, multiply_panel<Group, 6>,  multiply_panel<Group, 7>,  multiply_panel<Group, 8>,
     multiply_panel<Group, 9>, multiply_panel<Group, 10>, multiply_panel<Group, 11>, multiply_panel<Group, 12>,

@@ -53,7 +53,7 @@ void multiply_panel(const AirMatmulArgs* args, const PanelGroup* panel, int64_t 
 }
 
 template <bool kHasMin>
-constexpr PanelKernel kInPanel[kPanelRows] = {
+constexpr PanelKernel<PanelGroup> kInPanel[kPanelRows] = {
     multiply_panel<1, kHasMin>,  multiply_panel<2, kHasMin>,  multiply_panel<3, kHasMin>,
     multiply_panel<4, kHasMin>,  multiply_panel<5, kHasMin>,  multiply_panel<6, kHasMin>,
     multiply_panel<7, kHasMin>,  multiply_panel<8, kHasMin>,  multiply_panel<9, kHasMin>,

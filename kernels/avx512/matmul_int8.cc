@@ -75,7 +75,7 @@ void multiply_panel(const AirMatmulArgs* args, const PanelGroup* panel, int64_t 
 }
 
 template <Kind kKind>
-constexpr PanelKernel kInPanel[kPanelRows] = {
+constexpr PanelKernel<PanelGroup> kInPanel[kPanelRows] = {
     multiply_panel<1, kKind>, multiply_panel<2, kKind>,  multiply_panel<3, kKind>,  multiply_panel<4, kKind>,
     multiply_panel<5, kKind>, multiply_panel<6, kKind>,  multiply_panel<7, kKind>,  multiply_panel<8, kKind>,
     multiply_panel<9, kKind>, multiply_panel<10, kKind>, multiply_panel<11, kKind>, multiply_panel<12, kKind>,

@@ -1,4 +1,6 @@
-// y = W x for binary16 and binary32 weights against float32 activations. Lanes are outputs of a tile.
+// y = W x for binary16 and binary32 weights against float32 activations. Lanes are outputs of a tile. One or two
+// activation rows take all quads in one pass over the weights; more rows take two quads at a time, because 32
+// registers cannot hold more sums (the second pass finds the weights in the cache).
 #include "kernels/neon/matmul.h"
 #include "kernels/neon/ops.h"
 

@@ -10,7 +10,7 @@
 
 namespace air {
 
-// One group of 32 of one row.
+// One group of 32 of one row. An instruction set may have a form of its own, with a fill_group for it.
 struct PanelGroup {
   int8_t q[AIR_GROUP];
   float scale;
@@ -21,17 +21,33 @@ struct PanelGroup {
   };
 };
 
+// sums16: of the two halves of q; offset: how much larger than its meaning a multiplied weight is; in_halves:
+// the weights have scales per 16.
+static inline void fill_group(const int8_t* q, float scale, const int32_t* sums16, int32_t offset,
+                              bool in_halves, PanelGroup* to) {
+  memcpy(to->q, q, AIR_GROUP);
+  to->scale = scale;
+  const int32_t sum = sums16[0] + sums16[1];
+  to->start = -offset * (in_halves ? sums16[0] : sum);
+  if (in_halves) {
+    to->second_start = -offset * sums16[1];
+  } else {
+    to->total = static_cast<float>(sum);
+  }
+}
+
 constexpr int kPanelRows = 12;
-// 264 KiB of stack: 12 rows of 16,384 columns, or fewer rows of more.
+// 264 KiB of stack on x86-64: 12 rows of 16,384 columns, or fewer rows of more.
 constexpr int64_t kPanelGroups = 512 * kPanelRows;
 static_assert(kPanelGroups * AIR_GROUP >= AIR_MAX_COLS, "a row must fit");
 
 // Computes one tile for a fixed number of rows from `row` on; panel: [cols / 32][rows].
-typedef void (*PanelKernel)(const AirMatmulArgs* args, const PanelGroup* panel, int64_t tile, int64_t row);
+template <typename Group>
+using PanelKernel = void (*)(const AirMatmulArgs* args, const Group* panel, int64_t tile, int64_t row);
 
-// offset: how much larger than its meaning a stored weight is.
+template <typename Group>
 static inline void fill_panel(const AirMatmulArgs* args, int64_t row, int64_t rows, int32_t offset,
-                              PanelGroup* panel) {
+                              Group* panel) {
   const AirActivations& x = *args->x;
   const int64_t groups = x.cols / AIR_GROUP;
   const bool in_halves = args->weights->scale_group == 16;
@@ -40,24 +56,16 @@ static inline void fill_panel(const AirMatmulArgs* args, int64_t row, int64_t ro
     const float* scales = x.scales + (row + r) * groups;
     const int32_t* sums16 = x.sums16 + (row + r) * groups * 2;
     for (int64_t g = 0; g < groups; ++g) {
-      PanelGroup& to = panel[g * rows + r];
-      memcpy(to.q, q + AIR_GROUP * g, AIR_GROUP);
-      to.scale = scales[g];
-      const int32_t sum = sums16[2 * g] + sums16[2 * g + 1];
-      to.start = -offset * (in_halves ? sums16[2 * g] : sum);
-      if (in_halves) {
-        to.second_start = -offset * sums16[2 * g + 1];
-      } else {
-        to.total = static_cast<float>(sum);
-      }
+      fill_group(q + AIR_GROUP * g, scales[g], sums16 + 2 * g, offset, in_halves, panel + g * rows + r);
     }
   }
 }
 
 // Runs the rows in panels as equal in size as can be (16 rows are 8 + 8); kernels[r] computes r + 1 rows.
-static inline void run_panels(const AirMatmulArgs* args, const PanelKernel (&kernels)[kPanelRows],
+template <typename Group>
+static inline void run_panels(const AirMatmulArgs* args, const PanelKernel<Group> (&kernels)[kPanelRows],
                               int32_t offset) {
-  PanelGroup panel[kPanelGroups];
+  Group panel[kPanelGroups];
   const int64_t rows_that_fit = kPanelGroups / (args->weights->cols / AIR_GROUP);
   const int64_t most = rows_that_fit < kPanelRows ? rows_that_fit : kPanelRows;
   for (int64_t row = args->row_begin; row < args->row_end;) {

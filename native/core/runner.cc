@@ -6,17 +6,11 @@
 #include <new>
 #include <numeric>
 
+#include "native/core/products.h"
+
 namespace air {
 
 namespace {
-
-// Rows that one pass over a weight tile serves: their activations stay in the L2 cache meanwhile.
-constexpr int64_t kRowBlock = 128;
-// Weights that a thread takes at a time at most: its rows pass over them one panel after another, so they
-// have to stay in the L2 cache.
-constexpr int64_t kChunkBytes = int64_t{512} << 10;
-
-int64_t tiles_of(const AirMatrix& matrix) { return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
 
 bool is_integer(const Linear& linear) {
   return linear.weight.weight_class == AIR_WEIGHT_INT4 || linear.weight.weight_class == AIR_WEIGHT_INT8;
@@ -75,7 +69,7 @@ void Runner::run_step(Team& team, float* logits) {
   norm_rows(team, rows, model_->output_norm(), is_integer(model_->output()));
   const AirActivations normed = workspace_.normed.view(rows);
   const Product product{&model_->output(), &normed, logits, AIR_STORE_SET};
-  multiply(team, rows, &product, 1);
+  multiply(team, kernels_, rows, &product, 1);
 }
 
 void Runner::run_layer(int64_t index, Team& team) {
@@ -87,7 +81,7 @@ void Runner::run_layer(int64_t index, Team& team) {
   const Product projections[] = {{&layer.q, &normed, workspace_.q, AIR_STORE_SET},
                                  {&layer.k, &normed, workspace_.k, AIR_STORE_SET},
                                  {&layer.v, &normed, workspace_.v, AIR_STORE_SET}};
-  multiply(team, tokens, projections, 3);
+  multiply(team, kernels_, tokens, projections, 3);
   rotate_and_store(index, team);
   // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
   const bool is_last = index + 1 == spec().layers;
@@ -98,17 +92,17 @@ void Runner::run_layer(int64_t index, Team& team) {
   const AirActivations attended = workspace_.attended.view(rows);
   if (is_integer(layer.o)) quantize_rows(team, rows, workspace_.attended);
   const Product output{&layer.o, &attended, workspace_.residual, AIR_STORE_ADD};
-  multiply(team, rows, &output, 1);
+  multiply(team, kernels_, rows, &output, 1);
 
   const AirActivations normed_again = workspace_.normed.view(rows);
   norm_rows(team, rows, layer.feed_forward_norm, is_integer(layer.gate) || is_integer(layer.up));
   const Product expansions[] = {{&layer.gate, &normed_again, workspace_.gate, AIR_STORE_SET},
                                 {&layer.up, &normed_again, workspace_.up, AIR_STORE_SET}};
-  multiply(team, rows, expansions, 2);
+  multiply(team, kernels_, rows, expansions, 2);
   activate_rows(team, rows, is_integer(layer.down));
   const AirActivations hidden = workspace_.hidden.view(rows);
   const Product contraction{&layer.down, &hidden, workspace_.residual, AIR_STORE_ADD};
-  multiply(team, rows, &contraction, 1);
+  multiply(team, kernels_, rows, &contraction, 1);
 }
 
 void Runner::embed_and_angles(Team& team) {
@@ -237,53 +231,6 @@ void Runner::keep_logit_rows(Team& team) {
                   static_cast<size_t>(width) * sizeof(float));
     }
   });
-}
-
-void Runner::multiply(Team& team, int64_t rows, const Product* products, int count) {
-  int64_t tiles = 0;
-  int64_t largest_tile_bytes = 1;
-  for (int i = 0; i < count; ++i) {
-    const AirMatrix& weight = products[i].linear->weight;
-    tiles += tiles_of(weight);
-    largest_tile_bytes = std::max(largest_tile_bytes, weight.tile_stride);
-  }
-  const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const int64_t largest_chunk = std::max<int64_t>(kChunkBytes / largest_tile_bytes, 1);
-  // Items are (row block, tile) pairs, row blocks outermost.
-  team.for_each(row_blocks * tiles, largest_chunk, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t row_begin = begin / tiles * kRowBlock;
-      const int64_t first = begin % tiles;
-      const int64_t last = std::min(first + end - begin, tiles);
-      multiply_tiles(products, count, first, last, row_begin, std::min(row_begin + kRowBlock, rows));
-      begin += last - first;
-    }
-  });
-}
-
-// Tiles [first, last) of the products laid end to end.
-void Runner::multiply_tiles(const Product* products, int count, int64_t first, int64_t last,
-                            int64_t row_begin, int64_t row_end) {
-  for (int i = 0; i < count; ++i) {
-    const AirMatrix& weight = products[i].linear->weight;
-    const int64_t tiles = tiles_of(weight);
-    const int64_t begin = std::max<int64_t>(first, 0);
-    const int64_t end = std::min(last, tiles);
-    first -= tiles;
-    last -= tiles;
-    if (begin >= end) continue;
-    const AirMatmulArgs args{&weight, products[i].x, products[i].y, weight.rows,      begin,
-                             end,     row_begin,     row_end,       products[i].store};
-    kernels_.matmul[weight.weight_class](&args);
-    const std::vector<float>& bias = products[i].linear->bias;
-    if (bias.empty()) continue;
-    const int64_t col_end = std::min(end * AIR_TILE_ROWS, weight.rows);
-    for (int64_t row = row_begin; row < row_end; ++row) {
-      for (int64_t col = begin * AIR_TILE_ROWS; col < col_end; ++col) {
-        products[i].y[row * weight.rows + col] += bias[static_cast<size_t>(col)];
-      }
-    }
-  }
 }
 
 }  // namespace air

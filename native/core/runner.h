@@ -47,14 +47,6 @@ class Runner {
   int64_t workspace_bytes() const { return workspace_.bytes(); }
 
  private:
-  // One matrix product of a phase; several run side by side.
-  struct Product {
-    const Linear* linear;
-    const AirActivations* x;
-    float* y;  // [rows, linear->weight.rows]
-    AirStore store;
-  };
-
   Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options);
 
   Status begin_step(const Batch& batch);
@@ -70,9 +62,6 @@ class Runner {
   void quantize_rows(Team& team, int64_t rows, const QuantizedRows& x);
   void activate_rows(Team& team, int64_t rows, bool quantize);
   void keep_logit_rows(Team& team);
-  void multiply(Team& team, int64_t rows, const Product* products, int count);
-  void multiply_tiles(const Product* products, int count, int64_t first, int64_t last, int64_t row_begin,
-                      int64_t row_end);
 
   const AirKernelTable& kernels_;
   std::shared_ptr<KvArena> arena_;
