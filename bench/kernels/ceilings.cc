@@ -63,7 +63,7 @@ constexpr LoopOfIsa kLoops[] = {
 // Registers 0 to 11 are the sums, 12 and 13 operands.
 #define AIR_LOOP(name, step)                                                                              \
   void name(int64_t iterations) {                                                                         \
-    asm volatile(".arch_extension dotprod\n movi v12.16b, #0\n movi v13.16b, #0\n1:\n" AIR_TWELVE(        \
+    asm volatile(".arch armv8.2-a+dotprod\n movi v12.16b, #0\n movi v13.16b, #0\n1:\n" AIR_TWELVE(        \
                      step) "subs %0, %0, #1\n b.ne 1b\n"                                                  \
                  : "+r"(iterations)                                                                       \
                  :                                                                                        \
@@ -78,6 +78,10 @@ AIR_LOOP(sdot, AIR_SDOT)
 AIR_LOOP(fmla, AIR_FMLA)
 
 constexpr LoopOfIsa kLoops[] = {{"neon", sdot, sdot, fmla, 32, 8}};
+
+#else
+
+constexpr LoopOfIsa kLoops[] = {{"none", nullptr, nullptr, nullptr, 0, 0}};
 
 #endif
 
