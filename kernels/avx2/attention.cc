@@ -13,7 +13,7 @@ constexpr int kMostQueries = 4;
 // Scores of 8 tokens. keys: half a stripe of [D / 4][16][4] int8; key_scales: [8] binary16; out: [kQueries, kBlock].
 template <int kQueries>
 void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
-                const uint8_t* key_scales, float* out) {
+                const uint8_t* next_keys, const uint8_t* key_scales, float* out) {
   __m256 score[kQueries];
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm256_setzero_ps();
@@ -24,6 +24,7 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8
     AIR_UNROLL
     for (int j = 0; j < 8; ++j) {
       const int64_t quad = 8 * g + j;
+      __builtin_prefetch(next_keys + 64 * quad);
       const __m256i quads = load_bytes(keys + 64 * quad);
       const __m256i magnitudes = _mm256_abs_epi8(quads);
       AIR_UNROLL
@@ -45,13 +46,14 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8
 
 // Scores of 8 tokens. keys: half a stripe of [D][16] binary16; out: [kQueries, kBlock].
 template <int kQueries>
-void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys, const uint8_t*,
-               float* out) {
+void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
+               const uint8_t* next_keys, const uint8_t*, float* out) {
   __m256 score[kQueries];
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm256_setzero_ps();
   for (int64_t d = 0; d < dims; ++d) {
-    const __m256 key = load_halves(keys + d * AIR_STRIPE * 2);
+    __builtin_prefetch(next_keys + 32 * d);
+    const __m256 key = load_halves(keys + 32 * d);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
       score[q] = _mm256_fmadd_ps(_mm256_set1_ps(panel.values[d][first + q]), key, score[q]);
@@ -92,9 +94,11 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
     }
     for (int s = 0; s < view.stripe_count; ++s) {
       const uint8_t* rows = view.stripes[s].values + d * Value::kBytes;
+      const uint8_t* next_rows = view.stripes[s].next_values + d * Value::kBytes;
       for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
         const int t = __builtin_ctz(left);
         const uint8_t* row = rows + t * dims * Value::kBytes;
+        __builtin_prefetch(next_rows + t * dims * Value::kBytes);
         const float* weight = weights + s * AIR_STRIPE + t;
         __m256 values[kVectors];
         AIR_UNROLL
@@ -152,7 +156,8 @@ float weigh_query(const AirBlockView& view, bool int8_values, float* scores, flo
   return correction;
 }
 
-using Score = void (*)(const AirQueryPanel&, int, int64_t, const uint8_t*, const uint8_t*, float*);
+using Score = void (*)(const AirQueryPanel&, int, int64_t, const uint8_t*, const uint8_t*, const uint8_t*,
+                       float*);
 using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
 
 // Indexed by queries - 1.
@@ -172,8 +177,9 @@ struct Ops {
       const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
       const Score score = scores[count - 1];
       float* to = out + q * kBlock;
-      score(panel, work.first + q, work.layout->head_dim, stripe.keys, stripe.key_scales, to);
-      score(panel, work.first + q, work.layout->head_dim, stripe.keys + half_stripe, stripe.key_scales + 16,
+      const int64_t dims = work.layout->head_dim;
+      score(panel, work.first + q, dims, stripe.keys, stripe.next_keys, stripe.key_scales, to);
+      score(panel, work.first + q, dims, stripe.keys + half_stripe, stripe.next_keys, stripe.key_scales + 16,
             to + 8);
     }
   }

@@ -26,6 +26,7 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
     AIR_UNROLL
     for (int j = 0; j < 8; ++j) {
       const int64_t quad = 8 * g + j;
+      __builtin_prefetch(stripe.next_keys + 64 * quad);
       const __m512i keys = _mm512_xor_si512(_mm512_loadu_si512(stripe.keys + 64 * quad), sign_bits);
       AIR_UNROLL
       for (int q = 0; q < kQueries; ++q) {
@@ -50,7 +51,8 @@ void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStr
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm512_setzero_ps();
   for (int64_t d = 0; d < dims; ++d) {
-    const __m512 keys = load_halves(stripe.keys + d * AIR_STRIPE * 2);
+    __builtin_prefetch(stripe.next_keys + 32 * d);
+    const __m512 keys = load_halves(stripe.keys + 32 * d);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
       score[q] = _mm512_fmadd_ps(_mm512_set1_ps(panel.values[d][first + q]), keys, score[q]);
@@ -87,9 +89,11 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
     }
     for (int s = 0; s < view.stripe_count; ++s) {
       const uint8_t* rows = view.stripes[s].values + d * Value::kBytes;
+      const uint8_t* next_rows = view.stripes[s].next_values + d * Value::kBytes;
       for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
         const int t = __builtin_ctz(left);
         const uint8_t* row = rows + t * dims * Value::kBytes;
+        __builtin_prefetch(next_rows + t * dims * Value::kBytes);
         const __m512 low_values = Value::load(row);
         const __m512 high_values = Value::load(row + 16 * Value::kBytes);
         const float* weight = weights + s * AIR_STRIPE + t;

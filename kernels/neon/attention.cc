@@ -31,6 +31,7 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
       AIR_UNROLL
       for (int j = 0; j < 8; ++j) {
         const int64_t quad = 8 * g + j;
+        if (c == 0) __builtin_prefetch(stripe.next_keys + 64 * quad);
         const int8x16_t keys = load_bytes(stripe.keys + 64 * quad + 16 * c);
         add_dots<kQueries>(keys, load_bytes(panel.quads[quad][first]), dot);
       }
@@ -62,7 +63,8 @@ void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStr
   }
   for (int64_t d = 0; d < dims; ++d) {
     float32x4_t keys[kQuads];
-    load_halves(stripe.keys + d * AIR_STRIPE * 2, keys);
+    __builtin_prefetch(stripe.next_keys + 32 * d);
+    load_halves(stripe.keys + 32 * d, keys);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
       AIR_UNROLL
@@ -122,10 +124,12 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
     }
     for (int s = 0; s < view.stripe_count; ++s) {
       const uint8_t* rows = view.stripes[s].values + d * Value::kBytes;
+      const uint8_t* next_rows = view.stripes[s].next_values + d * Value::kBytes;
       for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
         const int t = __builtin_ctz(left);
         float32x4_t values[kVectors];
         Value::load(rows + t * dims * Value::kBytes, values);
+        __builtin_prefetch(next_rows + t * dims * Value::kBytes);
         const float* weight = weights + s * AIR_STRIPE + t;
         AIR_UNROLL
         for (int q = 0; q < kQueries; ++q) {

@@ -86,6 +86,7 @@ static void score_stripe(const AirQueryPanel* panel, const AirQueryPanel* sink_p
 //   float reduce(const float* lanes)    the tree sum of 16 lanes
 template <typename Isa>
 static void attend(const AirAttentionArgs* args) {
+  fetch_block(args, skip_gap(args, args->begin));
   const int queries = args->rows * args->heads;
   const int64_t dims = args->layout->head_dim;
   alignas(64) float lanes[AIR_ATTENTION_MAX_QUERIES][AIR_STRIPE] = {};
@@ -95,12 +96,12 @@ static void attend(const AirAttentionArgs* args) {
   fill_panel(args, false, &panel);
   if (args->begin < args->sink_tokens) fill_panel(args, true, &sink_panel);
 
-  const auto attend_block = [&](const AirBlockView& view, int first, int count, int64_t ahead) {
+  const auto attend_block = [&](AirBlockView& view, int first, int count, int64_t next) {
+    view_next(args, next, &view);
     const AirBlockWork work = {args->layout, &view, first, count};
     AirScores scores;
     float corrections[AIR_ATTENTION_MAX_QUERIES];
     for (int s = 0; s < view.stripe_count; ++s) {
-      prefetch_stripe(args, ahead + s * AIR_STRIPE);
       score_stripe<Isa>(&panel, &sink_panel, work, view.stripes[s], &scores.of[0][s * AIR_STRIPE]);
     }
     Isa::weigh(work, &scores, args->running_max + first, lanes + first, corrections);
@@ -111,16 +112,16 @@ static void attend(const AirAttentionArgs* args) {
   const int64_t last_end = args->ends[args->rows - 1];
   for (int64_t block = args->begin; block < last_end; block += AIR_ATTENTION_BLOCK) {
     block = skip_gap(args, block);
-    const int64_t ahead = skip_gap(args, block + AIR_ATTENTION_BLOCK);
+    const int64_t next = skip_gap(args, block + AIR_ATTENTION_BLOCK);
     AirBlockView view;
     if (args->rows == 1 || block + AIR_ATTENTION_BLOCK <= first_end) {
       view_block(args, block, last_end, &view);
-      if (view.stripe_count > 0) attend_block(view, 0, queries, ahead);
+      if (view.stripe_count > 0) attend_block(view, 0, queries, next);
       continue;
     }
     for (int r = 0; r < args->rows; ++r) {  // the rows end at different tokens of this block
       view_block(args, block, args->ends[r], &view);
-      if (view.stripe_count > 0) attend_block(view, r * args->heads, args->heads, ahead);
+      if (view.stripe_count > 0) attend_block(view, r * args->heads, args->heads, next);
     }
   }
   for (int q = 0; q < queries; ++q) args->running_sum[q] = Isa::reduce(lanes[q]);

@@ -14,6 +14,9 @@ typedef struct {
   const uint8_t* value_scales;  // [16] binary16; meaningless for F16 values
   uint32_t read;                // bit t: token t is read
   uint32_t sink;                // bit t: token t is read and scored with the sink queries
+  // The stripe that will be in this place in the next block: kernels ask for its bytes while they read these.
+  const uint8_t* next_keys;
+  const uint8_t* next_values;
 } AirStripeView;
 
 typedef struct {
@@ -64,26 +67,44 @@ static inline int64_t skip_gap(const AirAttentionArgs* args, int64_t block) {
   return in_gap ? args->window_start / AIR_ATTENTION_BLOCK * AIR_ATTENTION_BLOCK : block;
 }
 
-// GCC 12 takes a function that only prefetches for one without effect and drops its calls, unless it is inlined.
-#define AIR_PREFETCHER __attribute__((always_inline)) static inline
-
-AIR_PREFETCHER void prefetch_bytes(const uint8_t* from, int64_t bytes) {
-  const int64_t kCacheLine = 64;
-  for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(from + at);
+// Whether the stripe at cache index `first` is worth fetching ahead.
+static inline bool is_fetched(const AirAttentionArgs* args, int64_t first) {
+  const bool in_gap = first >= args->sink_tokens && first + AIR_STRIPE <= args->window_start;
+  return first < args->prefetch_end && !in_gap;
 }
 
-// Asks memory for the stripe that starts at cache index `first`. One head's share of a page is a small island in
-// the arena, which the hardware does not find by itself.
-AIR_PREFETCHER void prefetch_stripe(const AirAttentionArgs* args, int64_t first) {
-  const bool in_gap = first >= args->sink_tokens && first + AIR_STRIPE <= args->window_start;
-  if (first >= args->prefetch_end || in_gap) return;
-  const AirKvLayout* layout = args->layout;
-  AirStripeView stripe;
-  view_stripe(args, first, &stripe);
-  prefetch_bytes(stripe.keys, AIR_STRIPE * layout->head_dim * (layout->key_type == AIR_KV_INT8 ? 1 : 2));
-  prefetch_bytes(stripe.values, AIR_STRIPE * layout->head_dim * (layout->value_type == AIR_KV_INT8 ? 1 : 2));
-  __builtin_prefetch(stripe.key_scales);
-  __builtin_prefetch(stripe.value_scales);
+// Asks for the whole block at cache index `block`, which no block before it has asked for. GCC 12 takes a function
+// that only prefetches for one without effect and drops its calls, unless it is inlined.
+__attribute__((always_inline)) static inline void fetch_block(const AirAttentionArgs* args, int64_t block) {
+  const int64_t kCacheLine = 64;
+  const int64_t dims = args->layout->head_dim;
+  const int64_t key_bytes = AIR_STRIPE * dims * (args->layout->key_type == AIR_KV_INT8 ? 1 : 2);
+  const int64_t value_bytes = AIR_STRIPE * dims * (args->layout->value_type == AIR_KV_INT8 ? 1 : 2);
+  for (int64_t first = block; first < block + AIR_ATTENTION_BLOCK; first += AIR_STRIPE) {
+    if (!is_fetched(args, first)) continue;
+    AirStripeView stripe;
+    view_stripe(args, first, &stripe);
+    for (int64_t at = 0; at < key_bytes; at += kCacheLine) __builtin_prefetch(stripe.keys + at);
+    for (int64_t at = 0; at < value_bytes; at += kCacheLine) __builtin_prefetch(stripe.values + at);
+  }
+}
+
+// Fills next_keys and next_values with what the block at cache index `next` has there, if anything. One head's
+// share of a page is a small island in the arena, which the hardware does not find by itself; and asked for all
+// at once, it would fill the queues of the CPU for longer than it takes to compute a block.
+static inline void view_next(const AirAttentionArgs* args, int64_t next, AirBlockView* view) {
+  for (int s = 0; s < view->stripe_count; ++s) {
+    AirStripeView* stripe = &view->stripes[s];
+    stripe->next_keys = stripe->keys;
+    stripe->next_values = stripe->values;
+    if (!is_fetched(args, next + s * AIR_STRIPE)) continue;
+    AirStripeView ahead;
+    view_stripe(args, next + s * AIR_STRIPE, &ahead);
+    stripe->next_keys = ahead.keys;
+    stripe->next_values = ahead.values;
+    __builtin_prefetch(ahead.key_scales);
+    __builtin_prefetch(ahead.value_scales);
+  }
 }
 
 #endif  // AIR_KERNELS_SHARED_ATTENTION_STRIPES_H_

@@ -15,7 +15,7 @@ static_assert(kSplitTokens % AIR_ATTENTION_BLOCK == 0, "a split is made of whole
 // Tiles times KV heads per thread from which whole tiles share out well enough; below, splits are tasks.
 constexpr int64_t kTileTasksPerThread = 4;
 // Splits that a thread takes at a time at most: the next one is fetched while one is computed.
-constexpr int64_t kSplitsPerChunk = 4;
+constexpr int64_t kSplitsPerChunk = 16;
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 
