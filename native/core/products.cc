@@ -10,7 +10,12 @@ namespace {
 constexpr int64_t kRowBlock = 128;
 // Weights that a thread takes at a time at most: its rows pass over them one panel after another, so they
 // have to stay in the L2 cache.
-constexpr int64_t kChunkBytes = int64_t{512} << 10;
+constexpr int64_t kLargestPieceBytes = int64_t{512} << 10;
+// So few rows pass over the weights together, and a piece may be of any size.
+constexpr int64_t kRowsOfOnePass = 8;
+// And at least, for so few rows: a piece starts with weights that nobody has asked memory for. This many take
+// about 2 us to read.
+constexpr int64_t kSmallestPieceBytes = int64_t{64} << 10;
 
 int64_t tiles_of(const AirMatrix& matrix) { return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
 
@@ -50,9 +55,11 @@ void multiply(Team& team, const AirKernelTable& kernels, int64_t rows, const Pro
     largest_tile_bytes = std::max(largest_tile_bytes, weight.tile_stride);
   }
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;
-  const int64_t largest_chunk = std::max<int64_t>(kChunkBytes / largest_tile_bytes, 1);
+  const bool in_one_pass = rows <= kRowsOfOnePass;
+  const int64_t smallest = in_one_pass ? std::max<int64_t>(kSmallestPieceBytes / largest_tile_bytes, 1) : 1;
+  const int64_t largest = in_one_pass ? tiles : std::max<int64_t>(kLargestPieceBytes / largest_tile_bytes, 1);
   // Items are (row block, tile) pairs, row blocks outermost.
-  team.for_each(row_blocks * tiles, largest_chunk, [&](int64_t begin, int64_t end) {
+  team.for_each(row_blocks * tiles, smallest, std::max(smallest, largest), [&](int64_t begin, int64_t end) {
     while (begin < end) {
       const int64_t row_begin = begin / tiles * kRowBlock;
       const int64_t first = begin % tiles;

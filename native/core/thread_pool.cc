@@ -43,14 +43,14 @@ void relax(int n) noexcept {
 
 }  // namespace
 
-bool Team::take(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept {
+bool Team::take(int64_t total, int64_t smallest, int64_t largest, int64_t* begin, int64_t* end) noexcept {
   uint64_t cursor = state_.cursor.load(std::memory_order_acquire);
   do {
     *begin = static_cast<int64_t>(cursor & kItemMask);
     if (loop_of(cursor) != loop_ || *begin >= total) return false;
-    // Guided self-scheduling (Polychronopoulos and Kuck, 1987), with half of an even share.
-    const int64_t share = (total - *begin) / (2 * threads_);
-    *end = *begin + std::clamp<int64_t>(share, 1, largest);
+    // Guided self-scheduling (Polychronopoulos and Kuck, 1987): an even share of what is left.
+    const int64_t share = (total - *begin) / threads_;
+    *end = std::min(*begin + std::clamp(share, smallest, largest), total);
   } while (!state_.cursor.compare_exchange_weak(cursor, (uint64_t{loop_} << 32) | static_cast<uint64_t>(*end),
                                                 std::memory_order_acquire));
   return true;

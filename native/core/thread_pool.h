@@ -35,14 +35,15 @@ class Team {
   int threads() const noexcept { return threads_; }
 
   // Calls body(begin, end) for pieces of [0, total), and returns when all of [0, total) is done, by whomever;
-  // what was written there is visible then. Pieces shrink from at most `largest` to 1 as the end comes near, so
-  // that all threads finish together. Which thread gets a piece varies: work must not depend on it.
+  // what was written there is visible then. Pieces shrink from an even share, but at most `largest`, to
+  // `smallest` as the end comes near, so that all threads finish together. Which thread gets a piece varies:
+  // work must not depend on it.
   template <typename Body>
-  void for_each(int64_t total, int64_t largest, const Body& body) {
+  void for_each(int64_t total, int64_t smallest, int64_t largest, const Body& body) {
     if (total <= 0) return;
     int64_t begin = 0;
     int64_t end = 0;
-    while (take(total, largest, &begin, &end)) {
+    while (take(total, smallest, largest, &begin, &end)) {
       body(begin, end);
       finish(total, end - begin);
     }
@@ -50,8 +51,13 @@ class Team {
     ++loop_;
   }
 
+  template <typename Body>
+  void for_each(int64_t total, int64_t largest, const Body& body) {
+    for_each(total, 1, largest, body);
+  }
+
  private:
-  bool take(int64_t total, int64_t largest, int64_t* begin, int64_t* end) noexcept;
+  bool take(int64_t total, int64_t smallest, int64_t largest, int64_t* begin, int64_t* end) noexcept;
   void finish(int64_t total, int64_t count) noexcept;
   void wait() noexcept;
 
