@@ -70,6 +70,7 @@ void Attention::make_tiles(int64_t row_count, Plan* plan) const {
 
 void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
   plan->rows = rows;
+  plan->row_count = row_count;
   plan->tasks.clear();
   plan->first_task.clear();
   make_tiles(row_count, plan);
@@ -87,23 +88,35 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
       plan->tasks.push_back({static_cast<int32_t>(tile), static_cast<int32_t>(split)});
     }
   }
+  if (plan->tasks.size() == plan->tiles.size()) {  // one piece each: nothing to merge
+    plan->tasks.clear();
+    return;
+  }
   plan->first_task.push_back(static_cast<int64_t>(plan->tasks.size()));
   const int64_t floats = static_cast<int64_t>(plan->tasks.size()) * spec_.kv_heads * partial_floats_;
   if (static_cast<int64_t>(split_partials_.size()) < floats)
     split_partials_.resize(static_cast<size_t>(floats));
 }
 
-void Attention::run_layer(int64_t layer, const Plan& plan, Team& team) {
+void Attention::run_layer(int64_t index, const Plan& plan, bool quantize, Team& team) {
+  const QuantizedRows& out = workspace_.attended;
+  // Groups of 32 lie within a KV head's share of a row, but for odd head sizes.
+  const bool by_head = heads_ * spec_.head_dim % AIR_GROUP == 0;
+  const Layer layer{index, quantize && by_head};
   if (plan.tasks.empty()) {
     run_whole_tiles(layer, plan, team);
   } else {
     run_splits(layer, plan, team);
   }
+  if (!quantize || by_head) return;
+  team.for_each(plan.row_count, 1,
+                [&](int64_t row, int64_t) { out.quantize(kernels_, row * out.cols, out.cols); });
 }
 
-Attention::Work Attention::work_of(int64_t layer, int64_t kv_head, const Plan& plan, int64_t tile) const {
+Attention::Work Attention::work_of(const Layer& layer, int64_t kv_head, const Plan& plan,
+                                   int64_t tile) const {
   const Tile& rows = plan.tiles[static_cast<size_t>(tile)];
-  return {layer, kv_head, plan.rows + rows.first_row, rows.rows, rows.first_row};
+  return {layer.index, kv_head, plan.rows + rows.first_row, rows.rows, rows.first_row, layer.quantize_heads};
 }
 
 int64_t Attention::read_length(const Work& work) const {
@@ -111,7 +124,7 @@ int64_t Attention::read_length(const Work& work) const {
   return group < 0 ? 0 : ranges_[group * batch_->token_count() + work.rows[work.row_count - 1]].end;
 }
 
-void Attention::run_whole_tiles(int64_t layer, const Plan& plan, Team& team) {
+void Attention::run_whole_tiles(const Layer& layer, const Plan& plan, Team& team) {
   const auto tile_count = static_cast<int64_t>(plan.tiles.size());
   // KV heads outermost: neighbouring tiles of one head read the same pages.
   team.for_each(spec_.kv_heads * tile_count, 1, [&](int64_t item, int64_t) {
@@ -127,7 +140,7 @@ void Attention::run_whole_tiles(int64_t layer, const Plan& plan, Team& team) {
   });
 }
 
-void Attention::run_splits(int64_t layer, const Plan& plan, Team& team) {
+void Attention::run_splits(const Layer& layer, const Plan& plan, Team& team) {
   const auto task_count = static_cast<int64_t>(plan.tasks.size());
   const auto tile_count = static_cast<int64_t>(plan.tiles.size());
   const auto partial_of = [&](int64_t task, int64_t kv_head) {
@@ -250,6 +263,12 @@ void Attention::finish(const Work& work, const Partial& result) {
     }
     const float inverse = 1.0F / result.running_sum[query];
     for (int64_t d = 0; d < spec_.head_dim; ++d) out[d] = result.acc[query * head_dim_ + d] * inverse;
+  }
+  if (!work.quantize) return;
+  const int64_t width = heads_ * spec_.head_dim;
+  for (int64_t row = 0; row < work.row_count; ++row) {
+    const int64_t at = (work.first_row + row) * workspace_.attended.cols + work.kv_head * width;
+    workspace_.attended.quantize(kernels_, at, width);
   }
 }
 

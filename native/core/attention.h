@@ -32,7 +32,8 @@ class Attention {
   };
   // How the rows of a step are shared out.
   struct Plan {
-    const int32_t* rows = nullptr;  // [rows of all tiles] token index of each output row
+    const int32_t* rows = nullptr;  // [row_count] token index of each output row
+    int64_t row_count = 0;
     std::vector<Tile> tiles;
     std::vector<Task> tasks;          // tile-major; empty when whole tiles are shared out
     std::vector<int64_t> first_task;  // [tiles + 1] into tasks
@@ -44,8 +45,8 @@ class Attention {
   void make_plan(const int32_t* rows, int64_t row_count, Plan* plan);
 
   // Called by every thread of the team. Reads Workspace::rotated, writes
-  // Workspace::attended rows 0 .. row_count - 1 (zero for gated and dropped heads).
-  void run_layer(int64_t layer, const Plan& plan, Team& team);
+  // Workspace::attended rows 0 .. row_count - 1 (zero for gated and dropped heads), and their int8 form if asked.
+  void run_layer(int64_t layer, const Plan& plan, bool quantize, Team& team);
 
  private:
   // Unnormalised attention of a tile's rows and one KV head's query heads over some cache indices.
@@ -54,6 +55,10 @@ class Attention {
     float* running_sum;  // [rows, heads_per_group]
     float* acc;          // [rows, heads_per_group, D]
   };
+  struct Layer {
+    int64_t index;
+    bool quantize_heads;  // a KV head's share of a row by itself
+  };
   // A tile's work against one KV head.
   struct Work {
     int64_t layer;
@@ -61,12 +66,13 @@ class Attention {
     const int32_t* rows;  // [row_count] token index of each row
     int64_t row_count;
     int64_t first_row;  // of the output
+    bool quantize;      // what finish() writes
   };
 
   void make_tiles(int64_t row_count, Plan* plan) const;
   // Whether the two tokens read one sequence's cache, in every head group.
   bool shares_cache(int32_t token, int32_t other) const;
-  Work work_of(int64_t layer, int64_t kv_head, const Plan& plan, int64_t tile) const;
+  Work work_of(const Layer& layer, int64_t kv_head, const Plan& plan, int64_t tile) const;
   Partial partial_at(float* base, int64_t index) const;
   // Cached entries that the work's last row reads, the most of all; 0 for a dropped KV head.
   int64_t read_length(const Work& work) const;
@@ -78,8 +84,8 @@ class Attention {
                     const AirAttentionArgs& args, const Partial& out);
   void merge(const Work& work, const Partial& from, const Partial& into) const;
   void finish(const Work& work, const Partial& result);
-  void run_whole_tiles(int64_t layer, const Plan& plan, Team& team);
-  void run_splits(int64_t layer, const Plan& plan, Team& team);
+  void run_whole_tiles(const Layer& layer, const Plan& plan, Team& team);
+  void run_splits(const Layer& layer, const Plan& plan, Team& team);
 
   const AirKernelTable& kernels_;
   KvArena& arena_;

@@ -87,10 +87,9 @@ void Runner::run_layer(int64_t index, Team& team) {
   const bool is_last = index + 1 == spec().layers;
   const int64_t rows = is_last ? batch_->row_count() : tokens;
   if (is_last) keep_logit_rows(team);
-  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, team);
+  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, is_integer(layer.o), team);
 
   const AirActivations attended = workspace_.attended.view(rows);
-  if (is_integer(layer.o)) quantize_rows(team, rows, workspace_.attended);
   const Product output{&layer.o, &attended, workspace_.residual, AIR_STORE_ADD};
   multiply(team, kernels_, rows, &output, 1);
 
@@ -141,10 +140,6 @@ void Runner::norm_rows(Team& team, int64_t rows, const std::vector<float>& weigh
   });
   // A cancelled forward stops between layers; this loop is in every one of them.
   if (cancelled_.load(std::memory_order_relaxed)) stop_.store(true, std::memory_order_relaxed);
-}
-
-void Runner::quantize_rows(Team& team, int64_t rows, const QuantizedRows& x) {
-  team.for_each(rows, 1, [&](int64_t row, int64_t) { x.quantize(kernels_, row * x.cols, x.cols); });
 }
 
 void Runner::activate_rows(Team& team, int64_t rows, bool quantize) {

@@ -59,7 +59,6 @@ class Runner {
   void rotate_group(int64_t layer, int64_t token, int64_t kv_head);
   void store_key_value(int64_t layer, int64_t token, int64_t kv_head);
   void norm_rows(Team& team, int64_t rows, const std::vector<float>& weight, bool quantize);
-  void quantize_rows(Team& team, int64_t rows, const QuantizedRows& x);
   void activate_rows(Team& team, int64_t rows, bool quantize);
   void keep_logit_rows(Team& team);
 
