@@ -65,6 +65,7 @@ static inline void fill_panel(const AirMatmulArgs* args, int64_t row, int64_t ro
 template <typename Group>
 static inline void run_panels(const AirMatmulArgs* args, const PanelKernel<Group> (&kernels)[kPanelRows],
                               int32_t offset) {
+  prefetch_start(args);
   Group panel[kPanelGroups];
   const int64_t rows_that_fit = kPanelGroups / (args->weights->cols / AIR_GROUP);
   const int64_t most = rows_that_fit < kPanelRows ? rows_that_fit : kPanelRows;
