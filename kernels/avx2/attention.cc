@@ -7,13 +7,11 @@ namespace air::avx2 {
 namespace {
 
 constexpr int kBlock = AIR_ATTENTION_BLOCK;
-// Queries that one pass over keys or values serves: their sums fill the registers.
-constexpr int kMostQueries = 4;
 
 // Scores of 8 tokens. keys: half a stripe of [D / 4][16][4] int8; key_scales: [8] binary16; out: [kQueries, kBlock].
 template <int kQueries>
-void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
-                const uint8_t* next_keys, const uint8_t* key_scales, float* out) {
+void score_half_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
+                     const uint8_t* next_keys, const uint8_t* key_scales, float* out) {
   __m256 score[kQueries];
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm256_setzero_ps();
@@ -46,8 +44,8 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const uint8
 
 // Scores of 8 tokens. keys: half a stripe of [D][16] binary16; out: [kQueries, kBlock].
 template <int kQueries>
-void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
-               const uint8_t* next_keys, const uint8_t*, float* out) {
+void score_half_f16(const AirQueryPanel& panel, int first, int64_t dims, const uint8_t* keys,
+                    const uint8_t* next_keys, float* out) {
   __m256 score[kQueries];
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm256_setzero_ps();
@@ -61,6 +59,21 @@ void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const uint8_
   }
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) _mm256_storeu_ps(out + q * kBlock, score[q]);
+}
+
+// Scores of the stripe's 16 tokens.
+template <int kQueries>
+void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe,
+                float* out) {
+  score_half_int8<kQueries>(panel, first, dims, stripe.keys, stripe.next_keys, stripe.key_scales, out);
+  score_half_int8<kQueries>(panel, first, dims, stripe.keys + 32, stripe.next_keys, stripe.key_scales + 16,
+                            out + 8);
+}
+
+template <int kQueries>
+void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStripeView& stripe, float* out) {
+  score_half_f16<kQueries>(panel, first, dims, stripe.keys, stripe.next_keys, out);
+  score_half_f16<kQueries>(panel, first, dims, stripe.keys + 16, stripe.next_keys, out + 8);
 }
 
 struct Int8Value {
@@ -156,50 +169,23 @@ float weigh_query(const AirBlockView& view, bool int8_values, float* scores, flo
   return correction;
 }
 
-using Score = void (*)(const AirQueryPanel&, int, int64_t, const uint8_t*, const uint8_t*, const uint8_t*,
-                       float*);
-using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
-
-// Indexed by queries - 1.
-constexpr Score kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>, score_int8<4>};
-constexpr Score kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>, score_f16<4>};
-template <typename Value>
-constexpr AddValues kAddValues[kMostQueries] = {add_values<1, Value>, add_values<2, Value>,
-                                                add_values<3, Value>, add_values<4, Value>};
-
 struct Ops {
-  static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
-                    float* out) {
-    const bool int8_keys = work.layout->key_type == AIR_KV_INT8;
-    const Score* scores = int8_keys ? kScoreInt8 : kScoreF16;
-    const int64_t half_stripe = int8_keys ? 32 : 16;  // bytes from token 0 to token 8
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      const Score score = scores[count - 1];
-      float* to = out + q * kBlock;
-      const int64_t dims = work.layout->head_dim;
-      score(panel, work.first + q, dims, stripe.keys, stripe.next_keys, stripe.key_scales, to);
-      score(panel, work.first + q, dims, stripe.keys + half_stripe, stripe.next_keys, stripe.key_scales + 16,
-            to + 8);
-    }
-  }
+  // Their sums fill the registers.
+  static constexpr int kMostQueries = 4;
+  static constexpr AirScoreKernel kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>,
+                                                              score_int8<4>};
+  static constexpr AirScoreKernel kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>,
+                                                             score_f16<4>};
+  static constexpr AirValueKernel kAddInt8[kMostQueries] = {
+      add_values<1, Int8Value>, add_values<2, Int8Value>, add_values<3, Int8Value>, add_values<4, Int8Value>};
+  static constexpr AirValueKernel kAddF16[kMostQueries] = {
+      add_values<1, HalfValue>, add_values<2, HalfValue>, add_values<3, HalfValue>, add_values<4, HalfValue>};
 
   static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
                     float (*lanes)[AIR_STRIPE], float* corrections) {
     const bool int8_values = work.layout->value_type == AIR_KV_INT8;
     for (int q = 0; q < work.count; ++q) {
       corrections[q] = weigh_query(*work.view, int8_values, scores->of[q], running_max + q, lanes[q]);
-    }
-  }
-
-  static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
-                         float* acc) {
-    const int64_t dims = work.layout->head_dim;
-    const AddValues* adders =
-        work.layout->value_type == AIR_KV_INT8 ? kAddValues<Int8Value> : kAddValues<HalfValue>;
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      adders[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
     }
   }
 

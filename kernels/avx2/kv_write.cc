@@ -1,6 +1,7 @@
 // One token's key and value into a page: quantised per token and head, or as binary16.
 #include "kernels/avx2/ops.h"
 #include "kernels/avx2/simd.h"
+#include "kernels/shared/kv_page.h"
 
 namespace air::avx2 {
 namespace {
@@ -8,79 +9,54 @@ namespace {
 constexpr uint16_t kNanHalf = 0x7e00;
 constexpr float kMaxHalf = 65504.0f;
 
-// Quantises x [dims] to q [dims]; returns the scale as binary16.
-uint16_t quantize_head(const float* x, int64_t dims, int8_t* q) {
-  __m256i largest = _mm256_setzero_si256();
-  for (int64_t d = 0; d < dims; d += 8) {
-    largest = _mm256_max_epi32(largest, magnitude_bits(_mm256_loadu_ps(x + d)));
-  }
-  const uint32_t max_bits = reduce_max_bits(largest);
-  if (max_bits >= 0x7f800000u) {
-    memset(q, 0, static_cast<size_t>(dims));
-    return kNanHalf;
-  }
-  const float exact = bits_float(max_bits) / 127.0f;
-  const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
-  if (half == 0) {
-    memset(q, 0, static_cast<size_t>(dims));
+struct Heads {
+  // Quantises x [dims] to q [dims]; returns the scale as binary16.
+  static uint16_t quantize(const float* x, int64_t dims, int8_t* q) {
+    __m256i largest = _mm256_setzero_si256();
+    for (int64_t d = 0; d < dims; d += 8) {
+      largest = _mm256_max_epi32(largest, magnitude_bits(_mm256_loadu_ps(x + d)));
+    }
+    const uint32_t max_bits = reduce_max_bits(largest);
+    if (max_bits >= 0x7f800000u) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return kNanHalf;
+    }
+    const float exact = bits_float(max_bits) / 127.0f;
+    const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
+    if (half == 0) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return half;
+    }
+    const __m256 scale = _mm256_set1_ps(_cvtsh_ss(half));
+    const __m256 limit = _mm256_set1_ps(127.0f);
+    const __m256 negative_limit = _mm256_set1_ps(-127.0f);
+    for (int64_t d = 0; d < dims; d += AIR_GROUP) {
+      __m256i rounded[4];
+      AIR_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        // Clamping before rounding gives the same integers: the limits are integers themselves.
+        const __m256 scaled = _mm256_div_ps(_mm256_loadu_ps(x + d + 8 * i), scale);
+        rounded[i] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(scaled, limit), negative_limit));
+      }
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + d), pack_bytes(rounded));
+    }
     return half;
   }
-  const __m256 scale = _mm256_set1_ps(_cvtsh_ss(half));
-  const __m256 limit = _mm256_set1_ps(127.0f);
-  const __m256 negative_limit = _mm256_set1_ps(-127.0f);
-  for (int64_t d = 0; d < dims; d += AIR_GROUP) {
-    __m256i rounded[4];
-    AIR_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      // Clamping before rounding gives the same integers: the limits are integers themselves.
-      const __m256 scaled = _mm256_div_ps(_mm256_loadu_ps(x + d + 8 * i), scale);
-      rounded[i] = _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(scaled, limit), negative_limit));
+
+  // x: [dims] to binary16 halves [dims].
+  static void convert(const float* x, int64_t dims, uint16_t* halves) {
+    for (int64_t d = 0; d < dims; d += 8) {
+      const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(x + d), _MM_FROUND_TO_NEAREST_INT);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(halves + d), half);
     }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + d), pack_bytes(rounded));
   }
-  return half;
-}
-
-inline void store_half(uint8_t* section, int64_t index, uint16_t half) {
-  memcpy(section + 2 * index, &half, sizeof half);
-}
-
-// x: [dims] to binary16 halves [dims].
-inline void convert_head(const float* x, int64_t dims, uint16_t* halves) {
-  for (int64_t d = 0; d < dims; d += 8) {
-    const __m128i half = _mm256_cvtps_ph(_mm256_loadu_ps(x + d), _MM_FROUND_TO_NEAREST_INT);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(halves + d), half);
-  }
-}
+};
 
 }  // namespace
 
-// key, value: [D]
 void kv_write(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
               const float* value) {
-  const int64_t dims = layout->head_dim;
-  const int64_t lane = offset % AIR_STRIPE;
-  const int64_t stripe_start = (offset - lane) * dims;  // in elements
-  int8_t q[AIR_MAX_HEAD_DIM];
-  uint16_t halves[AIR_MAX_HEAD_DIM];
-
-  if (layout->key_type == AIR_KV_INT8) {
-    store_half(member + layout->key_scales_offset, offset, quantize_head(key, dims, q));
-    uint8_t* quads = member + stripe_start + lane * 4;
-    for (int64_t d = 0; d < dims; d += 4) memcpy(quads + d * AIR_STRIPE, q + d, 4);
-  } else {
-    convert_head(key, dims, halves);
-    for (int64_t d = 0; d < dims; ++d) store_half(member, stripe_start + d * AIR_STRIPE + lane, halves[d]);
-  }
-
-  uint8_t* values = member + layout->values_offset;
-  if (layout->value_type == AIR_KV_INT8) {
-    store_half(member + layout->value_scales_offset, offset, quantize_head(value, dims, q));
-    memcpy(values + offset * dims, q, static_cast<size_t>(dims));
-  } else {
-    convert_head(value, dims, halves);
-    memcpy(values + 2 * offset * dims, halves, 2 * static_cast<size_t>(dims));
-  }
+  write_token<Heads>(layout, member, offset, key, value);
 }
 
 }  // namespace air::avx2

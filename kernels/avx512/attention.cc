@@ -7,8 +7,6 @@ namespace air::avx512 {
 namespace {
 
 constexpr int kBlock = AIR_ATTENTION_BLOCK;
-// Queries that one pass over keys or values serves: their sums fill the registers.
-constexpr int kMostQueries = 8;
 
 // out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
 template <int kQueries>
@@ -170,19 +168,6 @@ void weigh_tokens(const AirBlockView& view, int queries, const float* running_ma
   }
 }
 
-using Score = void (*)(const AirQueryPanel&, int, int64_t, const AirStripeView&, float*);
-using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
-
-// Indexed by queries - 1.
-constexpr Score kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>, score_int8<4>,
-                                            score_int8<5>, score_int8<6>, score_int8<7>, score_int8<8>};
-constexpr Score kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>, score_f16<4>,
-                                           score_f16<5>, score_f16<6>, score_f16<7>, score_f16<8>};
-template <typename Value>
-constexpr AddValues kAddValues[kMostQueries] = {
-    add_values<1, Value>, add_values<2, Value>, add_values<3, Value>, add_values<4, Value>,
-    add_values<5, Value>, add_values<6, Value>, add_values<7, Value>, add_values<8, Value>};
-
 using Weigh = void (*)(const AirBlockView&, int, const float*, const float*, AirScores*,
                        float (*)[AIR_STRIPE]);
 
@@ -193,14 +178,20 @@ constexpr Weigh kWeighF16[AIR_BLOCK_STRIPES] = {weigh_tokens<1, false>, weigh_to
                                                 weigh_tokens<3, false>, weigh_tokens<4, false>};
 
 struct Ops {
-  static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
-                    float* out) {
-    const Score* scores = work.layout->key_type == AIR_KV_INT8 ? kScoreInt8 : kScoreF16;
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      scores[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * kBlock);
-    }
-  }
+  // Their sums fill the registers.
+  static constexpr int kMostQueries = 8;
+  static constexpr AirScoreKernel kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>,
+                                                              score_int8<4>, score_int8<5>, score_int8<6>,
+                                                              score_int8<7>, score_int8<8>};
+  static constexpr AirScoreKernel kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>,
+                                                             score_f16<4>, score_f16<5>, score_f16<6>,
+                                                             score_f16<7>, score_f16<8>};
+  static constexpr AirValueKernel kAddInt8[kMostQueries] = {
+      add_values<1, Int8Value>, add_values<2, Int8Value>, add_values<3, Int8Value>, add_values<4, Int8Value>,
+      add_values<5, Int8Value>, add_values<6, Int8Value>, add_values<7, Int8Value>, add_values<8, Int8Value>};
+  static constexpr AirValueKernel kAddF16[kMostQueries] = {
+      add_values<1, HalfValue>, add_values<2, HalfValue>, add_values<3, HalfValue>, add_values<4, HalfValue>,
+      add_values<5, HalfValue>, add_values<6, HalfValue>, add_values<7, HalfValue>, add_values<8, HalfValue>};
 
   static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
                     float (*lanes)[AIR_STRIPE], float* corrections) {
@@ -209,17 +200,6 @@ struct Ops {
     update_maxima(stripes, work.count, *scores, running_max, corrections);
     (int8_values ? kWeighInt8 : kWeighF16)[stripes - 1](*work.view, work.count, running_max, corrections,
                                                         scores, lanes);
-  }
-
-  static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
-                         float* acc) {
-    const int64_t dims = work.layout->head_dim;
-    const AddValues* adders =
-        work.layout->value_type == AIR_KV_INT8 ? kAddValues<Int8Value> : kAddValues<HalfValue>;
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      adders[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
-    }
   }
 
   static float reduce(const float* lanes) { return reduce_lanes(_mm512_loadu_ps(lanes)); }

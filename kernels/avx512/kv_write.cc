@@ -1,6 +1,7 @@
 // One token's key and value into a page: quantised per token and head, or as binary16.
 #include "kernels/avx512/ops.h"
 #include "kernels/avx512/simd.h"
+#include "kernels/shared/kv_page.h"
 
 namespace air::avx512 {
 namespace {
@@ -8,76 +9,51 @@ namespace {
 constexpr uint16_t kNanHalf = 0x7e00;
 constexpr float kMaxHalf = 65504.0f;
 
-// Quantises x [dims] to q [dims]; returns the scale as binary16.
-uint16_t quantize_head(const float* x, int64_t dims, int8_t* q) {
-  __m512i largest = _mm512_setzero_si512();
-  for (int64_t d = 0; d < dims; d += 16) {
-    largest = _mm512_max_epi32(largest, magnitude_bits(_mm512_loadu_ps(x + d)));
-  }
-  const uint32_t max_bits = static_cast<uint32_t>(_mm512_reduce_max_epi32(largest));
-  if (max_bits >= 0x7f800000u) {
-    memset(q, 0, static_cast<size_t>(dims));
-    return kNanHalf;
-  }
-  const float exact = bits_float(max_bits) / 127.0f;
-  const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
-  if (half == 0) {
-    memset(q, 0, static_cast<size_t>(dims));
+struct Heads {
+  // Quantises x [dims] to q [dims]; returns the scale as binary16.
+  static uint16_t quantize(const float* x, int64_t dims, int8_t* q) {
+    __m512i largest = _mm512_setzero_si512();
+    for (int64_t d = 0; d < dims; d += 16) {
+      largest = _mm512_max_epi32(largest, magnitude_bits(_mm512_loadu_ps(x + d)));
+    }
+    const uint32_t max_bits = static_cast<uint32_t>(_mm512_reduce_max_epi32(largest));
+    if (max_bits >= 0x7f800000u) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return kNanHalf;
+    }
+    const float exact = bits_float(max_bits) / 127.0f;
+    const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
+    if (half == 0) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return half;
+    }
+    const __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
+    const __m512 limit = _mm512_set1_ps(127.0f);
+    const __m512 negative_limit = _mm512_set1_ps(-127.0f);
+    for (int64_t d = 0; d < dims; d += 16) {
+      // Clamping before rounding gives the same integers: the limits are integers themselves.
+      const __m512 scaled = _mm512_div_ps(_mm512_loadu_ps(x + d), scale);
+      const __m512 clamped = _mm512_max_ps(_mm512_min_ps(scaled, limit), negative_limit);
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(q + d), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(clamped)));
+    }
     return half;
   }
-  const __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
-  const __m512 limit = _mm512_set1_ps(127.0f);
-  const __m512 negative_limit = _mm512_set1_ps(-127.0f);
-  for (int64_t d = 0; d < dims; d += 16) {
-    // Clamping before rounding gives the same integers: the limits are integers themselves.
-    const __m512 scaled = _mm512_div_ps(_mm512_loadu_ps(x + d), scale);
-    const __m512 clamped = _mm512_max_ps(_mm512_min_ps(scaled, limit), negative_limit);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(q + d), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(clamped)));
-  }
-  return half;
-}
 
-inline void store_half(uint8_t* section, int64_t index, uint16_t half) {
-  memcpy(section + 2 * index, &half, sizeof half);
-}
-
-// x: [dims] to binary16 halves [dims].
-inline void convert_head(const float* x, int64_t dims, uint16_t* halves) {
-  for (int64_t d = 0; d < dims; d += 16) {
-    const __m256i half =
-        _mm512_cvtps_ph(_mm512_loadu_ps(x + d), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(halves + d), half);
+  // x: [dims] to binary16 halves [dims].
+  static void convert(const float* x, int64_t dims, uint16_t* halves) {
+    for (int64_t d = 0; d < dims; d += 16) {
+      const __m256i half =
+          _mm512_cvtps_ph(_mm512_loadu_ps(x + d), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(halves + d), half);
+    }
   }
-}
+};
 
 }  // namespace
 
-// key, value: [D]
 void kv_write(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
               const float* value) {
-  const int64_t dims = layout->head_dim;
-  const int64_t lane = offset % AIR_STRIPE;
-  const int64_t stripe_start = (offset - lane) * dims;  // in elements
-  int8_t q[AIR_MAX_HEAD_DIM];
-  uint16_t halves[AIR_MAX_HEAD_DIM];
-
-  if (layout->key_type == AIR_KV_INT8) {
-    store_half(member + layout->key_scales_offset, offset, quantize_head(key, dims, q));
-    uint8_t* quads = member + stripe_start + lane * 4;
-    for (int64_t d = 0; d < dims; d += 4) memcpy(quads + d * AIR_STRIPE, q + d, 4);
-  } else {
-    convert_head(key, dims, halves);
-    for (int64_t d = 0; d < dims; ++d) store_half(member, stripe_start + d * AIR_STRIPE + lane, halves[d]);
-  }
-
-  uint8_t* values = member + layout->values_offset;
-  if (layout->value_type == AIR_KV_INT8) {
-    store_half(member + layout->value_scales_offset, offset, quantize_head(value, dims, q));
-    memcpy(values + offset * dims, q, static_cast<size_t>(dims));
-  } else {
-    convert_head(value, dims, halves);
-    memcpy(values + 2 * offset * dims, halves, 2 * static_cast<size_t>(dims));
-  }
+  write_token<Heads>(layout, member, offset, key, value);
 }
 
 }  // namespace air::avx512

@@ -8,9 +8,6 @@ namespace {
 
 constexpr int kBlock = AIR_ATTENTION_BLOCK;
 constexpr int kQuads = AIR_STRIPE / 4;  // registers of 4 tokens
-// Queries that one pass over keys or values serves: their sums fill the registers, and one register of the
-// panel holds a quad of each.
-constexpr int kMostQueries = 4;
 
 // out: [kQueries, kBlock], 16 columns written. keys: the stripe, [D / 4][16][4] int8.
 template <int kQueries>
@@ -188,42 +185,23 @@ float weigh_query(const AirBlockView& view, bool int8_values, float* scores, flo
   return correction;
 }
 
-using Score = void (*)(const AirQueryPanel&, int, int64_t, const AirStripeView&, float*);
-using AddValues = void (*)(const AirBlockView&, int64_t, const float*, const float*, float*);
-
-// Indexed by queries - 1.
-constexpr Score kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>, score_int8<4>};
-constexpr Score kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>, score_f16<4>};
-template <typename Value>
-constexpr AddValues kAddValues[kMostQueries] = {add_values<1, Value>, add_values<2, Value>,
-                                                add_values<3, Value>, add_values<4, Value>};
-
 struct Ops {
-  static void score(const AirQueryPanel& panel, const AirBlockWork& work, const AirStripeView& stripe,
-                    float* out) {
-    const Score* scores = work.layout->key_type == AIR_KV_INT8 ? kScoreInt8 : kScoreF16;
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      scores[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * kBlock);
-    }
-  }
+  // Their sums fill the registers, and one register of the panel holds a quad of each.
+  static constexpr int kMostQueries = 4;
+  static constexpr AirScoreKernel kScoreInt8[kMostQueries] = {score_int8<1>, score_int8<2>, score_int8<3>,
+                                                              score_int8<4>};
+  static constexpr AirScoreKernel kScoreF16[kMostQueries] = {score_f16<1>, score_f16<2>, score_f16<3>,
+                                                             score_f16<4>};
+  static constexpr AirValueKernel kAddInt8[kMostQueries] = {
+      add_values<1, Int8Value>, add_values<2, Int8Value>, add_values<3, Int8Value>, add_values<4, Int8Value>};
+  static constexpr AirValueKernel kAddF16[kMostQueries] = {
+      add_values<1, HalfValue>, add_values<2, HalfValue>, add_values<3, HalfValue>, add_values<4, HalfValue>};
 
   static void weigh(const AirBlockWork& work, AirScores* scores, float* running_max,
                     float (*lanes)[AIR_STRIPE], float* corrections) {
     const bool int8_values = work.layout->value_type == AIR_KV_INT8;
     for (int q = 0; q < work.count; ++q) {
       corrections[q] = weigh_query(*work.view, int8_values, scores->of[q], running_max + q, lanes[q]);
-    }
-  }
-
-  static void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
-                         float* acc) {
-    const int64_t dims = work.layout->head_dim;
-    const AddValues* adders =
-        work.layout->value_type == AIR_KV_INT8 ? kAddValues<Int8Value> : kAddValues<HalfValue>;
-    for (int q = 0; q < work.count; q += kMostQueries) {
-      const int count = work.count - q < kMostQueries ? work.count - q : kMostQueries;
-      adders[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
     }
   }
 

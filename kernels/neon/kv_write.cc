@@ -1,6 +1,7 @@
 // One token's key and value into a page: quantised per token and head, or as binary16.
 #include "kernels/neon/ops.h"
 #include "kernels/neon/simd.h"
+#include "kernels/shared/kv_page.h"
 
 namespace air::neon {
 namespace {
@@ -11,74 +12,49 @@ constexpr float kMaxHalf = 65504.0f;
 // 4 binary16 values, rounded to nearest even.
 inline uint16x4_t to_halves(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
 
-// Quantises x [dims] to q [dims]; returns the scale as binary16.
-uint16_t quantize_head(const float* x, int64_t dims, int8_t* q) {
-  uint32x4_t largest = vdupq_n_u32(0);
-  for (int64_t d = 0; d < dims; d += 4) largest = vmaxq_u32(largest, magnitude_bits(vld1q_f32(x + d)));
-  const uint32_t max_bits = vmaxvq_u32(largest);
-  if (max_bits >= 0x7f800000u) {
-    memset(q, 0, static_cast<size_t>(dims));
-    return kNanHalf;
-  }
-  const float exact = bits_float(max_bits) / 127.0f;
-  const uint16x4_t halves = to_halves(vdupq_n_f32(exact > kMaxHalf ? kMaxHalf : exact));
-  const uint16_t half = vget_lane_u16(halves, 0);
-  if (half == 0) {
-    memset(q, 0, static_cast<size_t>(dims));
+struct Heads {
+  // Quantises x [dims] to q [dims]; returns the scale as binary16.
+  static uint16_t quantize(const float* x, int64_t dims, int8_t* q) {
+    uint32x4_t largest = vdupq_n_u32(0);
+    for (int64_t d = 0; d < dims; d += 4) largest = vmaxq_u32(largest, magnitude_bits(vld1q_f32(x + d)));
+    const uint32_t max_bits = vmaxvq_u32(largest);
+    if (max_bits >= 0x7f800000u) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return kNanHalf;
+    }
+    const float exact = bits_float(max_bits) / 127.0f;
+    const uint16x4_t halves = to_halves(vdupq_n_f32(exact > kMaxHalf ? kMaxHalf : exact));
+    const uint16_t half = vget_lane_u16(halves, 0);
+    if (half == 0) {
+      memset(q, 0, static_cast<size_t>(dims));
+      return half;
+    }
+    const float32x4_t scale = vcvt_f32_f16(vreinterpret_f16_u16(halves));
+    for (int64_t d = 0; d < dims; d += 16) {
+      int32x4_t rounded[4];
+      AIR_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        // Clamping before rounding gives the same integers: the limits are integers themselves.
+        const float32x4_t scaled = vdivq_f32(vld1q_f32(x + d + 4 * i), scale);
+        const float32x4_t clamped = vmaxq_f32(vminq_f32(scaled, vdupq_n_f32(127.0f)), vdupq_n_f32(-127.0f));
+        rounded[i] = vcvtnq_s32_f32(clamped);
+      }
+      vst1q_s8(q + d, pack_bytes(rounded));
+    }
     return half;
   }
-  const float32x4_t scale = vcvt_f32_f16(vreinterpret_f16_u16(halves));
-  for (int64_t d = 0; d < dims; d += 16) {
-    int32x4_t rounded[4];
-    AIR_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      // Clamping before rounding gives the same integers: the limits are integers themselves.
-      const float32x4_t scaled = vdivq_f32(vld1q_f32(x + d + 4 * i), scale);
-      const float32x4_t clamped = vmaxq_f32(vminq_f32(scaled, vdupq_n_f32(127.0f)), vdupq_n_f32(-127.0f));
-      rounded[i] = vcvtnq_s32_f32(clamped);
-    }
-    vst1q_s8(q + d, pack_bytes(rounded));
+
+  // x: [dims] to binary16 halves [dims].
+  static void convert(const float* x, int64_t dims, uint16_t* halves) {
+    for (int64_t d = 0; d < dims; d += 4) vst1_u16(halves + d, to_halves(vld1q_f32(x + d)));
   }
-  return half;
-}
-
-inline void store_half(uint8_t* section, int64_t index, uint16_t half) {
-  memcpy(section + 2 * index, &half, sizeof half);
-}
-
-// x: [dims] to binary16 halves [dims].
-inline void convert_head(const float* x, int64_t dims, uint16_t* halves) {
-  for (int64_t d = 0; d < dims; d += 4) vst1_u16(halves + d, to_halves(vld1q_f32(x + d)));
-}
+};
 
 }  // namespace
 
-// key, value: [D]
 void kv_write(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
               const float* value) {
-  const int64_t dims = layout->head_dim;
-  const int64_t lane = offset % AIR_STRIPE;
-  const int64_t stripe_start = (offset - lane) * dims;  // in elements
-  int8_t q[AIR_MAX_HEAD_DIM];
-  uint16_t halves[AIR_MAX_HEAD_DIM];
-
-  if (layout->key_type == AIR_KV_INT8) {
-    store_half(member + layout->key_scales_offset, offset, quantize_head(key, dims, q));
-    uint8_t* quads = member + stripe_start + lane * 4;
-    for (int64_t d = 0; d < dims; d += 4) memcpy(quads + d * AIR_STRIPE, q + d, 4);
-  } else {
-    convert_head(key, dims, halves);
-    for (int64_t d = 0; d < dims; ++d) store_half(member, stripe_start + d * AIR_STRIPE + lane, halves[d]);
-  }
-
-  uint8_t* values = member + layout->values_offset;
-  if (layout->value_type == AIR_KV_INT8) {
-    store_half(member + layout->value_scales_offset, offset, quantize_head(value, dims, q));
-    memcpy(values + offset * dims, q, static_cast<size_t>(dims));
-  } else {
-    convert_head(value, dims, halves);
-    memcpy(values + 2 * offset * dims, halves, 2 * static_cast<size_t>(dims));
-  }
+  write_token<Heads>(layout, member, offset, key, value);
 }
 
 }  // namespace air::neon

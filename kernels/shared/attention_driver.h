@@ -53,14 +53,50 @@ static inline void fill_panel(const AirAttentionArgs* args, bool sinks, AirQuery
   }
 }
 
+// One pass over keys: scores of 16 tokens for some queries from `first` on, into out [queries,
+// AIR_ATTENTION_BLOCK], columns 0 .. 15.
+typedef void (*AirScoreKernel)(const AirQueryPanel& panel, int first, int64_t dims,
+                               const AirStripeView& stripe, float* out);
+// One pass over values: acc [queries, D] = acc * correction + sum over the read tokens of weight * value.
+// weights: [queries, AIR_ATTENTION_BLOCK], corrections: [queries].
+typedef void (*AirValueKernel)(const AirBlockView& view, int64_t dims, const float* weights,
+                               const float* corrections, float* acc);
+
+// Queries of the next pass, when `left` are left.
+template <typename Isa>
+static inline int next_queries(int left) {
+  return left < Isa::kMostQueries ? left : Isa::kMostQueries;
+}
+
+template <typename Isa>
+static inline void score_queries(const AirQueryPanel& panel, const AirBlockWork& work,
+                                 const AirStripeView& stripe, float* out) {
+  const AirScoreKernel* kernels = work.layout->key_type == AIR_KV_INT8 ? Isa::kScoreInt8 : Isa::kScoreF16;
+  for (int q = 0, count = 0; q < work.count; q += count) {
+    count = next_queries<Isa>(work.count - q);
+    kernels[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * AIR_ATTENTION_BLOCK);
+  }
+}
+
+template <typename Isa>
+static inline void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
+                              float* acc) {
+  const int64_t dims = work.layout->head_dim;
+  const AirValueKernel* kernels = work.layout->value_type == AIR_KV_INT8 ? Isa::kAddInt8 : Isa::kAddF16;
+  for (int q = 0, count = 0; q < work.count; q += count) {
+    count = next_queries<Isa>(work.count - q);
+    kernels[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
+  }
+}
+
 // Scores of one stripe's 16 tokens, in `out` [count, AIR_ATTENTION_BLOCK]. Unread lanes become -infinity.
 template <typename Isa>
 static void score_stripe(const AirQueryPanel* panel, const AirQueryPanel* sink_panel,
                          const AirBlockWork& work, const AirStripeView& stripe, float* out) {
-  if (stripe.sink != stripe.read) Isa::score(*panel, work, stripe, out);
+  if (stripe.sink != stripe.read) score_queries<Isa>(*panel, work, stripe, out);
   if (stripe.sink != 0) {
     AirScores sinks;
-    Isa::score(*sink_panel, work, stripe, sinks.of[0]);
+    score_queries<Isa>(*sink_panel, work, stripe, sinks.of[0]);
     for (int q = 0; q < work.count; ++q) {
       for (int t = 0; t < AIR_STRIPE; ++t) {
         if ((stripe.sink >> t & 1u) != 0) out[q * AIR_ATTENTION_BLOCK + t] = sinks.of[q][t];
@@ -76,14 +112,13 @@ static void score_stripe(const AirQueryPanel* panel, const AirQueryPanel* sink_p
 }
 
 // Isa has, all static:
-//   void score(const AirQueryPanel&, const AirBlockWork&, const AirStripeView&, float* out)
-//     Scores of 16 tokens into out [count, AIR_ATTENTION_BLOCK], columns 0 .. 15.
+//   int kMostQueries                                     that one pass serves
+//   AirScoreKernel kScoreInt8[], kScoreF16[]             by queries - 1
+//   AirValueKernel kAddInt8[], kAddF16[]                 by queries - 1
 //   void weigh(const AirBlockWork&, AirScores*, float* running_max, float (*lanes)[16], float* corrections)
 //     Scores become weights (0 where unread); updates the maxima [count] and lane sums [count]; corrections
 //     [count] are for what was summed before.
-//   void add_values(const AirBlockWork&, const AirScores& weights, const float* corrections, float* acc)
-//     acc [count, D] = acc * correction + sum over the read tokens of weight * value.
-//   float reduce(const float* lanes)    the tree sum of 16 lanes
+//   float reduce(const float* lanes)                     the tree sum of 16 lanes
 template <typename Isa>
 static void attend(const AirAttentionArgs* args) {
   fetch_block(args, skip_gap(args, args->begin));
@@ -105,7 +140,7 @@ static void attend(const AirAttentionArgs* args) {
       score_stripe<Isa>(&panel, &sink_panel, work, view.stripes[s], &scores.of[0][s * AIR_STRIPE]);
     }
     Isa::weigh(work, &scores, args->running_max + first, lanes + first, corrections);
-    Isa::add_values(work, scores, corrections, args->acc + first * dims);
+    add_values<Isa>(work, scores, corrections, args->acc + first * dims);
   };
 
   const int64_t first_end = args->ends[0];
