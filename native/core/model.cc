@@ -153,7 +153,7 @@ class ModelLoader {
     AIR_RETURN_IF_ERROR(model_->packed_.allocate(packer_.packed_bytes(), "packed weights"));
     packer_.place(model_->packed_.data());
     progress_.start(packer_.source_bytes() + later_bytes);
-    return packer_.pack(pool, progress_, model_->packed_.data());
+    return packer_.pack(pool, progress_, !options_.pack_cache.empty(), model_->packed_.data());
   }
 
   Status pack_with_cache(ThreadPool& pool) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "native/core/weights/pack.h"
+
 namespace air {
 
 namespace {
@@ -17,14 +19,12 @@ constexpr int64_t kRowsOfOnePass = 8;
 // about 2 us to read.
 constexpr int64_t kSmallestPieceBytes = int64_t{64} << 10;
 
-int64_t tiles_of(const AirMatrix& matrix) { return (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
-
 // Tiles [first, last) of the products laid end to end.
 void multiply_tiles(const AirKernelTable& kernels, const Product* products, int count, int64_t first,
                     int64_t last, int64_t row_begin, int64_t row_end) {
   for (int i = 0; i < count; ++i) {
     const AirMatrix& weight = products[i].linear->weight;
-    const int64_t tiles = tiles_of(weight);
+    const int64_t tiles = tiles_of(weight.rows);
     const int64_t begin = std::max<int64_t>(first, 0);
     const int64_t end = std::min(last, tiles);
     first -= tiles;
@@ -51,7 +51,7 @@ void multiply(Team& team, const AirKernelTable& kernels, int64_t rows, const Pro
   int64_t largest_tile_bytes = 1;
   for (int i = 0; i < count; ++i) {
     const AirMatrix& weight = products[i].linear->weight;
-    tiles += tiles_of(weight);
+    tiles += tiles_of(weight.rows);
     largest_tile_bytes = std::max(largest_tile_bytes, weight.tile_stride);
   }
   const int64_t row_blocks = (rows + kRowBlock - 1) / kRowBlock;

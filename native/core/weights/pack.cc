@@ -20,7 +20,7 @@ Status check_arguments(const Tensor& tensor, const AirMatrix& matrix, int64_t ti
                                              std::to_string(matrix.cols) + " in class " +
                                              std::to_string(matrix.weight_class));
   }
-  const int64_t tiles = (matrix.rows + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS;
+  const int64_t tiles = tiles_of(matrix.rows);
   if (tile_begin < 0 || tile_begin > tile_end || tile_end > tiles) {
     return Status(StatusCode::kArgument, "expected tiles within [0, " + std::to_string(tiles) + ") for " +
                                              tensor.role + " but received [" + std::to_string(tile_begin) +

@@ -20,6 +20,11 @@ struct ConversionError {
   double max_abs_error = 0;
 };
 
+// Tiles of a matrix of so many output rows.
+inline int64_t tiles_of(int64_t rows) noexcept {
+  return rows / AIR_TILE_ROWS + (rows % AIR_TILE_ROWS != 0);  // no sum that may overflow
+}
+
 // Decides the class that keeps the tensor's precision:
 //   Q4_0 -> int4; Q4_1, Q4_K -> int4 with mins; Q8_0, Q5_0 -> int8; Q5_1, Q5_K -> int8 with mins;
 //   Q6_K -> int8 with scales per 16; F16 -> f16; F32 -> f32; BF16 -> f16, or f32 when a value exceeds f16.

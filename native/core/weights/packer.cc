@@ -18,8 +18,6 @@ constexpr int64_t kSampleBytes = 64;
 
 int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-int64_t tiles_of(const Tensor& tensor) { return (tensor.rows() + AIR_TILE_ROWS - 1) / AIR_TILE_ROWS; }
-
 Status check_rows(const Tensor& tensor, int64_t row_begin, int64_t row_end) {
   for (int64_t row = row_begin; row < row_end; ++row) {
     if (!row_is_finite(tensor, row)) {
@@ -53,7 +51,7 @@ void Packer::add_in_place(const Tensor& tensor) {
 
 void Packer::add_job(Job job) {
   job.first_chunk = chunks_;
-  chunks_ += (tiles_of(job.tensor) + kTilesPerChunk - 1) / kTilesPerChunk;
+  chunks_ += (tiles_of(job.tensor.rows()) + kTilesPerChunk - 1) / kTilesPerChunk;
   source_bytes_ += job.tensor.length_bytes;
   jobs_.push_back(std::move(job));
 }
@@ -95,23 +93,26 @@ void Packer::drop_source() const {
   for (const Job& job : jobs_) MappedFile::drop_resident(job.tensor.data, job.tensor.length_bytes);
 }
 
-Status Packer::pack(ThreadPool& pool, Progress& progress, uint8_t* packed) {
-  return for_each_chunk(pool, progress, [&](const Chunk& chunk) { return pack_chunk(chunk, packed); });
+Status Packer::pack(ThreadPool& pool, Progress& progress, bool hashes_source, uint8_t* packed) {
+  return for_each_chunk(pool, progress, hashes_source,
+                        [&](const Chunk& chunk) { return pack_chunk(chunk, packed); });
 }
 
 Status Packer::hash_source(ThreadPool& pool, Progress& progress) {
-  return for_each_chunk(pool, progress, [](const Chunk&) { return Status(); });
+  return for_each_chunk(pool, progress, true, [](const Chunk&) { return Status(); });
 }
 
-// work(chunk), a hash of its source, and no more of its pages in memory. Stops at the first failure.
+// work(chunk), a hash of its source if asked, and no more of its pages in memory. Stops at the first failure.
 template <typename Work>
-Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, const Work& work) {
+Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, const Work& work) {
   source_hash_.store(0, std::memory_order_relaxed);
   const auto step = [&](int64_t index, bool reports) {
     const Chunk chunk = chunk_at(index);
     AIR_RETURN_IF_ERROR(work(chunk));
-    const uint64_t hash = hash_bytes(chunk.source, chunk.source_bytes, static_cast<uint64_t>(index));
-    source_hash_.fetch_add(hash, std::memory_order_relaxed);
+    if (hashes_source) {
+      const uint64_t hash = hash_bytes(chunk.source, chunk.source_bytes, static_cast<uint64_t>(index));
+      source_hash_.fetch_add(hash, std::memory_order_relaxed);
+    }
     MappedFile::drop_resident(chunk.source, chunk.source_bytes);
     progress.advance(chunk.source_bytes);
     return reports ? progress.report() : Status();
@@ -143,7 +144,7 @@ Packer::Chunk Packer::chunk_at(int64_t index) const {
   const Job& job = *(after - 1);
   const Tensor& tensor = job.tensor;
   const int64_t tile_begin = (index - job.first_chunk) * kTilesPerChunk;
-  const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles_of(tensor));
+  const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles_of(tensor.rows()));
   const int64_t row_begin = tile_begin * AIR_TILE_ROWS;
   const int64_t row_end = std::min(tile_end * AIR_TILE_ROWS, tensor.rows());
   const int64_t row_bytes = tensor.length_bytes / tensor.rows();

@@ -39,9 +39,9 @@ class Packer {
   // Points the matrices into `packed`, which holds packed_bytes(), 4096-aligned.
   void place(const uint8_t* packed) const;
 
-  // Packs everything into `packed`, checks every weight, measures the conversions and hashes the source. The
-  // file's resident pages are released as it goes. Advances `progress` by source_bytes().
-  Status pack(ThreadPool& pool, Progress& progress, uint8_t* packed);
+  // Packs everything into `packed`, checks every weight, measures the conversions and, for a pack cache, hashes
+  // the source. The file's resident pages are released as it goes. Advances `progress` by source_bytes().
+  Status pack(ThreadPool& pool, Progress& progress, bool hashes_source, uint8_t* packed);
 
   // Hash of what decides the packed layout, and of a few bytes of every tensor to tell models of one shape apart.
   uint64_t identity() const;
@@ -74,7 +74,7 @@ class Packer {
   Chunk chunk_at(int64_t index) const;
   Status pack_chunk(const Chunk& chunk, uint8_t* packed);
   template <typename Work>
-  Status for_each_chunk(ThreadPool& pool, Progress& progress, const Work& work);
+  Status for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, const Work& work);
   void fail(Status status);
 
   std::vector<Job> jobs_;

@@ -96,8 +96,7 @@ Status plan_matrix(const Tensor& tensor, AirMatrix* matrix, int64_t* total_bytes
   matrix->mins_offset = aligned(2 * scales);
   matrix->values_offset = matrix->mins_offset + aligned(2 * mins);
   matrix->tile_stride = aligned(matrix->values_offset + value_bytes_per_tile(form.weight_class, cols));
-  const int64_t tiles = rows / AIR_TILE_ROWS + (rows % AIR_TILE_ROWS != 0);
-  if (__builtin_mul_overflow(tiles, matrix->tile_stride, total_bytes)) return too_large(tensor);
+  if (__builtin_mul_overflow(tiles_of(rows), matrix->tile_stride, total_bytes)) return too_large(tensor);
   return Status();
 }
 
