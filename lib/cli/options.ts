@@ -1,16 +1,16 @@
 import { type Command, Option } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
-import type { GenerateOptions, LoadModelOptions } from "../index.js";
+import type { GenerateOptions, KvType, LoadModelOptions, ThreadPriority } from "../index.js";
 
 /** Options of every command that loads a model. */
 export interface ModelOptions {
   readonly model?: string;
   readonly ctx?: number;
-  readonly kv: "int8" | "f16";
+  readonly kv: KvType;
   readonly threads?: number;
   readonly cpuList?: readonly number[];
-  readonly priority?: "low" | "normal" | "high";
+  readonly priority?: ThreadPriority;
   /** Empty: none. */
   readonly packCache?: string;
 }
@@ -58,9 +58,17 @@ export function decimal(flag: string, { min, max }: Range): (text: string) => nu
   };
 }
 
-function kvType(text: string): "int8" | "f16" {
-  if (text !== "int8" && text !== "f16") throw invalidArgument("--kv", "int8 or f16", text);
-  return text;
+/** A parser for one of a few words; `expected` lists them. Throws AIR_ERR_ARGUMENT naming the flag. */
+function oneOf<Word extends string>(
+  flag: string,
+  words: readonly Word[],
+  expected: string,
+): (text: string) => Word {
+  return (text) => {
+    const word = words.find((candidate) => candidate === text);
+    if (word === undefined) throw invalidArgument(flag, expected, text);
+    return word;
+  };
 }
 
 /** `0,2-3` as [0, 2, 3]. */
@@ -71,11 +79,6 @@ function cpuList(text: string): readonly number[] {
     if (!(count > 0)) throw invalidArgument("--cpu-list", "CPUs such as 0,2-3", text);
     return Array.from({ length: count }, (_, index) => Number(first) + index);
   });
-}
-
-function priority(text: string): "low" | "normal" | "high" {
-  if (text === "low" || text === "normal" || text === "high") return text;
-  throw invalidArgument("--priority", "low, normal or high", text);
 }
 
 const maxTokens = 1 << 24;
@@ -103,14 +106,23 @@ export function addModelOptions(
 /** Adds --kv, --threads, --cpu-list, --priority and --pack-cache. */
 export function addComputeOptions(command: Command): Command {
   return command
-    .option("--kv <type>", "type of the KV cache: int8 or f16", kvType, "int8")
+    .option(
+      "--kv <type>",
+      "type of the KV cache: int8 or f16",
+      oneOf("--kv", ["int8", "f16"], "int8 or f16"),
+      "int8",
+    )
     .option(
       "--threads <n>",
       "compute threads (default: one per physical core)",
       integer("--threads", { min: 1, max: 1024 }),
     )
     .option("--cpu-list <list>", "pin a thread to each of these CPUs, such as 0,2-3", cpuList)
-    .option("--priority <level>", "of the compute threads: low, normal or high", priority)
+    .option(
+      "--priority <level>",
+      "of the compute threads: low, normal or high",
+      oneOf("--priority", ["low", "normal", "high"], "low, normal or high"),
+    )
     .addOption(
       new Option("--pack-cache <dir>", "keep packed weights there for the next load").env("AIR_PACK_CACHE"),
     );
