@@ -53,7 +53,8 @@ function rowCases(): Readonly<Record<string, () => void>> {
     "topKRow, k 40": () => {
       addon.topKRow(logits, 40, ids, values);
     },
-    sampleRow: () => addon.sampleRow(weights, 0.5),
+    "sampleRow, every token": () => addon.sampleRow(weights, undefined, 1, 2, 3),
+    "sampleRow, 40 tokens": () => addon.sampleRow(values, ids, 1, 2, 3),
     logSumExpRow: () => addon.logSumExpRow(logits),
     "argmaxRows, a row of one value": () => {
       addon.argmaxRows(values.subarray(0, 1), 1, ids);

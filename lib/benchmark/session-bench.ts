@@ -22,6 +22,7 @@ function recordingRunner(runner: NativeRunner, times: ForwardTime[]): NativeRunn
       return stats;
     },
     forwardSync: (batch, output) => runner.forwardSync(batch, output),
+    propose: (batch, options) => runner.propose(batch, options),
     cancel: () => {
       runner.cancel();
     },

@@ -1,6 +1,7 @@
 import { AirError, type ErrorCode } from "../errors/air-error.js";
 import { at } from "../util/array-access.js";
-import { uniform } from "../util/rng.js";
+import { rngPurposes } from "../util/rng.js";
+import type { TokenConstraint } from "./constraint.js";
 import { applyPenalties, type PenaltyOptions, type TokenHistory } from "./penalties.js";
 import type { RowMath } from "./row-math.js";
 
@@ -17,6 +18,8 @@ export interface SamplingOptions extends PenaltyOptions {
   /** Keep tokens of at least this fraction of the most likely token's probability; 0 is off. */
   readonly minP: number;
   readonly seed: number;
+  /** Which tokens may come next; whoever samples tells it what was chosen. */
+  readonly constraint?: TokenConstraint | undefined;
   /** How many of the most likely tokens to report beside the chosen one; undefined reports no logprobs. */
   readonly logprobs?: number | undefined;
 }
@@ -44,9 +47,24 @@ const smallestTemperature = 2 ** -126;
 const firstCandidates = 64;
 const candidateGrowth = 4;
 
+/** Takes the token at a position of the text from a distribution over the vocabulary, which it may overwrite. */
+export type TokenPicker = (probabilities: Float32Array, position: number) => Guess;
+
+/** A chosen token, and the probability that it had. */
+export interface Guess {
+  readonly token: number;
+  readonly probability: number;
+}
+
+/** Tokens that may be drawn, with their weights; every token without ids. */
+interface Candidates {
+  readonly ids?: Int32Array;
+  readonly weights: Float32Array;
+}
+
 /**
- * Chooses tokens. The order is fixed: logit bias, penalties, temperature, top-k, top-p, min-p, draw. Top-p counts the
- * probabilities that top-k left, and both keep a prefix of the tokens in descending order, as min-p does.
+ * Chooses tokens. The order is fixed: logit bias, penalties, constraint, temperature, top-k, top-p, min-p, draw. Top-p
+ * counts the probabilities that top-k left, and both keep a prefix of the tokens in descending order, as min-p does.
  */
 export class Sampler {
   readonly #maths: RowMath;
@@ -62,25 +80,51 @@ export class Sampler {
     this.#options = options;
   }
 
+  /** Whether the most likely token always wins. */
+  get isGreedy(): boolean {
+    return this.#options.temperature < smallestTemperature;
+  }
+
   /**
-   * Chooses the token that follows `history`. The draw is a function of the seed and the history's length alone.
+   * Chooses the token that follows `history`. The draw is a function of the distribution, the seed and the history's
+   * length alone, and similar distributions mostly give the same token: a draft model that draws with the same seed
+   * guesses what this sampler is going to take.
    *
    * @param row - [vocabSize] logits; overwritten
-   * @throws {AirError} AIR_ERR_INTERNAL when the logits are not finite, AIR_ERR_ARGUMENT when bias and penalties leave
-   *   no finite one
+   * @param pick - takes the token in the draw's place, where there is one
+   * @throws {AirError} AIR_ERR_INTERNAL when the logits are not finite, AIR_ERR_ARGUMENT when bias, penalties and
+   *   constraint leave no finite one
    */
-  sample(row: Float32Array, history: TokenHistory): Sample {
-    const { logitBias, logprobs } = this.#options;
+  sample(row: Float32Array, history: TokenHistory, pick?: TokenPicker): Sample {
+    const { logprobs } = this.#options;
+    if (logprobs === undefined) return { token: this.#choose(row, history, pick).token };
+    const raw = row.slice();
+    const { token } = this.#choose(row, history, pick);
+    return { token, logprobs: this.#logprobs(raw, token, logprobs) };
+  }
+
+  /** As sample(), with the probability that the token had when it was chosen. */
+  guess(row: Float32Array, history: TokenHistory, pick?: TokenPicker): Guess {
+    const { token, probability } = this.#choose(row, history, pick);
+    return { token, probability: probability ?? Math.exp(at(row, token) - this.#maths.logSumExpRow(row)) };
+  }
+
+  /** Chooses; the probability is left out when the most likely token is taken from its logits. */
+  #choose(
+    row: Float32Array,
+    history: TokenHistory,
+    pick: TokenPicker | undefined,
+  ): { readonly token: number; readonly probability?: number } {
+    const { logitBias, constraint } = this.#options;
     const position = history.length;
     let best = this.#argmax(row, position, "the model's logits", "AIR_ERR_INTERNAL");
-    const raw = logprobs === undefined ? undefined : row.slice();
     for (const [token, bias] of logitBias) row[token] = (row[token] ?? 0) + bias;
-    if (applyPenalties(row, history, this.#options) || logitBias.size > 0) {
-      best = this.#argmax(row, position, "logits after bias and penalties", "AIR_ERR_ARGUMENT");
+    const isPenalised = applyPenalties(row, history, this.#options);
+    constraint?.mask(row);
+    if (isPenalised || logitBias.size > 0 || constraint !== undefined) {
+      best = this.#argmax(row, position, "logits after bias, penalties and constraint", "AIR_ERR_ARGUMENT");
     }
-    const token = this.#options.temperature < smallestTemperature ? best : this.#draw(row, position);
-    if (raw === undefined) return { token };
-    return { token, logprobs: this.#logprobs(raw, token, logprobs ?? 0) };
+    return this.isGreedy ? { token: best } : this.#take(row, position, pick);
   }
 
   #argmax(row: Float32Array, position: number, subject: string, code: ErrorCode): number {
@@ -94,20 +138,31 @@ export class Sampler {
     );
   }
 
-  #draw(row: Float32Array, position: number): number {
-    const { seed, temperature, topK, topP, minP } = this.#options;
-    const draw = uniform(seed, position, "sample");
+  #take(row: Float32Array, position: number, pick: TokenPicker | undefined): Guess {
+    const { ids, weights } = this.#candidates(row);
+    if (pick === undefined) {
+      const { seed } = this.#options;
+      const index = this.#maths.sampleRow(weights, ids, seed, position, rngPurposes.sample);
+      return { token: ids === undefined ? index : at(ids, index), probability: at(weights, index) };
+    }
+    spread(row, weights, ids);
+    return pick(row, position);
+  }
+
+  /** Turns logits into the weights of the tokens that the cuts keep. */
+  #candidates(row: Float32Array): Candidates {
+    const { temperature, topK, topP, minP } = this.#options;
     if (topK > 0 && topK < this.#vocabSize) {
       this.#takeTop(row, topK);
       const weights = this.#weights.subarray(0, topK);
       this.#maths.softmaxRows(weights, topK, temperature);
       const kept = cutLength(weights, topP, minP) ?? topK;
-      return at(this.#ids, this.#maths.sampleRow(weights.subarray(0, kept), draw));
+      return { ids: this.#ids.subarray(0, kept), weights: weights.subarray(0, kept) };
     }
     this.#maths.softmaxRows(row, this.#vocabSize, temperature);
-    if (topP >= 1 && minP <= 0) return this.#maths.sampleRow(row, draw);
+    if (topP >= 1 && minP <= 0) return { weights: row };
     const kept = this.#cutSorted(row);
-    return at(this.#ids, this.#maths.sampleRow(this.#weights.subarray(0, kept), draw));
+    return { ids: this.#ids.subarray(0, kept), weights: this.#weights.subarray(0, kept) };
   }
 
   /** Sorts as many of the largest probabilities as the cuts need to see, and returns how many they keep. */
@@ -137,6 +192,14 @@ export class Sampler {
     const logprobOf = (id: number): TokenLogprob => ({ token: id, logprob: at(raw, id) - normaliser });
     return { ...logprobOf(token), top: Array.from(ids, logprobOf) };
   }
+}
+
+/** Writes the weights, normalised, to the places of their ids, and 0 elsewhere. */
+function spread(row: Float32Array, weights: Float32Array, ids: Int32Array | undefined): void {
+  if (ids === undefined) return; // the weights are the row
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  row.fill(0);
+  for (const [index, id] of ids.entries()) row[id] = at(weights, index) / total;
 }
 
 /**

@@ -75,11 +75,11 @@ export class BatchBuilder {
     const sinkShifts = this.#sinkShifts.view(cells);
     const windowStarts = this.#windowStarts.view(cells);
     for (let headGroup = 0; headGroup < this.#headGroups; headGroup += 1) {
-      for (const [order, { sequence, decisions }] of shares.entries()) {
+      for (const [order, { sequence, spareTokens, decisions }] of shares.entries()) {
         const cell = headGroup * shares.length + order;
         const decision: EvictionDecision = at(decisions, headGroup);
         pageTables.set(sequence.table.pages(headGroup), cell * maxPages);
-        contextLengths[cell] = sequence.table.cachedTokens(headGroup);
+        contextLengths[cell] = sequence.table.cachedTokens(headGroup) - spareTokens;
         sinkTokens[cell] = decision.sinkTokens;
         sinkShifts[cell] = decision.sinkShift;
         windowStarts[cell] = decision.windowStart;

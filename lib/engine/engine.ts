@@ -2,9 +2,12 @@ import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { PagePool } from "../cache/page-pool.js";
 import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { NativeRunner, SharedFloats } from "../native/native.js";
-import { createDeferred, type Deferred } from "../util/deferred.js";
+import { at } from "../util/array-access.js";
+import { createDeferred } from "../util/deferred.js";
 import { BatchBuilder } from "./batch-builder.js";
+import { runDraftStep } from "./draft-step.js";
 import { type GrantedShare, reservePages } from "./page-reservation.js";
+import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
 import { shareStep, type StepBudget } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
@@ -21,21 +24,6 @@ export interface EngineOptions {
   readonly policy: EvictionPolicy;
 }
 
-/** One run of a sequence: tokens to compute, and who takes the logits. */
-export interface RunRequest {
-  /** The whole text so far; the K/V of the prefix that the sequence already has are reused. */
-  readonly tokens: ArrayLike<number>;
-  /** Logits are wanted for every token from this index on. */
-  readonly logitsFrom: number;
-  /**
-   * Takes the logits of tokens firstIndex, firstIndex + 1, ... before the next step.
-   *
-   * @param logits - [rows, vocabSize]; valid, and free to overwrite, during the call
-   * @returns the tokens that come next; none ends the run once every known token is computed
-   */
-  onLogits(logits: Float32Array, firstIndex: number): readonly number[];
-}
-
 /** Counters since the engine was made. */
 export interface EngineStats {
   readonly steps: number;
@@ -43,13 +31,6 @@ export interface EngineStats {
   readonly computeMicros: number;
   /** Runs that lost their pages to an older one and were computed again. */
   readonly preemptions: number;
-}
-
-interface Run {
-  readonly request: RunRequest;
-  readonly ended: Deferred<undefined>;
-  /** Why the run is to end with the current step. */
-  cancelled?: AirError;
 }
 
 /** Most memory for the logits of one step; it bounds the rows. */
@@ -107,7 +88,7 @@ export class Engine {
   }
 
   /**
-   * Computes a text and goes on for as long as `onLogits` returns tokens.
+   * Computes a text and goes on for as long as `onLogits` returns tokens, or drafts once.
    *
    * @throws {AirError} AIR_ERR_BUSY when the sequence has a run, AIR_ERR_CLOSED when it was closed
    * @returns a promise that settles when the sequence is in no step any more; it rejects with what onLogits
@@ -120,10 +101,11 @@ export class Engine {
     if (this.#runs.has(sequence)) {
       throw new AirError("AIR_ERR_BUSY", "expected an idle sequence for a run but received one with a run");
     }
-    sequence.begin(request.tokens, request.logitsFrom);
+    sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
+    sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
     sequence.state = "running";
-    const run: Run = { request, ended: createDeferred<undefined>() };
+    const run: Run = { request, ended: createDeferred<undefined>(), proposed: false };
     this.#runs.set(sequence, run);
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
@@ -153,6 +135,7 @@ export class Engine {
     while (this.#runs.size > 0) {
       const runsBefore = this.#runs.size;
       try {
+        await this.#gatherGuesses();
         const granted = this.#plan();
         if (granted.length > 0) await this.#step(granted);
         else if (this.#runs.size === runsBefore) {
@@ -171,10 +154,32 @@ export class Engine {
     this.#loop = undefined;
   }
 
+  /** Asks the runs that are about to compute a single token what may follow it. */
+  async #gatherGuesses(): Promise<void> {
+    const asked: Promise<void>[] = [];
+    for (const [sequence, run] of this.#runs) {
+      const { request } = run;
+      const isReady = sequence.state === "running" && sequence.knownTokens === sequence.computedTokens + 1;
+      if (!isReady || run.proposed || isGreedy(request) || request.propose === undefined) continue;
+      run.proposed = true;
+      const guesses = request.propose();
+      if (!(guesses instanceof Promise)) sequence.draft(guesses);
+      else {
+        asked.push(
+          guesses.then((tokens) => {
+            // The run may have ended meanwhile, or lost its pages.
+            if (this.#runs.get(sequence) === run) sequence.draft(tokens);
+          }),
+        );
+      }
+    }
+    if (asked.length > 0) await Promise.all(asked);
+  }
+
   /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
     const { pools, policy } = this.#options;
-    let candidates = [...this.#runs.keys()].filter((sequence) => sequence.state === "running");
+    let candidates = this.#candidates();
     for (;;) {
       const shares = shareStep(candidates, this.#budget);
       if (shares.length === 0) return [];
@@ -192,23 +197,82 @@ export class Engine {
     }
   }
 
+  /** The runs that may share the next step. Runs that can draft do so in a step of their own, and first. */
+  #candidates(): readonly Sequence[] {
+    const running = [...this.#runs].filter(([sequence]) => sequence.state === "running");
+    const drafting = running.filter(
+      ([{ knownTokens, computedTokens }, { request }]) =>
+        isGreedy(request) && knownTokens - computedTokens <= this.#budget.tokens,
+    );
+    return (drafting.length > 0 ? drafting : running).map(([sequence]) => sequence);
+  }
+
   async #step(granted: readonly GrantedShare[]): Promise<void> {
-    this.#inStep = granted;
-    let failure: { readonly error: unknown } | undefined;
+    const drafting = granted.filter(({ sequence, rows }) => rows > 0 && this.#drafts(sequence));
+    const isDraft = drafting.length > 0;
+    const shares = isDraft ? drafting : granted;
+    for (const share of granted) {
+      // What came too short of pages to draft waits for those that can.
+      if (!shares.includes(share)) share.sequence.table.truncate(share.firstToken);
+    }
+    this.#inStep = shares;
+    let conclude: () => void;
     try {
-      const batch = this.#builder.build(granted);
-      const { computeMicros } = await this.#options.runner.forward(batch, {
-        logits: this.#logitsFor(batch.logitRows.length),
-      });
-      this.#stats.steps += 1;
-      this.#stats.computedTokens += batch.tokens.length;
-      this.#stats.computeMicros += computeMicros;
+      conclude = isDraft ? await this.#draft(shares) : await this.#forward(shares);
     } catch (error) {
-      failure = { error };
+      conclude = () => {
+        this.#undo(shares, error);
+      };
     }
     this.#inStep = [];
-    if (failure === undefined) this.#deliver(granted);
-    else this.#undo(granted, failure.error);
+    conclude();
+  }
+
+  #drafts(sequence: Sequence): boolean {
+    const run = this.#runs.get(sequence);
+    return run !== undefined && isGreedy(run.request);
+  }
+
+  /** Computes a step; the result hands out its rows. */
+  async #forward(granted: readonly GrantedShare[]): Promise<() => void> {
+    const batch = this.#builder.build(granted);
+    const rows = batch.logitRows.length;
+    const tokens = batch.tokens.length;
+    const started = performance.now();
+    const { computeMicros } = await this.#options.runner.forward(batch, { logits: this.#logitsFor(rows) });
+    const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
+    this.#count(tokens, computeMicros);
+    return () => {
+      this.#deliver(granted, info);
+    };
+  }
+
+  /** Drafts for every share; the result hands out the tokens. */
+  async #draft(granted: readonly GrantedShare[]): Promise<() => void> {
+    const batch = this.#builder.build(granted);
+    const known = batch.tokens.length;
+    const requests = granted.map(({ sequence }) => this.#runs.get(sequence)?.request as GreedyRequest);
+    const { drafts, computeMicros } = await runDraftStep(this.#options.runner, batch, granted, requests);
+    // The last token of a draft is not fed back, so it has no K/V.
+    const written = drafts.map(({ tokens }) => Math.max(0, tokens.length - 1));
+    this.#count(written.reduce((sum, count) => sum + count, known), computeMicros);
+    return () => {
+      for (const [order, { sequence, firstToken, tokens }] of granted.entries()) {
+        const draft = at(drafts, order);
+        sequence.table.truncate(firstToken + tokens + at(written, order));
+        sequence.settle(draft.tokens);
+        this.#conclude(sequence, () => {
+          at(requests, order).onDraft(draft.tokens, draft.confidence);
+          return true;
+        });
+      }
+    };
+  }
+
+  #count(tokens: number, computeMicros: number): void {
+    this.#stats.steps += 1;
+    this.#stats.computedTokens += tokens;
+    this.#stats.computeMicros += computeMicros;
   }
 
   #logitsFor(rows: number): SharedFloats {
@@ -218,27 +282,35 @@ export class Engine {
   }
 
   /** Hands the rows of a step to their runs, and ends the runs that are done. */
-  #deliver(granted: readonly GrantedShare[]): void {
+  #deliver(granted: readonly GrantedShare[], step: StepInfo): void {
     const { vocabSize } = this.#options;
     let row = 0;
     for (const { sequence, firstToken, tokens, rows } of granted) {
       const logits = this.#logits.subarray(row * vocabSize, (row + rows) * vocabSize);
       row += rows;
-      const run = this.#runs.get(sequence);
-      if (run === undefined) continue;
-      if (run.cancelled !== undefined) {
-        this.#endRun(sequence, run.cancelled);
-        continue;
-      }
-      try {
-        if (rows > 0) {
-          sequence.logitsFrom = firstToken + tokens;
-          sequence.append(run.request.onLogits(logits, firstToken + tokens - rows));
+      this.#conclude(sequence, (run) => {
+        run.proposed = false;
+        if (rows > 0 && !isGreedy(run.request)) {
+          sequence.settle(run.request.onLogits(logits, firstToken + tokens - rows, step));
+          sequence.logitsFrom = sequence.computedTokens;
         }
-        if (sequence.knownTokens === sequence.computedTokens) this.#endRun(sequence);
-      } catch (error) {
-        this.#endRun(sequence, error);
-      }
+        return sequence.knownTokens === sequence.computedTokens;
+      });
+    }
+  }
+
+  /** Gives a run what a step computed for it; `give` tells whether the run is done. */
+  #conclude(sequence: Sequence, give: (run: Run) => boolean): void {
+    const run = this.#runs.get(sequence);
+    if (run === undefined) return;
+    if (run.cancelled !== undefined) {
+      this.#endRun(sequence, run.cancelled);
+      return;
+    }
+    try {
+      if (give(run)) this.#endRun(sequence);
+    } catch (error) {
+      this.#endRun(sequence, error);
     }
   }
 
@@ -259,6 +331,7 @@ export class Engine {
     this.#runs.delete(sequence);
     sequence.state = "idle";
     if (!this.has(sequence)) sequence.table.release();
+    else sequence.settle([]); // no guesses are left behind
     for (const other of this.#runs.keys()) other.state = "running";
     if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);

@@ -6,6 +6,8 @@ import type { Sequence } from "./sequence.js";
 export interface GrantedShare extends Share<Sequence> {
   /** Index of the share's first token in the sequence. */
   readonly firstToken: number;
+  /** Tokens beyond the share that the table has room for. */
+  readonly spareTokens: number;
   /** What the eviction policy decided, by head group. */
   readonly decisions: readonly EvictionDecision[];
 }
@@ -60,6 +62,12 @@ function preempt(victim: Sequence): boolean {
   return true;
 }
 
+/** Tokens of a share that are only guesses: nobody loses pages for them. */
+function guessesIn({ sequence, tokens }: Share<Sequence>): number {
+  const firstGuess = sequence.knownTokens - sequence.draftTokens;
+  return Math.max(0, sequence.computedTokens + tokens - Math.max(firstGuess, sequence.computedTokens));
+}
+
 /**
  * Evicts what the policy drops and takes pages for the shares of a step, in order of arrival. When pages run out,
  * a share takes them from idle sequences, then from newer runs (preempting them); else it waits for older runs.
@@ -79,16 +87,17 @@ export function reservePages(
   for (const share of [...shares].sort((a, b) => a.sequence.arrival - b.sequence.arrival)) {
     const { sequence } = share;
     if (sequence.state !== "running") continue; // preempted for an older share of this step
-    const decisions = evict(sequence, headGroups, share.tokens, policy);
+    const decisions = evict(sequence, headGroups, share.tokens + sequence.spareTokens, policy);
     const { table } = sequence;
-    while (table.appendableTokens < share.tokens) {
+    const needed = share.tokens - guessesIn(share);
+    while (table.appendableTokens < needed) {
       const victim = findVictim(sequence, holders);
       if (victim === undefined) break;
       if (preempt(victim)) preemptions += 1;
     }
     const room = table.appendableTokens;
     const firstToken = table.length;
-    if (room < share.tokens) {
+    if (room < needed) {
       const waits = holders.some((other) => other.arrival < sequence.arrival && other.table.heldPages > 0);
       if (waits) continue;
       if (room === 0) {
@@ -97,8 +106,9 @@ export function reservePages(
       }
     }
     const taken = shareOf(sequence, Math.min(room, share.tokens));
-    table.append(taken.tokens);
-    granted.push({ ...taken, firstToken, decisions });
+    const spareTokens = Math.min(room - taken.tokens, sequence.spareTokens);
+    table.append(taken.tokens + spareTokens);
+    granted.push({ ...taken, firstToken, spareTokens, decisions });
   }
   return { granted, exhausted, preemptions };
 }

@@ -20,15 +20,23 @@ export class Sequence {
   arrival = 0;
   /** Logits are wanted for every known token from this index on. */
   logitsFrom = 0;
+  /** Tokens past the known ones that the current run's steps may compute by themselves. */
+  spareTokens = 0;
   /** Tokens whose K/V the current run took over from earlier ones. */
   reusedTokens = 0;
   readonly #tokens: number[] = [];
+  #draftTokens = 0;
 
   constructor(pools: readonly PagePool[], pageTokens: number) {
     this.table = new PageTable(pools, pageTokens);
   }
 
-  /** Tokens known so far. */
+  /** Tokens at the end that are guesses, until settle(). */
+  get draftTokens(): number {
+    return this.#draftTokens;
+  }
+
+  /** Tokens known so far, the guesses included. */
   get knownTokens(): number {
     return this.#tokens.length;
   }
@@ -43,9 +51,25 @@ export class Sequence {
     return at(this.#tokens, index);
   }
 
-  /** Makes more tokens known. */
-  append(tokens: readonly number[]): void {
+  /** Adds guesses of the tokens that follow, to be computed along with the last known one. */
+  draft(tokens: readonly number[]): void {
     this.#tokens.push(...tokens);
+    this.#draftTokens += tokens.length;
+  }
+
+  /** Puts the tokens that really follow in place of the guesses. The K/V of guesses that came true stay. */
+  settle(tokens: readonly number[]): void {
+    const base = this.#tokens.length - this.#draftTokens;
+    let kept = 0;
+    while (kept < Math.min(this.#draftTokens, tokens.length) && tokens[kept] === this.#tokens[base + kept]) {
+      kept += 1;
+    }
+    if (this.#draftTokens > 0) {
+      this.#tokens.length = base + kept;
+      this.table.truncate(base + kept);
+    }
+    this.#draftTokens = 0;
+    for (const token of tokens.slice(kept)) this.#tokens.push(token);
   }
 
   /**
@@ -53,12 +77,19 @@ export class Sequence {
    * computed again, because their logits are wanted.
    */
   begin(tokens: ArrayLike<number>, logitsFrom: number): void {
-    const limit = Math.min(this.computedTokens, tokens.length, logitsFrom);
+    const common = this.commonTokens(tokens);
+    this.reusedTokens = this.table.truncate(Math.min(common, logitsFrom));
+    this.#tokens.length = common;
+    this.#draftTokens = 0;
+    for (let index = common; index < tokens.length; index += 1) this.#tokens.push(at(tokens, index));
+    this.logitsFrom = logitsFrom;
+  }
+
+  /** Length of the prefix that `tokens` has in common with the tokens that have K/V. */
+  commonTokens(tokens: ArrayLike<number>): number {
+    const limit = Math.min(this.computedTokens, tokens.length);
     let common = 0;
     while (common < limit && this.#tokens[common] === tokens[common]) common += 1;
-    this.reusedTokens = this.table.truncate(common);
-    this.#tokens.length = 0;
-    for (let index = 0; index < tokens.length; index += 1) this.#tokens.push(at(tokens, index));
-    this.logitsFrom = logitsFrom;
+    return common;
   }
 }

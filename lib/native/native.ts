@@ -174,6 +174,19 @@ export interface ForwardStats {
   readonly computeMicros: number;
 }
 
+/** How far each sequence drafts. */
+export interface ProposeOptions {
+  readonly counts: Int32Array; // [S] tokens to draft, 1 to 1024
+  /** A sequence drafts no further once the product of its tokens' probabilities is below this; 0 to 1. */
+  readonly minConfidence: number;
+}
+
+/** Drafted tokens; K is the largest count. */
+export interface ProposeResult extends ForwardStats {
+  readonly tokens: Int32Array; // [S, K], -1 after a sequence's last one
+  readonly confidence: Float32Array; // [S, K] the model's probability of each, 0 after the last one
+}
+
 /** Activations plus one engine thread. One forward in flight; a second rejects AIR_ERR_BUSY. */
 export interface NativeRunner extends Handle {
   /** Compute threads; fewer than asked for where a cgroup's quota allows no more. */
@@ -184,11 +197,17 @@ export interface NativeRunner extends Handle {
   forward(batch: Batch, output: ForwardOutput): Promise<ForwardStats>;
   /** Same work on the calling thread, for tests, benches and worker threads. */
   forwardSync(batch: Batch, output: ForwardOutput): ForwardStats;
+  /**
+   * Computes the batch, then feeds every sequence its own likeliest token, over and over, in one call. logitRows are
+   * the last tokens of the sequences. Page tables hold pages for counts[s] - 1 entries past the context length; a
+   * sequence that drafted n tokens has written n - 1 of them.
+   */
+  propose(batch: Batch, options: ProposeOptions): Promise<ProposeResult>;
   /** Stops before the next layer; the forward in flight rejects AIR_ERR_CANCELLED. No-op when idle. */
   cancel(): void;
 }
 
-/** Row mechanism over [rows, vocabSize] float32. The caller supplies the uniforms. Sync, microseconds. */
+/** Row mechanism over [rows, vocabSize] float32. The caller says which random numbers. Sync, microseconds. */
 export interface RowOps {
   /** In place softmax(logits / temperature); temperature > 0. */
   softmaxRows(logits: Float32Array, vocabSize: number, temperature: number): void;
@@ -196,8 +215,18 @@ export interface RowOps {
   argmaxRows(logits: Float32Array, vocabSize: number, out: Int32Array): void;
   /** The k largest, descending, ties by lower index. outIds, outValues: [k]. */
   topKRow(row: Float32Array, k: number, outIds: Int32Array, outValues: Float32Array): void;
-  /** First index whose running float64 sum, in index order, exceeds uniform * total; uniform in [0, 1). */
-  sampleRow(weights: Float32Array, uniform: number): number;
+  /**
+   * An index i with probability weights[i] / total: that of the least E_i / weights[i], where E_i is the exponential
+   * variate of ids[i] under (seed, position, purpose), by Philox4x32-10. Draws of one key from similar distributions
+   * mostly agree (Gumbel sampling as a coupling, arXiv 2408.07978). ids default to the indices.
+   */
+  sampleRow(
+    weights: Float32Array,
+    ids: Int32Array | undefined,
+    seed: number,
+    position: number,
+    purpose: number,
+  ): number;
   /** log(sum(exp(row))) in float64, numerically stable. */
   logSumExpRow(row: Float32Array): number;
   /** out = normalise(max(0, target - draft)): speculative sampling's residual (arXiv 2211.17192). */

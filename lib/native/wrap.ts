@@ -15,6 +15,8 @@ import type {
   NativeRunner,
   NativeTensorDirectory,
   PackCacheReport,
+  ProposeOptions,
+  ProposeResult,
   SharedFloats,
 } from "./native.js";
 
@@ -117,6 +119,10 @@ class Runner implements NativeRunner {
     return call(() => this.raw.forwardSync(batch, output));
   }
 
+  propose(batch: Batch, options: ProposeOptions): Promise<ProposeResult> {
+    return callAsync(() => this.raw.propose(batch, options));
+  }
+
   cancel(): void {
     call(() => {
       this.raw.cancel();
@@ -164,7 +170,8 @@ export function wrapAddon(raw: RawAddon): NativeAddon {
         raw.topKRow(row, k, outIds, outValues);
       });
     },
-    sampleRow: (weights, uniform) => call(() => raw.sampleRow(weights, uniform)),
+    sampleRow: (weights, ids, seed, position, purpose) =>
+      call(() => raw.sampleRow(weights, ids, seed, position, purpose)),
     logSumExpRow: (row) => call(() => raw.logSumExpRow(row)),
     residualRow: (target, draft, out) => {
       call(() => {

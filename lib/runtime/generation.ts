@@ -1,4 +1,5 @@
 import type { Logprobs } from "../decoding/sampler.js";
+import type { SpeculativeReport } from "../decoding/speculator.js";
 import { AirError } from "../errors/air-error.js";
 import { createDeferred } from "../util/deferred.js";
 
@@ -45,6 +46,8 @@ export interface GenerationResult {
   readonly timings: GenerationTimings;
   /** One entry per token, where asked for. */
   readonly logprobs?: readonly Logprobs[];
+  /** How speculation went; undefined where it was off. */
+  readonly speculative?: SpeculativeReport;
 }
 
 /**

@@ -1,16 +1,20 @@
 import { describeModel, type ModelDescription } from "../model/architecture.js";
-import { createChatTemplate } from "../model/chat-template.js";
+import { type ChatTemplate, createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
-import { createTokenizer } from "../model/tokenizer.js";
+import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
 import { preparePackCache } from "./pack-cache.js";
+import { assertSharedVocabulary } from "./shared-vocabulary.js";
 
 /** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
 const defaultContextTokens = 4096;
+
+/** Prefill chunk of a draft model: short, because decoding waits for it. */
+const draftBatchTokens = 128;
 
 /**
  * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file fails early.
@@ -31,18 +35,60 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const resolved = parseOptions(loadModelSchema, options, "model options");
   const { packCache } = resolved;
   if (packCache !== undefined) await preparePackCache(packCache);
+  const target = await readHeader(path);
+  const { onProgress } = options;
+  if (resolved.draft === undefined) {
+    return loadParts(target, resolved, options.addon, onProgress);
+  }
+  const draft = await readHeader(resolved.draft);
+  assertSharedVocabulary(target.tokenizer, draft.tokenizer);
+  const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
+  const parts = await loadParts(target, resolved, options.addon, (done) => onProgress?.(done * share));
+  const { contextTokens } = parts.info;
+  const draftOptions = { ...resolved, contextTokens, maxBatchTokens: draftBatchTokens };
+  try {
+    const draftProgress = (done: number): void => onProgress?.(share + done * (1 - share));
+    return { ...parts, draft: await loadParts(draft, draftOptions, options.addon, draftProgress) };
+  } catch (error) {
+    for (const handle of [parts.runner, parts.arena, parts.native]) handle.close();
+    throw error;
+  }
+}
+
+/** What a file tells before its weights are read. */
+interface ModelHeader {
+  readonly description: ModelDescription;
+  readonly tokenizer: Tokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+async function readHeader(path: string): Promise<ModelHeader> {
   const file = await readGguf(path);
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
-  const chatTemplate = createChatTemplate(file.metadata, tokenizer);
-  const addon = options.addon ?? loadAddon();
-  const native = await addon.loadModel(description.directory, description.spec, {
+  return { description, tokenizer, chatTemplate: createChatTemplate(file.metadata, tokenizer) };
+}
+
+function tensorBytes({ description }: ModelHeader): number {
+  return description.directory.tensors.reduce((sum, tensor) => sum + tensor.lengthBytes, 0);
+}
+
+async function loadParts(
+  header: ModelHeader,
+  options: ResolvedLoadModelOptions,
+  givenAddon: NativeAddon | undefined,
+  onProgress: ((fraction: number) => void) | undefined,
+): Promise<ModelParts> {
+  const { directory, spec } = header.description;
+  const { packCache } = options;
+  const addon = givenAddon ?? loadAddon();
+  const native = await addon.loadModel(directory, spec, {
     backend: "cpu",
-    ...threadOptions(resolved),
+    ...threadOptions(options),
     ...(packCache !== undefined && { packCache }),
-    onProgress: (doneBytes, totalBytes) => options.onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
+    onProgress: (doneBytes, totalBytes) => onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
-  return assemble(addon, native, description, { tokenizer, chatTemplate }, resolved);
+  return assemble(addon, native, header, options);
 }
 
 function threadOptions({ threads, cpuList, priority }: ResolvedLoadModelOptions): ThreadOptions {
@@ -57,8 +103,7 @@ function threadOptions({ threads, cpuList, priority }: ResolvedLoadModelOptions)
 function assemble(
   addon: NativeAddon,
   native: NativeModel,
-  description: ModelDescription,
-  text: Pick<Model, "tokenizer" | "chatTemplate">,
+  { description, tokenizer, chatTemplate }: ModelHeader,
   options: ResolvedLoadModelOptions,
 ): ModelParts {
   const { kv, pageTokens, maxBatchTokens } = options;
@@ -92,7 +137,7 @@ function assemble(
       conversions: native.conversions,
       packCache: native.packCache,
     };
-    return { addon, native, arena, runner, ...text, info, maxBatchTokens };
+    return { addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens };
   } catch (error) {
     for (const handle of opened) handle.close();
     throw error;

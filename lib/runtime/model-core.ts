@@ -1,5 +1,7 @@
 import type { RowMath } from "../decoding/row-math.js";
-import type { Engine, RunRequest } from "../engine/engine.js";
+import type { StepCosts } from "../decoding/step-costs.js";
+import type { Engine } from "../engine/engine.js";
+import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
@@ -13,6 +15,18 @@ export interface ModelCore {
   /** Undefined when the file has none. */
   readonly chatTemplate: ChatTemplate | undefined;
   /** Logits per row; at least the tokenizer's vocabulary. */
+  readonly vocabSize: number;
+  readonly contextTokens: number;
+  /** What steps cost, from one generation to the next. */
+  readonly costs: StepCosts;
+  /** Undefined when no draft model was loaded. */
+  readonly draft: DraftCore | undefined;
+}
+
+/** The draft model of a target: an engine of its own. */
+export interface DraftCore {
+  readonly engine: Engine;
+  /** Logits per row; ids from here on cannot be fed to it. */
   readonly vocabSize: number;
   readonly contextTokens: number;
 }

@@ -1,6 +1,5 @@
-import { keepAll } from "../cache/eviction-policy.js";
-import { PagePool } from "../cache/page-pool.js";
-import { Engine, type EngineStats } from "../engine/engine.js";
+import { StepCosts } from "../decoding/step-costs.js";
+import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
@@ -15,6 +14,7 @@ import type {
   RowOps,
 } from "../native/native.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
+import { ModelEngine } from "./model-engine.js";
 import type { SessionOptions } from "./options.js";
 import { Session } from "./session.js";
 
@@ -36,6 +36,8 @@ export interface ModelInfo {
   readonly conversions: readonly ConversionReport[];
   /** What came of the option packCache; undefined without it. */
   readonly packCache: PackCacheReport | undefined;
+  /** The draft model, where there is one. */
+  readonly draft?: ModelInfo;
 }
 
 /** Where the memory is. */
@@ -48,12 +50,16 @@ export interface ModelMemory {
   readonly kvBytes: number;
   /** Activations, scratch and logits. */
   readonly workspaceBytes: number;
+  /** The same of the draft model, where there is one. */
+  readonly draft?: ModelMemory;
 }
 
 /** Counters since the model was loaded, and the KV pages now. */
 export interface ModelStats extends EngineStats {
   readonly freePages: number;
   readonly usablePages: number;
+  /** The same of the draft model, where there is one. */
+  readonly draft?: ModelStats;
 }
 
 /** Options of {@link Model.evaluate}. */
@@ -75,6 +81,8 @@ export interface ModelParts {
   readonly chatTemplate: ChatTemplate | undefined;
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
+  /** Parts of the draft model, where there is one; without a draft of its own. */
+  readonly draft?: ModelParts;
 }
 
 /** A loaded model. Sessions share its weights, its KV pages and its steps. */
@@ -85,53 +93,45 @@ export class Model {
   readonly chatTemplate: ChatTemplate | undefined;
   /** Maths on rows of logits, for evaluate(). */
   readonly rowOps: RowOps;
-  readonly #parts: ModelParts;
   readonly #core: ModelCore;
-  readonly #pools: readonly PagePool[];
+  readonly #target: ModelEngine;
+  readonly #draft: ModelEngine | undefined;
   #closed = false;
 
   /** Use loadModel(). */
   constructor(parts: ModelParts) {
-    const { addon, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens } = parts;
-    this.info = info;
+    const { addon, tokenizer, chatTemplate, info } = parts;
+    this.info = { ...info, ...(parts.draft && { draft: parts.draft.info }) };
     this.tokenizer = tokenizer;
     this.chatTemplate = chatTemplate;
     this.rowOps = addon;
-    this.#parts = parts;
-    this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
-    const engine = new Engine({
-      runner,
-      allocateShared: (length) => addon.allocateShared(length),
-      pools: this.#pools,
-      pageTokens: arena.pageTokens,
-      vocabSize: info.vocabSize,
-      maxBatchTokens,
-      policy: keepAll,
-    });
+    this.#target = new ModelEngine(parts);
+    this.#draft = parts.draft && new ModelEngine(parts.draft);
     const { vocabSize, contextTokens } = info;
-    this.#core = { engine, rowMath: addon, tokenizer, chatTemplate, vocabSize, contextTokens };
+    this.#core = {
+      engine: this.#target.engine,
+      rowMath: addon,
+      tokenizer,
+      chatTemplate,
+      vocabSize,
+      contextTokens,
+      costs: new StepCosts(),
+      draft: this.#draft && {
+        engine: this.#draft.engine,
+        vocabSize: parts.draft?.info.vocabSize ?? 0,
+        contextTokens: parts.draft?.info.contextTokens ?? 0,
+      },
+    };
   }
 
   /** Counters since the model was loaded, and the KV pages now. */
   get stats(): ModelStats {
-    const sum = (count: (pool: PagePool) => number): number =>
-      this.#pools.reduce((total, pool) => total + count(pool), 0);
-    return {
-      ...this.#core.engine.stats,
-      freePages: sum((pool) => pool.freePages),
-      usablePages: sum((pool) => pool.usablePages),
-    };
+    return { ...this.#target.stats, ...(this.#draft && { draft: this.#draft.stats }) };
   }
 
   /** Where the memory is, in bytes. */
   memory(): ModelMemory {
-    const { native, arena, runner } = this.#parts;
-    return {
-      weightBytes: native.weightBytes,
-      mappedBytes: native.mappedBytes,
-      kvBytes: arena.bytes,
-      workspaceBytes: runner.workspaceBytes + this.#core.engine.logitsBytes,
-    };
+    return { ...this.#target.memory(), ...(this.#draft && { draft: this.#draft.memory() }) };
   }
 
   /**
@@ -179,10 +179,8 @@ export class Model {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const { runner, arena, native } = this.#parts;
-    void this.#core.engine.close(closedError("model")).then(() => {
-      for (const handle of [runner, arena, native]) handle.close();
-    });
+    this.#target.close();
+    this.#draft?.close();
   }
 
   [Symbol.dispose](): void {

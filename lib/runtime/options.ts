@@ -1,5 +1,7 @@
 import { z } from "zod";
 
+import type { AcceptanceRule } from "../decoding/acceptance.js";
+import type { ProposerName } from "../decoding/proposer.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
@@ -20,6 +22,11 @@ export interface LoadModelOptions {
   readonly cpuList?: readonly number[];
   /** Of the compute threads: `low` is nice 10, `high` is nice -10 and takes a privilege. Default `normal`. */
   readonly priority?: ThreadPriority;
+  /**
+   * GGUF file of a smaller model with the same vocabulary, which guesses what this one is going to say. It gets KV pages
+   * of its own, for as many tokens. Default: none, guesses come from the text itself.
+   */
+  readonly draft?: string;
   /** Tokens per KV page, a multiple of 16. Default 32. */
   readonly pageTokens?: number;
   /** Most tokens computed in one step; longer prompts go in chunks of it. Default 512. */
@@ -33,6 +40,27 @@ export interface LoadModelOptions {
   readonly onProgress?: (fraction: number) => void;
   /** Another implementation of the native surface, for tests. Default: the addon of this package. */
   readonly addon?: NativeAddon;
+}
+
+/** How a generation speculates; see docs/speculative-decoding.md. */
+export interface SpeculationOptions {
+  /**
+   * Who guesses what comes next. Default: `ngram` (what followed the same tokens before) and, if the model was loaded
+   * with a draft model, `draft-model`; for each guess, the one that promises more.
+   */
+  readonly proposers?: readonly ProposerName[];
+  /** Most tokens that are guessed ahead, 1 to 15. Default 8. */
+  readonly maxDraftTokens?: number;
+  /**
+   * Always guesses maxDraftTokens ahead, whether it pays or not, with the first proposer that has a guess. Default
+   * false: as many as pay on this machine, measured as it goes.
+   */
+  readonly fixed?: boolean;
+  /**
+   * How guesses are accepted at temperatures above 0; both give the model's exact distribution. `coupled`, the default,
+   * gives a seed the same text with and without speculation. `rejection` accepts a little more.
+   */
+  readonly acceptance?: AcceptanceRule;
 }
 
 /** Options of generate(). */
@@ -67,6 +95,11 @@ export interface GenerateOptions {
   readonly logprobs?: number;
   /** Read the texts of control tokens in a string prompt as those tokens; messages never do. Default false. */
   readonly special?: boolean;
+  /**
+   * Guessing tokens ahead and verifying the guesses together, which changes the speed and never the text's distribution;
+   * at temperature 0, and with the default acceptance, not the text either. Default `auto`, where it pays.
+   */
+  readonly speculation?: "auto" | "off" | SpeculationOptions;
   /** Go on past end-of-generation tokens, for benches. Default false. */
   readonly ignoreEos?: boolean;
 }
@@ -96,6 +129,7 @@ export const loadModelSchema = z.strictObject(
     pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
     maxBatchTokens: integerFrom(1, 65536).default(512),
     packCache: z.string("a directory").min(1, "a directory").optional(),
+    draft: z.string("a GGUF file").min(1, "a GGUF file").optional(),
     onProgress: functionSchema(),
     addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
   },
@@ -109,6 +143,22 @@ const biasSchema = z.custom<number>(
   (value) => typeof value === "number" && !Number.isNaN(value) && value !== Infinity,
   "a number or -Infinity",
 );
+
+const speculationSchema = z.strictObject(
+  {
+    proposers: z
+      .array(z.enum(["ngram", "draft-model"], '"ngram" or "draft-model"'), "an array of proposers")
+      .min(1, "at least one proposer")
+      .optional(),
+    maxDraftTokens: integerFrom(1, 15).default(8),
+    fixed: z.boolean("true or false").default(false),
+    acceptance: z.enum(["coupled", "rejection"], '"coupled" or "rejection"').default("coupled"),
+  },
+  "an object",
+);
+
+/** {@link SpeculationOptions} with defaults. */
+export type ResolvedSpeculation = z.output<typeof speculationSchema>;
 
 /** Validates {@link GenerateOptions} and fills in defaults that do not depend on the model. */
 export const generateSchema = z.strictObject(
@@ -132,6 +182,13 @@ export const generateSchema = z.strictObject(
     logprobs: integerFrom(0, 100).optional(),
     special: z.boolean("true or false").default(false),
     ignoreEos: z.boolean("true or false").default(false),
+    speculation: z
+      .union(
+        [z.literal("auto"), z.literal("off"), speculationSchema],
+        '"auto", "off" or an object of speculation options',
+      )
+      .default("auto")
+      .transform((value) => (value === "auto" ? speculationSchema.parse({}) : value)),
   },
   "an object",
 );

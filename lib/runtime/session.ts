@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
 
-import type { TokenHistory } from "../decoding/penalties.js";
 import { Sampler } from "../decoding/sampler.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
 import { parseOptions } from "../util/options.js";
+import { decodeRequest } from "./decode-loop.js";
 import { type Generation, GenerationStream } from "./generation.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import {
@@ -16,6 +16,7 @@ import {
   type SessionOptions,
   sessionSchema,
 } from "./options.js";
+import { SessionSpeculation } from "./speculation.js";
 import { TextWriter } from "./text-writer.js";
 
 /**
@@ -25,6 +26,7 @@ import { TextWriter } from "./text-writer.js";
 export class Session {
   readonly #core: ModelCore;
   readonly #sequence: Sequence;
+  readonly #speculation: SessionSpeculation;
   readonly #messages: ChatMessage[] = [];
   #busy = false;
 
@@ -34,6 +36,7 @@ export class Session {
     if (system !== undefined) this.#messages.push({ role: "system", content: system });
     this.#core = core;
     this.#sequence = core.engine.createSequence();
+    this.#speculation = new SessionSpeculation(core);
   }
 
   /** The conversation that chat() continues. */
@@ -85,6 +88,7 @@ export class Session {
   /** Frees the session's pages. A generation in progress rejects with AIR_ERR_CLOSED. Idempotent. */
   close(): void {
     this.#core.engine.closeSequence(this.#sequence, closedError("session"));
+    this.#speculation.close();
   }
 
   [Symbol.dispose](): void {
@@ -119,7 +123,6 @@ export class Session {
 
   #start(prompt: Int32Array, options: ResolvedGenerateOptions): Generation {
     const { engine, rowMath, tokenizer, contextTokens } = this.#core;
-    const { vocabSize } = tokenizer; // a model may pad its rows past the vocabulary
     const sequence = this.#sequence;
     const left = new AirError(
       "AIR_ERR_CANCELLED",
@@ -128,37 +131,48 @@ export class Session {
     const stream = new GenerationStream(() => {
       engine.cancel(sequence, left);
     });
-    const seed = options.seed ?? randomInt(2 ** 47);
+    const sampling = { ...options, seed: options.seed ?? randomInt(2 ** 47), constraint: undefined };
+    const { speculation, ignoreEos } = options;
+    const { seed } = sampling;
+    const speculator = speculation === "off" ? undefined : this.#speculation.start(speculation, sampling);
     const writer = new TextWriter({
-      sampler: new Sampler(rowMath, vocabSize, { ...options, seed }),
       tokenizer,
       stop: options.stop,
       maxTokens: Math.min(options.maxTokens ?? Infinity, contextTokens - prompt.length),
-      ignoreEos: options.ignoreEos,
+      ignoreEos,
       seed,
       promptTokens: prompt.length,
       emit: (chunk) => {
         stream.push(chunk);
       },
     });
-    const request = {
-      tokens: prompt,
-      logitsFrom: prompt.length - 1,
-      onLogits: (row: Float32Array) => writer.write(row.subarray(0, vocabSize), historyOf(sequence)),
-    };
+    const request = decodeRequest({
+      prompt,
+      sequence,
+      sampler: new Sampler(rowMath, tokenizer.vocabSize, sampling),
+      rowMath,
+      seed,
+      writer,
+      constraint: sampling.constraint,
+      speculator,
+      acceptance: speculation === "off" ? "coupled" : speculation.acceptance,
+      rowWidth: this.#core.vocabSize,
+      tokenCount: tokenizer.vocabSize, // a model may pad its rows past the vocabulary
+      contextTokens,
+    });
     this.#busy = true;
     const settle = (error?: unknown): void => {
       this.#busy = false;
-      if (error === undefined || error === left) stream.finish(writer.result(sequence.reusedTokens));
-      else stream.fail(error);
+      speculator?.cancel();
+      if (error !== undefined && error !== left) stream.fail(error);
+      else {
+        const speculative = speculator?.report();
+        stream.finish({ ...writer.result(sequence.reusedTokens), ...(speculative && { speculative }) });
+      }
     };
     void runUntilAborted(engine, sequence, request, options.signal).then(() => {
       settle();
     }, settle);
     return stream;
   }
-}
-
-function historyOf(sequence: Sequence): TokenHistory {
-  return { length: sequence.knownTokens, token: (index) => sequence.token(index) };
 }

@@ -1,12 +1,10 @@
-import type { TokenHistory } from "../decoding/penalties.js";
-import type { Logprobs, Sample, Sampler } from "../decoding/sampler.js";
+import type { Logprobs, Sample } from "../decoding/sampler.js";
 import { StopMatcher } from "../decoding/stop.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type { FinishReason, GeneratedChunk, GenerationResult } from "./generation.js";
 
 /** What a {@link TextWriter} works with. */
 export interface TextWriterOptions {
-  readonly sampler: Sampler;
   readonly tokenizer: Tokenizer;
   readonly stop: readonly string[];
   /** At least 1. */
@@ -17,7 +15,7 @@ export interface TextWriterOptions {
   readonly emit: (chunk: GeneratedChunk) => void;
 }
 
-/** Turns rows of logits into text, one token at a time, until the text ends. */
+/** Turns tokens into text, one at a time, until the text ends. */
 export class TextWriter {
   readonly #options: TextWriterOptions;
   readonly #decoder: ReturnType<Tokenizer["createDecoder"]>;
@@ -37,18 +35,21 @@ export class TextWriter {
     this.#stop = new StopMatcher(options.stop);
   }
 
-  /** Samples the token after `history` and returns it if the text goes on, else nothing. */
-  write(row: Float32Array, history: TokenHistory): readonly number[] {
+  /** Tokens that may still follow. */
+  get remainingTokens(): number {
+    return this.#options.maxTokens - this.#tokens.length;
+  }
+
+  /** Writes the next token, and returns whether the text goes on. */
+  write(sample: Sample): boolean {
     this.#firstTokenMs ??= performance.now();
     this.#samples += 1;
-    const sample = this.#options.sampler.sample(row, history);
     this.#finishReason = this.#accept(sample);
-    if (this.#finishReason === undefined) return [sample.token];
-    return [];
+    return this.#finishReason === undefined;
   }
 
   /** The result; a text that was not finished ends with `abort`. */
-  result(reusedTokens: number): GenerationResult {
+  result(reusedTokens: number): Omit<GenerationResult, "speculative"> {
     const { promptTokens, seed } = this.#options;
     const end = performance.now();
     const prefillMs = (this.#firstTokenMs ?? end) - this.#startMs;

@@ -1,21 +1,11 @@
 #include "native/binding/engine_thread.h"
 
-#include <chrono>
 #include <future>
 #include <utility>
 
-#include "native/binding/guard.h"
 #include "native/binding/values.h"
 
 namespace air::binding {
-
-Status timed_forward(Runner& runner, const Batch& batch, float* logits, int64_t* compute_micros) {
-  const auto start = std::chrono::steady_clock::now();
-  Status status = guarded("the forward", [&] { return runner.forward(batch, logits); });
-  *compute_micros =
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  return status;
-}
 
 std::shared_ptr<EngineThread> EngineThread::start(Napi::Env env, std::unique_ptr<Runner> runner) {
   auto engine = std::shared_ptr<EngineThread>(new EngineThread(env, std::move(runner)));
@@ -52,9 +42,8 @@ void EngineThread::environment_teardown(void* engine) {
   const std::unique_ptr<Job> dropped = std::move(self->in_flight_);
 }
 
-Napi::Promise EngineThread::submit(const std::shared_ptr<EngineThread>& engine, Batch batch, float* logits,
-                                   const Napi::Object& output, std::function<void()> on_settled) {
-  auto job = std::make_unique<Job>(engine, std::move(batch), logits, output, std::move(on_settled));
+Napi::Promise EngineThread::submit(Napi::Env env, const std::shared_ptr<EngineThread>& engine, Work work) {
+  auto job = std::make_unique<Job>(env, engine, std::move(work));
   const Napi::Promise promise = job->deferred.Promise();
   engine->runner_->clear_cancel();
   engine->settled_.Ref(engine->env_);
@@ -76,7 +65,7 @@ void EngineThread::thread_loop() {
       if (job_ == nullptr) return;
       job = std::exchange(job_, nullptr);
     }
-    job->status = timed_forward(*runner_, job->batch, job->logits, &job->compute_micros);
+    job->status = timed(*runner_, job->work.compute, &job->compute_micros);
     // Refused when the environment is gone, which teardown rules out by joining first.
     if (settled_.BlockingCall(job, settle) != napi_ok) return;
   }
@@ -87,13 +76,14 @@ void EngineThread::settle(Napi::Env env, Napi::Function, Job* finished) {
   const std::unique_ptr<Job> job = std::move(engine.in_flight_);  // may hold the last reference to the engine
   engine.settled_.Unref(env);
   if (engine.closing_) engine.stop_and_join();
-  job->on_settled();
+  job->work.on_settled();
   if (!job->status.ok()) {
     job->deferred.Reject(to_error(env, job->status).Value());
     return;
   }
   Napi::Object stats = Napi::Object::New(env);
   stats.Set("computeMicros", Napi::Number::New(env, static_cast<double>(job->compute_micros)));
+  if (job->work.report) job->work.report(env, stats);
   job->deferred.Resolve(stats);
 }
 

@@ -5,13 +5,14 @@
 
 #include <napi.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
 
-#include "native/core/batch.h"
+#include "native/binding/guard.h"
 #include "native/core/runner.h"
 
 namespace air::binding {
@@ -22,10 +23,16 @@ class EngineThread {
   static std::shared_ptr<EngineThread> start(Napi::Env env, std::unique_ptr<Runner> runner);
   ~EngineThread();
 
-  // Starts a forward on `engine`, which must not be busy. `logits` is the memory of `output`, which stays alive
-  // until the end, when on_settled runs on the JS thread, just before the promise settles.
-  static Napi::Promise submit(const std::shared_ptr<EngineThread>& engine, Batch batch, float* logits,
-                              const Napi::Object& output, std::function<void()> on_settled);
+  // What the thread is to do for one promise.
+  struct Work {
+    std::function<Status(Runner&)> compute;  // on the engine's thread; throws nothing
+    std::function<void(Napi::Env, Napi::Object stats)>
+        report;                        // on the JS thread, after success; may be empty
+    std::function<void()> on_settled;  // on the JS thread, before all else
+    Napi::ObjectReference output;      // kept alive until then; may be empty
+  };
+  // Starts work on `engine`, which must not be busy. The promise resolves with {computeMicros} and what report adds.
+  static Napi::Promise submit(Napi::Env env, const std::shared_ptr<EngineThread>& engine, Work work);
   bool busy() const { return in_flight_ != nullptr; }
   Runner& runner() { return *runner_; }
 
@@ -34,21 +41,12 @@ class EngineThread {
 
  private:
   struct Job {
-    Job(std::shared_ptr<EngineThread> self, Batch step, float* out, const Napi::Object& output,
-        std::function<void()> settled)
-        : engine(std::move(self)),
-          batch(std::move(step)),
-          logits(out),
-          deferred(Napi::Promise::Deferred::New(output.Env())),
-          output_reference(Napi::Persistent(output)),
-          on_settled(std::move(settled)) {}
+    Job(Napi::Env env, std::shared_ptr<EngineThread> self, Work to_do)
+        : engine(std::move(self)), work(std::move(to_do)), deferred(Napi::Promise::Deferred::New(env)) {}
 
     std::shared_ptr<EngineThread> engine;  // a collected handle must not end a forward's thread
-    Batch batch;
-    float* logits;
+    Work work;
     Napi::Promise::Deferred deferred;
-    Napi::ObjectReference output_reference;
-    std::function<void()> on_settled;
     Status status;
     int64_t compute_micros = 0;
   };
@@ -74,8 +72,15 @@ class EngineThread {
   bool stop_ = false;   // guarded by mutex_
 };
 
-// Runs a forward and measures it. Throws nothing.
-Status timed_forward(Runner& runner, const Batch& batch, float* logits, int64_t* compute_micros);
+// Runs compute(runner), which may throw std::bad_alloc, and measures it. Throws nothing.
+template <typename Compute>
+Status timed(Runner& runner, const Compute& compute, int64_t* compute_micros) {
+  const auto start = std::chrono::steady_clock::now();
+  Status status = guarded("the forward", [&] { return compute(runner); });
+  *compute_micros =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  return status;
+}
 
 }  // namespace air::binding
 

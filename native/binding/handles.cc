@@ -1,9 +1,12 @@
 #include "native/binding/handles.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "native/binding/values.h"
+#include "native/core/propose.h"
 
 namespace air::binding {
 
@@ -32,6 +35,23 @@ Napi::Object construct(Napi::Env env, const char* name) {
 
 Napi::Value number(Napi::Env env, int64_t value) {
   return Napi::Number::New(env, static_cast<double>(value));
+}
+
+Batch get_batch(const Napi::Value& value) {
+  const Napi::Object object = get_object(value, "batch");
+  Batch batch;
+  batch.tokens = get_int32s(object, "tokens");
+  batch.positions = get_int32s(object, "positions");
+  batch.slots = get_int32s(object, "slots");
+  batch.sequence_starts = get_int32s(object, "sequenceStarts");
+  batch.page_tables = get_int32s(object, "pageTables");
+  batch.context_lengths = get_int32s(object, "contextLengths");
+  batch.logit_rows = get_int32s(object, "logitRows");
+  batch.sink_tokens = get_int32s_or_empty(object, "sinkTokens");
+  batch.sink_shifts = get_int32s_or_empty(object, "sinkShifts");
+  batch.window_starts = get_int32s_or_empty(object, "windowStarts");
+  batch.query_gates = get_bytes_or_empty(object, "queryGates");
+  return batch;
 }
 
 const char* class_name(AirWeightClass weight_class) {
@@ -212,7 +232,8 @@ Napi::Function RunnerHandle::define(Napi::Env env) {
        InstanceAccessor<&RunnerHandle::workspace_bytes>("workspaceBytes"),
        InstanceMethod<&RunnerHandle::forward>("forward"),
        InstanceMethod<&RunnerHandle::forward_sync>("forwardSync"),
-       InstanceMethod<&RunnerHandle::cancel>("cancel"), InstanceMethod<&RunnerHandle::close>("close")});
+       InstanceMethod<&RunnerHandle::propose>("propose"), InstanceMethod<&RunnerHandle::cancel>("cancel"),
+       InstanceMethod<&RunnerHandle::close>("close")});
 }
 
 RunnerHandle::RunnerHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -230,6 +251,7 @@ Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
   RunnerHandle* handle = Unwrap(object);
   handle->engine_ = EngineThread::start(env, std::move(runner));
   handle->arena_ = std::move(arena);
+  handle->draft_logits_ = std::make_shared<std::vector<float>>();
   return object;
 }
 
@@ -246,33 +268,25 @@ Napi::Value RunnerHandle::workspace_bytes(const Napi::CallbackInfo& info) {
   return number(info.Env(), open(info.Env()).runner().workspace_bytes());
 }
 
+EngineThread& RunnerHandle::idle(Napi::Env env) const {
+  EngineThread& engine = open(env);
+  if (engine.busy()) {
+    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
+  }
+  return engine;
+}
+
 RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const {
   const Napi::Env env = info.Env();
-  const Napi::Object batch = get_object(info[0], "batch");
   Step step;
-  step.batch.tokens = get_int32s(batch, "tokens");
-  step.batch.positions = get_int32s(batch, "positions");
-  step.batch.slots = get_int32s(batch, "slots");
-  step.batch.sequence_starts = get_int32s(batch, "sequenceStarts");
-  step.batch.page_tables = get_int32s(batch, "pageTables");
-  step.batch.context_lengths = get_int32s(batch, "contextLengths");
-  step.batch.logit_rows = get_int32s(batch, "logitRows");
-  step.batch.sink_tokens = get_int32s_or_empty(batch, "sinkTokens");
-  step.batch.sink_shifts = get_int32s_or_empty(batch, "sinkShifts");
-  step.batch.window_starts = get_int32s_or_empty(batch, "windowStarts");
-  step.batch.query_gates = get_bytes_or_empty(batch, "queryGates");
+  step.batch = get_batch(info[0]);
   const Napi::Value output = get_object(info[1], "output").Get("logits");
   const Floats logits = get_floats(output, "output.logits");
   if (needs_shared_output && !logits.is_shared) {
     throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", "output.logits",
                    output);
   }
-  // After all that reads JS values: getters are the caller's code and may have closed or started the runner.
-  EngineThread& engine = open(info.Env());
-  if (engine.busy()) {
-    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
-  }
-  const int64_t needed = step.batch.row_count() * engine.runner().spec().vocab_size;
+  const int64_t needed = step.batch.row_count() * idle(env).runner().spec().vocab_size;
   if (logits.length < needed) {
     throw_status(env, {StatusCode::kShape, "expected rows * vocabSize = " + std::to_string(needed) +
                                                " values or more for output.logits but received " +
@@ -283,12 +297,21 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   return step;
 }
 
-Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
-  Step step = read_step(info, true);
-  const Napi::Promise promise = EngineThread::submit(engine_, std::move(step.batch), step.logits, step.output,
-                                                     [arena = arena_] { --arena->forwards_in_flight; });
+Napi::Promise RunnerHandle::submit(Napi::Env env, EngineThread::Work work) {
+  work.on_settled = [arena = arena_] { --arena->forwards_in_flight; };
+  const Napi::Promise promise = EngineThread::submit(env, engine_, std::move(work));
   ++arena_->forwards_in_flight;
   return promise;
+}
+
+Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
+  Step step = read_step(info, true);
+  EngineThread::Work work;
+  work.output = Napi::Persistent(step.output);
+  work.compute = [batch = std::move(step.batch), logits = step.logits](Runner& runner) {
+    return runner.forward(batch, logits);
+  };
+  return submit(info.Env(), std::move(work));
 }
 
 Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
@@ -297,10 +320,39 @@ Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
   Runner& runner = engine_->runner();
   runner.clear_cancel();
   int64_t compute_micros = 0;
-  throw_if_error(env, timed_forward(runner, step.batch, step.logits, &compute_micros));
+  const auto forward = [&step](Runner& on) { return on.forward(step.batch, step.logits); };
+  throw_if_error(env, timed(runner, forward, &compute_micros));
   Napi::Object stats = Napi::Object::New(env);
   stats.Set("computeMicros", number(env, compute_micros));
   return stats;
+}
+
+Napi::Value RunnerHandle::propose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ProposeRequest request;
+  request.batch = get_batch(info[0]);
+  const Napi::Object options = get_object(info[1], "options");
+  request.counts = get_int32s(options, "counts");
+  const double min_confidence = get_number(options, "minConfidence");
+  if (!(min_confidence >= 0 && min_confidence <= 1)) {
+    throw_argument(env, "a number from 0 to 1", "minConfidence", options.Get("minConfidence"));
+  }
+  request.min_confidence = static_cast<float>(min_confidence);
+  idle(env);
+  const auto result = std::make_shared<ProposeResult>();
+  EngineThread::Work work;
+  work.compute = [request = std::move(request), logits = draft_logits_, result](Runner& runner) {
+    return air::propose(runner, request, logits.get(), result.get());
+  };
+  work.report = [result](Napi::Env report_env, Napi::Object stats) {
+    Napi::Int32Array tokens = Napi::Int32Array::New(report_env, result->tokens.size());
+    std::copy(result->tokens.begin(), result->tokens.end(), tokens.Data());
+    Napi::Float32Array confidence = Napi::Float32Array::New(report_env, result->confidence.size());
+    std::copy(result->confidence.begin(), result->confidence.end(), confidence.Data());
+    stats.Set("tokens", tokens);
+    stats.Set("confidence", confidence);
+  };
+  return submit(env, std::move(work));
 }
 
 void RunnerHandle::cancel(const Napi::CallbackInfo& info) {

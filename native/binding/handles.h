@@ -10,6 +10,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 #include "native/binding/engine_thread.h"
 #include "native/core/kv_arena.h"
@@ -85,13 +86,19 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   Napi::Value workspace_bytes(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value forward_sync(const Napi::CallbackInfo& info);
+  Napi::Value propose(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   EngineThread& open(Napi::Env env) const;
+  // The engine, when no work is in flight. After all that reads JS values: getters are the caller's code and may
+  // have closed or started the runner.
+  EngineThread& idle(Napi::Env env) const;
   Step read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const;
+  Napi::Promise submit(Napi::Env env, EngineThread::Work work);
 
   std::shared_ptr<EngineThread> engine_;
+  std::shared_ptr<std::vector<float>> draft_logits_;  // scratch of propose()
   std::shared_ptr<SharedArena> arena_;
 };
 

@@ -12,6 +12,9 @@ namespace air::binding {
 
 namespace {
 
+constexpr int64_t kMaxSafeInteger = (1LL << 53) - 1;
+constexpr int64_t kMaxWord = std::numeric_limits<uint32_t>::max();
+
 double get_double(const Napi::Value& value, const std::string& name) {
   if (!value.IsNumber()) throw_argument(value.Env(), "a number", name, value);
   return value.As<Napi::Number>().DoubleValue();
@@ -87,13 +90,21 @@ void top_k(const Napi::CallbackInfo& info) {
 
 Napi::Value sample(const Napi::CallbackInfo& info) {
   const Floats weights = get_row(info[0], "weights");
-  const double uniform = get_double(info[1], "uniform");
-  if (!(uniform >= 0 && uniform < 1))
-    throw_argument(info.Env(), "a number from 0 to below 1", "uniform", info[1]);
-  const int32_t index = sample_row(weights.data, weights.length, uniform);
+  const int32_t* ids = nullptr;
+  if (!info[1].IsUndefined()) {
+    const Int32s given = get_int32_view(info[1], "ids");
+    if (given.length < weights.length) throw_length(info.Env(), "ids", weights.length, given.length);
+    ids = given.data;
+  }
+  DrawKey key;
+  key.seed = static_cast<uint64_t>(to_integer(info[2], "seed", 0, kMaxSafeInteger));
+  key.position = static_cast<uint32_t>(to_integer(info[3], "position", 0, kMaxWord));
+  key.purpose = static_cast<uint32_t>(to_integer(info[4], "purpose", 0, kMaxWord));
+  const int32_t index = sample_row(weights.data, ids, weights.length, key);
   if (index < 0) {
     throw_status(info.Env(),
-                 {StatusCode::kArgument, "expected a positive finite sum for weights but received another"});
+                 {StatusCode::kArgument,
+                  "expected finite weights from 0, one above it, for weights but received others"});
   }
   return Napi::Number::New(info.Env(), index);
 }

@@ -1,12 +1,22 @@
 #include "native/core/row_ops.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
 #include <vector>
 
+#include "native/core/philox.h"
+
 namespace air {
+
+namespace {
+
+// Last word of the counters of per-token draws; those of lib/util/rng.ts's uniform() have 0 there.
+constexpr uint32_t kTokenStream = 1;
+
+}  // namespace
 
 void softmax_row(float* row, int64_t count, float temperature) noexcept {
   float largest = -std::numeric_limits<float>::infinity();
@@ -67,19 +77,43 @@ void top_k_row(const float* row, int64_t count, int64_t k, int32_t* out_ids, flo
   }
 }
 
-int32_t sample_row(const float* weights, int64_t count, double uniform) noexcept {
-  double total = 0;
-  for (int64_t i = 0; i < count; ++i) total += weights[i];
-  if (!(total > 0) || !std::isfinite(total)) return -1;
-  const double threshold = uniform * total;
-  double running = 0;
-  int64_t last_positive = -1;
+int32_t sample_row(const float* weights, const int32_t* ids, int64_t count, const DrawKey& key) noexcept {
+  const std::array<uint32_t, 2> philox_key = {static_cast<uint32_t>(key.seed),
+                                              static_cast<uint32_t>(key.seed >> 32)};
+  std::array<uint32_t, 4> words{};
+  uint32_t block = 0;
+  bool has_words = false;
+  double least = std::numeric_limits<double>::infinity();  // of E_i / weights[i] so far
+  int64_t winner = -1;
   for (int64_t i = 0; i < count; ++i) {
-    running += weights[i];
-    if (weights[i] > 0) last_positive = i;
-    if (running > threshold) return static_cast<int32_t>(i);
+    const double weight = weights[i];
+    if (!(weight >= 0) || std::isinf(weight)) return -1;
+    if (weight == 0) continue;
+    const auto id = static_cast<uint32_t>(ids == nullptr ? i : ids[i]);
+    if (!has_words || block != id / 4) {
+      block = id / 4;
+      has_words = true;
+      words = philox4x32({key.position, key.purpose, block, kTokenStream}, philox_key);
+    }
+    const double uniform = (words[id % 4] + 0.5) / 4294967296.0;
+    // E = -log(uniform) < least * weight takes a uniform above exp(-least * weight) >= 1 - least * weight.
+    if (uniform <= 1 - least * weight) continue;
+    const double ratio = -std::log(uniform) / weight;
+    if (ratio >= least) continue;
+    least = ratio;
+    winner = i;
   }
-  return static_cast<int32_t>(last_positive);
+  return static_cast<int32_t>(winner);
+}
+
+float peak_probability(const float* row, int64_t count, int64_t best) noexcept {
+  float total = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    // Below this, 2^17 tokens together have less than a hundredth of the largest one's probability.
+    const float below = row[i] - row[best];
+    if (below > -16) total += std::exp(below);
+  }
+  return 1 / total;
 }
 
 double log_sum_exp_row(const float* row, int64_t count) noexcept {

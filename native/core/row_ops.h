@@ -16,9 +16,21 @@ int32_t argmax_row(const float* row, int64_t count) noexcept;
 // Allocates k entries; throws std::bad_alloc.
 void top_k_row(const float* row, int64_t count, int64_t k, int32_t* out_ids, float* out_values);
 
-// First index whose running float64 sum, in index order, exceeds uniform * total; the last index of positive
-// weight when rounding leaves none. -1 when the total is not a positive finite number.
-int32_t sample_row(const float* weights, int64_t count, double uniform) noexcept;
+// Names the random numbers of one draw; lib/util/rng.ts says which draws there are.
+struct DrawKey {
+  uint64_t seed = 0;
+  uint32_t position = 0;
+  uint32_t purpose = 0;
+};
+
+// An index i with probability weights[i] / total: the one whose E_i / weights[i] is least, where E_i is the exponential
+// variate of (key, ids[i]). A token's variate does not depend on the other tokens, so draws from similar distributions
+// with one key mostly agree (Gumbel sampling as a coupling, arXiv 2408.07978). ids: [count], or null for 0 .. count - 1.
+// -1 when no weight is positive, or one is negative or not finite.
+int32_t sample_row(const float* weights, const int32_t* ids, int64_t count, const DrawKey& key) noexcept;
+
+// The largest probability of softmax(row), where row[best] is the largest value.
+float peak_probability(const float* row, int64_t count, int64_t best) noexcept;
 
 // log(sum(exp(row))) in float64.
 double log_sum_exp_row(const float* row, int64_t count) noexcept;

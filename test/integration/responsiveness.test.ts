@@ -44,6 +44,7 @@ function blocking(runner: NativeRunner): NativeRunner {
     workspaceBytes: runner.workspaceBytes,
     forward: async (batch, output) => Promise.resolve(runner.forwardSync(batch, output)),
     forwardSync: (batch, output) => runner.forwardSync(batch, output),
+    propose: (batch, options) => runner.propose(batch, options),
     cancel: () => undefined,
     close: () => undefined,
   };

@@ -18,9 +18,13 @@ import type {
   NativeRunner,
   NativeTensorDirectory,
   PackCacheReport,
+  ProposeOptions,
+  ProposeResult,
   SharedFloats,
 } from "../../lib/native/native.js";
 import { FakeRowOps } from "./fake-row-ops.js";
+
+const fakeRowOps = new FakeRowOps();
 
 function fail(code: NativeErrorCode, message: string): never {
   throw new AirNativeError(code, message);
@@ -123,6 +127,12 @@ class FakeRunner implements NativeRunner {
   ) {}
 
   async forward(batch: Batch, output: ForwardOutput): Promise<ForwardStats> {
+    await this.compute(batch, output);
+    return { computeMicros: 1 };
+  }
+
+  /** @param spare - by sequence: tokens past the context length that the page tables have pages for */
+  private async compute(batch: Batch, output: ForwardOutput, spare?: readonly number[]): Promise<void> {
     if (this.closed || this.arena.closed || this.model.closed)
       fail("AIR_ERR_CLOSED", "expected an open runner");
     if (this.#inFlight)
@@ -132,7 +142,7 @@ class FakeRunner implements NativeRunner {
     const copy = copyBatch(batch);
     try {
       this.controls.beforeForward?.(copy);
-      this.check(copy, output);
+      this.check(copy, output, spare);
       this.write(copy);
       if (this.controls.gate !== undefined) {
         await Promise.race([this.controls.gate, this.untilCancelled()]);
@@ -143,7 +153,6 @@ class FakeRunner implements NativeRunner {
       }
       this.controls.batches.push(copy);
       this.writeLogits(copy, output.logits);
-      return { computeMicros: 1 };
     } finally {
       this.#inFlight = false;
     }
@@ -154,6 +163,69 @@ class FakeRunner implements NativeRunner {
     this.write(batch);
     this.writeLogits(batch, output.logits);
     return { computeMicros: 1 };
+  }
+
+  async propose(batch: Batch, { counts, minConfidence }: ProposeOptions): Promise<ProposeResult> {
+    const { vocabSize } = this.model.spec;
+    const width = Math.max(...counts);
+    const tokens = new Int32Array(counts.length * width).fill(-1);
+    const confidence = new Float32Array(counts.length * width);
+    const products = Array.from(counts, () => 1);
+    let step = copyBatch(batch);
+    let active = Array.from(counts.keys());
+    for (let place = 0; active.length > 0; place += 1) {
+      const logits = new Float32Array(new SharedArrayBuffer(active.length * vocabSize * 4));
+      await this.compute(step, { logits }, Array.from(active, (s) => (counts[s] ?? 0) - 1 - place));
+      const ids = new Int32Array(active.length);
+      fakeRowOps.argmaxRows(logits, vocabSize, ids);
+      fakeRowOps.softmaxRows(logits, vocabSize, 1);
+      const goingOn = active.filter((s, order) => {
+        const probability = logits[order * vocabSize + (ids[order] ?? 0)] ?? 0;
+        tokens[s * width + place] = ids[order] ?? 0;
+        confidence[s * width + place] = probability;
+        products[s] = (products[s] ?? 0) * probability;
+        return place + 1 < (counts[s] ?? 0) && (products[s] ?? 0) >= minConfidence;
+      });
+      if (goingOn.length > 0) step = this.nextStep(batch, goingOn, tokens, width, place);
+      active = goingOn;
+    }
+    return { computeMicros: 1, tokens, confidence };
+  }
+
+  /** The step that feeds each sequence its token at `place`. */
+  private nextStep(
+    first: Batch,
+    sequences: readonly number[],
+    drafted: Int32Array,
+    width: number,
+    place: number,
+  ): Batch {
+    const count = first.sequenceStarts.length - 1;
+    const maxPages = first.pageTables.length / (this.groups * count);
+    const cells = Array.from({ length: this.groups }, (_, group) => sequences.map((s) => group * count + s)).flat();
+    const contextLengths = cells.map((cell) => (first.contextLengths[cell] ?? 0) + place + 1);
+    const pageTables = cells.map((cell) => first.pageTables.subarray(cell * maxPages, (cell + 1) * maxPages));
+    const pick = (field: Int32Array | undefined) => field && Int32Array.from(cells, (cell) => field[cell] ?? 0);
+    const [sinkTokens, sinkShifts, windowStarts] = [first.sinkTokens, first.sinkShifts, first.windowStarts].map(pick);
+    return {
+      tokens: Int32Array.from(sequences, (s) => drafted[s * width + place] ?? 0),
+      positions: Int32Array.from(
+        sequences,
+        (s) => (first.positions[(first.sequenceStarts[s + 1] ?? 0) - 1] ?? 0) + place + 1,
+      ),
+      slots: Int32Array.from(cells, (_, index) => {
+        const last = (contextLengths[index] ?? 0) - 1;
+        const page = pageTables[index]?.[Math.floor(last / this.arena.pageTokens)] ?? 0;
+        return page * this.arena.pageTokens + (last % this.arena.pageTokens);
+      }),
+      sequenceStarts: Int32Array.from({ length: sequences.length + 1 }, (_, index) => index),
+      pageTables: Int32Array.from(pageTables.flatMap((table) => Array.from(table))),
+      contextLengths: Int32Array.from(contextLengths),
+      logitRows: Int32Array.from(sequences.keys()),
+      ...(sinkTokens && { sinkTokens }),
+      ...(sinkShifts && { sinkShifts }),
+      ...(windowStarts && { windowStarts }),
+    };
   }
 
   cancel(): void {
@@ -180,7 +252,7 @@ class FakeRunner implements NativeRunner {
   }
 
   /** Shape and range checks, as the real binding makes them. */
-  private check(batch: Batch, output: ForwardOutput): void {
+  private check(batch: Batch, output: ForwardOutput, spare: readonly number[] = []): void {
     const tokens = batch.tokens.length;
     const sequences = batch.sequenceStarts.length - 1;
     const cells = this.groups * sequences;
@@ -209,7 +281,7 @@ class FakeRunner implements NativeRunner {
         fail("AIR_ERR_ARGUMENT", `expected a token id but received ${token}`);
     }
     for (let group = 0; group < this.groups; group += 1) this.checkSlots(batch, group);
-    this.checkPadding(batch, cells);
+    this.checkPadding(batch, cells, spare);
   }
 
   private checkSlots(batch: Batch, group: number): void {
@@ -225,10 +297,12 @@ class FakeRunner implements NativeRunner {
   }
 
   /** Page tables end in null pages, and hold none before. */
-  private checkPadding(batch: Batch, cells: number): void {
+  private checkPadding(batch: Batch, cells: number, spare: readonly number[]): void {
     const maxPages = batch.pageTables.length / cells;
+    const sequences = batch.sequenceStarts.length - 1;
     batch.pageTables.forEach((page, index) => {
-      const length = batch.contextLengths[Math.floor(index / maxPages)] ?? 0;
+      const cell = Math.floor(index / maxPages);
+      const length = (batch.contextLengths[cell] ?? 0) + (spare[cell % sequences] ?? 0);
       const isUsed = (index % maxPages) * this.arena.pageTokens < length;
       if (isUsed !== page > 0) fail("AIR_ERR_PAGE_RANGE", `expected padded page tables but received ${page}`);
     });

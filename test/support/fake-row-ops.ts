@@ -1,4 +1,5 @@
 import type { RowOps } from "../../lib/native/native.js";
+import { philox4x32 } from "../../lib/util/rng.js";
 
 function rowsOf(logits: Float32Array, vocabSize: number): Float32Array[] {
   return Array.from({ length: logits.length / vocabSize }, (_, row) =>
@@ -17,6 +18,13 @@ function softmax(row: Float32Array, temperature: number): void {
   weights.forEach((weight, id) => {
     row[id] = weight / total;
   });
+}
+
+/** The uniform of one token in a draw, in (0, 1): the words of a Philox block serve four neighbouring tokens. */
+function tokenUniform(seed: number, position: number, purpose: number, token: number): number {
+  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
+  const words = philox4x32([position, purpose, token >>> 2, 1], key);
+  return ((words[token & 3] ?? 0) + 0.5) / 2 ** 32;
 }
 
 /** Row maths in plain JavaScript, by the definitions in native.ts. */
@@ -41,14 +49,23 @@ export class FakeRowOps implements RowOps {
     outValues.set(ids.slice(0, k).map((id) => row[id] ?? 0));
   }
 
-  sampleRow(weights: Float32Array, uniform: number): number {
-    const total = weights.reduce((a, b) => a + b, 0);
-    let sum = 0;
+  sampleRow(
+    weights: Float32Array,
+    ids: Int32Array | undefined,
+    seed: number,
+    position: number,
+    purpose: number,
+  ): number {
+    let winner = -1;
+    let least = Infinity;
     for (const [index, weight] of weights.entries()) {
-      sum += weight;
-      if (sum > uniform * total) return index;
+      if (weight === 0) continue;
+      const ratio = -Math.log(tokenUniform(seed, position, purpose, ids?.[index] ?? index)) / weight;
+      if (ratio >= least) continue;
+      least = ratio;
+      winner = index;
     }
-    return weights.length - 1;
+    return winner;
   }
 
   logSumExpRow(row: Float32Array): number {

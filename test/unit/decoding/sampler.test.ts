@@ -170,7 +170,7 @@ describe("Sampler and bad logits", () => {
     expect(() => sample([1, 2], { logitBias, temperature: 1 })).toThrow(
       expect.objectContaining({
         code: "AIR_ERR_ARGUMENT",
-        message: expect.stringContaining("after bias and penalties"),
+        message: expect.stringContaining("after bias, penalties and constraint"),
       }),
     );
   });

@@ -1,23 +1,17 @@
 import { describe, expect, test } from "vitest";
 
-import { Sampler } from "../../../lib/decoding/sampler.js";
 import { createIncrementalDecoder } from "../../../lib/model/incremental-decoder.js";
 import type { GeneratedChunk } from "../../../lib/runtime/generation.js";
-import { generateSchema } from "../../../lib/runtime/options.js";
 import { TextWriter } from "../../../lib/runtime/text-writer.js";
 import { fakeTokenizer } from "../../support/fake-model.js";
-import { FakeRowOps } from "../../support/fake-row-ops.js";
 
 const endId = 1;
 
 /** Writes tokens that stand for these bytes, the end-of-generation token for none. */
 function write(pieces: readonly (readonly number[])[], stop: readonly string[], maxTokens = 100) {
   const bytes = [[], [], ...pieces].map((piece) => Uint8Array.from(piece));
-  const vocabSize = bytes.length;
-  const defaults = generateSchema.parse({});
   const chunks: GeneratedChunk[] = [];
   const writer = new TextWriter({
-    sampler: new Sampler(new FakeRowOps(), vocabSize, { ...defaults, seed: 0 }),
     tokenizer: {
       ...fakeTokenizer,
       createDecoder: () => createIncrementalDecoder((id) => bytes[id] ?? new Uint8Array()),
@@ -30,10 +24,7 @@ function write(pieces: readonly (readonly number[])[], stop: readonly string[], 
     emit: (chunk) => chunks.push(chunk),
   });
   for (const token of [...pieces.map((_, index) => index + 2), endId]) {
-    const row = new Float32Array(vocabSize);
-    row[token] = 1;
-    const next = writer.write(row, { length: 1, token: () => 0 });
-    if (next.length === 0) break;
+    if (!writer.write({ token })) break;
   }
   return { chunks: chunks.map(({ text, tokens }) => [text, tokens.length]), result: writer.result(0) };
 }

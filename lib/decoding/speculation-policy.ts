@@ -1,0 +1,169 @@
+import { at } from "../util/array-access.js";
+import { AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
+import type { Proposer, Prospect } from "./proposer.js";
+import type { StepCosts } from "./step-costs.js";
+
+/** Speculation has to promise this much to be worth its risk. */
+const leastSpeedup = 1.05;
+/** What to expect of a proposer that was never tried. */
+const priorRate = { ngram: 0.5, "draft-model": 0.7 } as const;
+/** Of guesses that do not pay: tokens until they are tried again, and by how much that grows each time. */
+const firstPause = { free: 16, costly: 64 } as const;
+const pauseGrowth = 4;
+/** Cost of a draft token, of a step of one row, until it is measured. */
+const guessedDraftCost = 0.1;
+/** Draft tokens of such a trial. */
+const trialTokens = 2;
+
+/** How many tokens to draft, and what that promises. */
+export interface DraftChoice {
+  readonly count: number;
+  /** Over steps of one token, by the expected tokens per second. */
+  readonly speedup: number;
+}
+
+/** What {@link bestDraft} chooses from. */
+export interface DraftOutlook {
+  /** Acceptance of each place, given the one before: as many as may be drafted. */
+  readonly rates: readonly number[];
+  /** Milliseconds per draft token. */
+  readonly draftMs: number;
+  /** Sequences that share steps, each drafting like this one. */
+  readonly sequences: number;
+  readonly costs: StepCosts;
+}
+
+/**
+ * The number of draft tokens with the most expected tokens per second: with rates a, k draft tokens give
+ * E(k) = 1 + a0 + a0 a1 + .. tokens for k draft steps and a step of k + 1 rows (arXiv 2211.17192, section 3).
+ */
+export function bestDraft({ rates, draftMs, sequences, costs }: DraftOutlook): DraftChoice {
+  const expected = expectedTokens(rates);
+  const plainMs = costs.stepMs(sequences) ?? 1;
+  let best: DraftChoice = { count: 0, speedup: 1 };
+  for (let count = 1; count <= rates.length; count += 1) {
+    const stepMs = costs.stepMs(sequences * (count + 1)) ?? plainMs;
+    const speedup = (at(expected, count) * plainMs) / (count * draftMs + stepMs);
+    if (speedup > best.speedup) best = { count, speedup };
+  }
+  return best;
+}
+
+/** What is known of one class of a proposer's guesses. */
+interface Track {
+  readonly rates: AcceptanceRates;
+  /** Tokens for which guesses were at hand and not used, since the last trial. */
+  passedOver: number;
+  pause: number;
+}
+
+/** A decision to draft. */
+export interface DraftPlan {
+  readonly proposer: Proposer;
+  readonly strength: number;
+  readonly limit: number;
+  readonly minConfidence: number;
+}
+
+/** What the policy decides with. */
+export interface PolicyOptions {
+  readonly proposers: readonly Proposer[];
+  readonly costs: StepCosts;
+  /** Most draft tokens of a step. */
+  readonly maxDraftTokens: number;
+  /** Always drafts maxDraftTokens with the first proposer that can: nothing depends on the clock. */
+  readonly isFixed: boolean;
+}
+
+/**
+ * Decides who drafts how many tokens, from acceptance so far and measured costs. Guesses that do not promise a speed-up
+ * are left alone, and tried again after a while.
+ */
+export class SpeculationPolicy {
+  readonly #options: PolicyOptions;
+  readonly #tracks: ReadonlyMap<Proposer, readonly Track[]>;
+
+  constructor(options: PolicyOptions) {
+    this.#options = options;
+    this.#tracks = new Map(
+      options.proposers.map((proposer) => [
+        proposer,
+        Array.from({ length: proposer.strengths }, () => ({
+          rates: new AcceptanceRates(priorRate[proposer.name]),
+          passedOver: 0,
+          pause: firstPause[proposer.isFree ? "free" : "costly"],
+        })),
+      ]),
+    );
+  }
+
+  /**
+   * Chooses among what the proposers offer.
+   *
+   * @param room - most draft tokens that are of use
+   * @param sequences - that share steps
+   */
+  plan(
+    offers: readonly { readonly proposer: Proposer; readonly prospect: Prospect }[],
+    room: number,
+    sequences: number,
+  ): DraftPlan | undefined {
+    const { costs, maxDraftTokens, isFixed } = this.#options;
+    if (room < 1 || (!isFixed && !costs.knows(sequences))) return undefined; // the plain step is measured first
+    let best: { readonly plan: DraftPlan; readonly speedup: number } | undefined;
+    for (const { proposer, prospect } of offers) {
+      const limit = Math.min(maxDraftTokens, room, prospect.limit);
+      const plan = { proposer, strength: prospect.strength, limit, minConfidence: 0 };
+      if (isFixed) return plan;
+      const track = this.#track(plan);
+      const draftMs = proposer.isFree ? 0 : (costs.draftMs ?? guessedDraftCost * (costs.stepMs(1) ?? 0));
+      const choice = bestDraft({ rates: track.rates.rates(limit), draftMs, sequences, costs });
+      const offer = this.#offer(plan, track, choice, sequences);
+      if (offer !== undefined && (best === undefined || offer.speedup > best.speedup)) best = offer;
+    }
+    return best?.plan;
+  }
+
+  /** Notes how a plan turned out. */
+  observe(plan: Pick<DraftPlan, "proposer" | "strength">, drafted: number, accepted: number): void {
+    this.#track(plan).rates.observe(drafted, accepted);
+  }
+
+  /** Of the first token of a proposer's most promising guesses: the rate, and how many outcomes it rests on. */
+  acceptance(proposer: Proposer): { readonly rate: number; readonly weight: number } {
+    const tracks = (this.#tracks.get(proposer) ?? []).map(({ rates }) => rates);
+    const best = tracks.filter(({ weight }) => weight > 0).map((rates) => ({ rate: at(rates.rates(1), 0), weight: rates.weight }));
+    return best.reduce((a, b) => (b.rate > a.rate ? b : a), { rate: 0, weight: 0 });
+  }
+
+  #track({ proposer, strength }: Pick<DraftPlan, "proposer" | "strength">): Track {
+    return at(this.#tracks.get(proposer) ?? [], strength);
+  }
+
+  #offer(
+    plan: DraftPlan,
+    track: Track,
+    choice: DraftChoice,
+    sequences: number,
+  ): { readonly plan: DraftPlan; readonly speedup: number } | undefined {
+    if (choice.speedup >= leastSpeedup) {
+      track.passedOver = 0;
+      track.pause = firstPause[plan.proposer.isFree ? "free" : "costly"];
+      const minConfidence = this.#leastConfidence(choice, sequences);
+      return { plan: { ...plan, limit: choice.count, minConfidence }, speedup: choice.speedup };
+    }
+    track.passedOver += 1;
+    if (track.passedOver < track.pause) return undefined;
+    track.passedOver = 0;
+    track.pause *= pauseGrowth;
+    return { plan: { ...plan, limit: Math.min(trialTokens, plan.limit) }, speedup: 1 };
+  }
+
+  /** Where the next draft token's chance is worth less than its time spent at the speed reached. */
+  #leastConfidence({ count, speedup }: DraftChoice, sequences: number): number {
+    const { costs } = this.#options;
+    const plainMs = costs.stepMs(sequences) ?? 1;
+    const rowMs = ((costs.stepMs(sequences * (count + 1)) ?? plainMs) - plainMs) / count;
+    return Math.min(0.9, (((costs.draftMs ?? 0) + rowMs) / plainMs) * speedup);
+  }
+}

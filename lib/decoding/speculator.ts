@@ -1,0 +1,165 @@
+import type { TokenHistory } from "./penalties.js";
+import type { Draft, Proposer, ProposerName } from "./proposer.js";
+import { type DraftPlan, SpeculationPolicy } from "./speculation-policy.js";
+import type { StepCosts } from "./step-costs.js";
+
+/** How speculation went. */
+export interface SpeculativeReport {
+  /** Who could draft, in order of preference. */
+  readonly proposer: readonly ProposerName[];
+  /** Draft tokens that were verified. */
+  readonly drafted: number;
+  /** Of those, tokens that the text took over. */
+  readonly accepted: number;
+  /** accepted / drafted; 0 without drafts. */
+  readonly acceptanceRate: number;
+  /** Tokens per step with a draft: accepted / cycles + 1. */
+  readonly meanAcceptanceLength: number;
+  /** Steps that verified a draft. */
+  readonly cycles: number;
+  /** Over steps of one token each, by what those cost when they were measured; undefined when none was. */
+  readonly estimatedSpeedup?: number;
+  /** Why drafting is off at the end, where it is. */
+  readonly disabledReason?: string;
+}
+
+/** What the loop works with. */
+export interface SpeculatorOptions {
+  /** In order of preference. */
+  readonly proposers: readonly Proposer[];
+  /** Shared by the generations of a model. */
+  readonly costs: StepCosts;
+  readonly maxDraftTokens: number;
+  readonly isFixed: boolean;
+}
+
+/** A step that verified a draft, or none. */
+export interface VerifiedStep {
+  /** Rows of the draft that were decided: accepted ones, and the one that ended it. */
+  readonly accepted: number;
+  /** Draft tokens whose rows the step computed. */
+  readonly drafted: number;
+  /** Of the step, of all sequences. */
+  readonly rows: number;
+  readonly sequences: number;
+  /** Milliseconds of the step and of choosing tokens; undefined when other work was part of it. */
+  readonly ms: number | undefined;
+}
+
+/** Proposes drafts for one generation, learns from what comes of them, and keeps count. */
+export class Speculator {
+  readonly #proposers: readonly Proposer[];
+  readonly #costs: StepCosts;
+  readonly #policy: SpeculationPolicy;
+  readonly #failed = new Map<Proposer, string>();
+  #current: { readonly plan: DraftPlan; readonly draft: Draft } | undefined;
+  #sequences = 1;
+  #lastDrafted = true;
+  #drafted = 0;
+  #accepted = 0;
+  #cycles = 0;
+  #tokens = 0;
+  #ms = 0;
+
+  constructor(options: SpeculatorOptions) {
+    this.#proposers = options.proposers;
+    this.#costs = options.costs;
+    this.#policy = new SpeculationPolicy(options);
+  }
+
+  /** The draft that the coming rows belong to. */
+  get draft(): Draft | undefined {
+    return this.#current?.draft;
+  }
+
+  /** Starts on a text. */
+  begin(prompt: ArrayLike<number>): void {
+    for (const proposer of this.#proposers) proposer.begin(prompt);
+  }
+
+  /**
+   * Guesses what follows the text. A proposer that fails is not asked again; the text goes on without it.
+   *
+   * @param room - most draft tokens that are of use
+   */
+  propose(text: TokenHistory, room: number): readonly number[] | Promise<readonly number[]> {
+    this.#current = undefined;
+    const offers = this.#proposers.flatMap((proposer) => {
+      const prospect = this.#failed.has(proposer) ? undefined : proposer.look(text);
+      return prospect === undefined ? [] : [{ proposer, prospect }];
+    });
+    const plan = this.#policy.plan(offers, room, this.#sequences);
+    this.#lastDrafted = plan !== undefined || offers.length === 0;
+    if (plan === undefined) return [];
+    const draft = plan.proposer.propose(text, plan);
+    return draft instanceof Promise ? this.#await(plan, draft) : this.#use(plan, draft);
+  }
+
+  /** Learns from a step. */
+  observe({ accepted, drafted, rows, sequences, ms }: VerifiedStep): void {
+    this.#sequences = sequences;
+    if (ms !== undefined) {
+      this.#costs.observeStep(rows, ms);
+      this.#ms += ms;
+      this.#tokens += accepted + 1;
+    }
+    if (this.#current === undefined || drafted === 0) return;
+    this.#policy.observe(this.#current.plan, drafted, accepted);
+    this.#cycles += 1;
+    this.#drafted += drafted;
+    this.#accepted += accepted;
+    this.#current = undefined;
+  }
+
+  /** Makes a draft in progress settle soon. */
+  cancel(): void {
+    for (const proposer of this.#proposers) proposer.cancel();
+  }
+
+  /** What came of it so far. */
+  report(): SpeculativeReport {
+    const plainMs = this.#costs.stepMs(1);
+    const reason = this.#disabledReason();
+    return {
+      proposer: this.#proposers.map(({ name }) => name),
+      drafted: this.#drafted,
+      accepted: this.#accepted,
+      acceptanceRate: this.#drafted > 0 ? this.#accepted / this.#drafted : 0,
+      meanAcceptanceLength: this.#cycles > 0 ? 1 + this.#accepted / this.#cycles : 1,
+      cycles: this.#cycles,
+      ...(plainMs !== undefined && this.#ms > 0 && { estimatedSpeedup: (this.#tokens * plainMs) / this.#ms }),
+      ...(reason !== undefined && { disabledReason: reason }),
+    };
+  }
+
+  async #await(plan: DraftPlan, draft: Promise<Draft>): Promise<readonly number[]> {
+    const started = performance.now();
+    try {
+      return this.#use(plan, await draft);
+    } catch (error) {
+      this.#failed.set(plan.proposer, error instanceof Error ? error.message : String(error));
+      return [];
+    } finally {
+      this.#ms += performance.now() - started;
+    }
+  }
+
+  #use(plan: DraftPlan, draft: Draft): readonly number[] {
+    if (draft.ms !== undefined && draft.tokens.length > 0) this.#costs.observeDraft(draft.tokens.length, draft.ms);
+    if (draft.tokens.length > 0) this.#current = { plan, draft };
+    return draft.tokens;
+  }
+
+  #disabledReason(): string | undefined {
+    const failures = [...this.#failed].map(([{ name }, message]) => `${name} failed: ${message}`);
+    if (failures.length === this.#proposers.length && failures.length > 0) return failures.join("; ");
+    if (this.#lastDrafted || this.#cycles === 0) return undefined;
+    const plainMs = this.#costs.stepMs(1) ?? 0;
+    const tried = this.#proposers.map((proposer) => {
+      const { rate, weight } = this.#policy.acceptance(proposer);
+      const cost = proposer.isFree ? "" : ` at ${(this.#costs.draftMs ?? 0).toFixed(2)} ms each`;
+      return weight > 0 ? `${proposer.name}: ${(rate * 100).toFixed(0)}% of first guesses accepted${cost}` : "";
+    });
+    return `not worth it now (${tried.filter((part) => part !== "").join("; ")}; a step takes ${plainMs.toFixed(2)} ms)`;
+  }
+}

@@ -1,0 +1,64 @@
+import type { AirError } from "../errors/air-error.js";
+import type { Deferred } from "../util/deferred.js";
+
+/** What a step did, for those who measure. */
+export interface StepInfo {
+  /** Milliseconds of the forward pass, the way to the engine thread and back included. */
+  readonly ms: number;
+  /** Rows of logits in the step, of all runs. */
+  readonly rows: number;
+  /** Tokens that the step computed, of all runs. */
+  readonly tokens: number;
+  readonly sequences: number;
+}
+
+/** A run of a sequence: tokens to compute, and who takes the logits. */
+export interface LogitsRequest {
+  /** The whole text so far; the K/V of the prefix that the sequence already has are reused. */
+  readonly tokens: ArrayLike<number>;
+  /** Logits are wanted for every token from this index on. */
+  readonly logitsFrom: number;
+  /**
+   * Guesses of what follows the last known token, asked for before a step that would compute that token alone. The step
+   * computes them too. Steps of all runs wait for the promise; it must not reject.
+   */
+  propose?(): readonly number[] | Promise<readonly number[]>;
+  /**
+   * Takes the logits of tokens firstIndex, firstIndex + 1, ... before the next step.
+   *
+   * @param logits - [rows, vocabSize]; valid, and free to overwrite, during the call
+   * @returns the tokens that come next, in place of the guesses: as long as they equal those, there may be one for
+   *   each row, and the K/V of the guesses are kept. None ends the run once every known token is computed
+   */
+  onLogits(logits: Float32Array, firstIndex: number, step: StepInfo): readonly number[];
+}
+
+/** A run of a sequence that drafts: its likeliest tokens, fed back within one native call. */
+export interface GreedyRequest {
+  /** As for {@link LogitsRequest}. */
+  readonly tokens: ArrayLike<number>;
+  /** Most tokens to draft, 1 to 1024; fewer when pages are short. */
+  readonly count: number;
+  /** Drafting stops once the product of the tokens' probabilities is below this. */
+  readonly minConfidence: number;
+  /** Takes the drafted tokens and the probability of each. */
+  onDraft(tokens: readonly number[], confidence: readonly number[]): void;
+}
+
+/** What {@link Engine.run} runs. */
+export type RunRequest = LogitsRequest | GreedyRequest;
+
+/** A request on its way. */
+export interface Run {
+  readonly request: RunRequest;
+  readonly ended: Deferred<undefined>;
+  /** Whether propose() was asked for the coming step. */
+  proposed: boolean;
+  /** Why the run is to end with the current step. */
+  cancelled?: AirError;
+}
+
+/** Whether a request drafts. */
+export function isGreedy(request: RunRequest): request is GreedyRequest {
+  return "count" in request;
+}

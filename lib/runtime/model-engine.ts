@@ -1,0 +1,67 @@
+import { keepAll } from "../cache/eviction-policy.js";
+import { PagePool } from "../cache/page-pool.js";
+import { Engine } from "../engine/engine.js";
+import type { NativeAddon, NativeKvArena, NativeModel, NativeRunner } from "../native/native.js";
+import { closedError } from "./model-core.js";
+
+/** What an engine runs on; it closes the handles. */
+export interface EngineParts {
+  readonly addon: NativeAddon;
+  readonly native: NativeModel;
+  readonly arena: NativeKvArena;
+  readonly runner: NativeRunner;
+  readonly info: { readonly vocabSize: number };
+  readonly maxBatchTokens: number;
+}
+
+/** An engine with its page pools and native handles. */
+export class ModelEngine {
+  readonly engine: Engine;
+  readonly #parts: EngineParts;
+  readonly #pools: readonly PagePool[];
+
+  constructor(parts: EngineParts) {
+    const { addon, arena, runner, info, maxBatchTokens } = parts;
+    this.#parts = parts;
+    this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
+    this.engine = new Engine({
+      runner,
+      allocateShared: (length) => addon.allocateShared(length),
+      pools: this.#pools,
+      pageTokens: arena.pageTokens,
+      vocabSize: info.vocabSize,
+      maxBatchTokens,
+      policy: keepAll,
+    });
+  }
+
+  /** Counters, and the KV pages now. */
+  get stats() {
+    const sum = (count: (pool: PagePool) => number): number =>
+      this.#pools.reduce((total, pool) => total + count(pool), 0);
+    return {
+      ...this.engine.stats,
+      freePages: sum((pool) => pool.freePages),
+      usablePages: sum((pool) => pool.usablePages),
+    };
+  }
+
+  /** Where the memory is, in bytes. */
+  memory() {
+    const { native, arena, runner } = this.#parts;
+    return {
+      weightBytes: native.weightBytes,
+      mappedBytes: native.mappedBytes,
+      kvBytes: arena.bytes,
+      workspaceBytes: runner.workspaceBytes + this.engine.logitsBytes,
+    };
+  }
+
+  /** Closes every sequence, and the handles once the step in flight is over. */
+  close(): void {
+    const { runner, arena, native } = this.#parts;
+    void this.engine.close(closedError("model")).then(() => {
+      for (const handle of [runner, arena, native]) handle.close();
+    });
+  }
+}

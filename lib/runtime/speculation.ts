@@ -1,0 +1,94 @@
+import type { AcceptanceRule } from "../decoding/acceptance.js";
+import type { TokenConstraint } from "../decoding/constraint.js";
+import { DraftModelProposer } from "../decoding/draft-model-proposer.js";
+import { NgramProposer } from "../decoding/ngram-proposer.js";
+import type { Proposer } from "../decoding/proposer.js";
+import { Sampler, type SamplingOptions, type TokenPicker } from "../decoding/sampler.js";
+import { Speculator } from "../decoding/speculator.js";
+import { invalidArgument } from "../errors/air-error.js";
+import { rngPurposes } from "../util/rng.js";
+import { EngineDraftText } from "./draft-text.js";
+import type { ModelCore } from "./model-core.js";
+import type { ResolvedSpeculation } from "./options.js";
+
+/** How one generation samples. */
+export interface SpeculatedSampling extends SamplingOptions {
+  readonly constraint: TokenConstraint | undefined;
+  readonly ignoreEos: boolean;
+}
+
+/** What a session keeps for speculation from one generation to the next. */
+export class SessionSpeculation {
+  readonly #core: ModelCore;
+  readonly #ngram = new NgramProposer();
+  #draftText: EngineDraftText | undefined;
+
+  constructor(core: ModelCore) {
+    this.#core = core;
+  }
+
+  /**
+   * Makes the speculator of one generation.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT when a draft model is asked for and none was loaded
+   */
+  start(options: ResolvedSpeculation, sampling: SpeculatedSampling): Speculator {
+    const { costs, draft } = this.#core;
+    const names = options.proposers ?? (draft === undefined ? ["ngram"] : ["ngram", "draft-model"]);
+    const proposers = names.map((name): Proposer => {
+      if (name === "ngram") return this.#ngram;
+      if (draft === undefined) {
+        throw invalidArgument("speculation.proposers", "a model loaded with a draft model", name);
+      }
+      this.#draftText ??= new EngineDraftText(draft);
+      return this.#draftModel(this.#draftText, options, sampling);
+    });
+    return new Speculator({
+      proposers,
+      costs,
+      maxDraftTokens: options.maxDraftTokens,
+      isFixed: options.fixed,
+    });
+  }
+
+  /** Frees the draft model's pages. Idempotent. */
+  close(): void {
+    this.#draftText?.close();
+  }
+
+  #draftModel(
+    text: EngineDraftText,
+    { fixed, acceptance }: ResolvedSpeculation,
+    sampling: SpeculatedSampling,
+  ): DraftModelProposer {
+    const { rowMath, tokenizer } = this.#core;
+    const { vocabSize, endOfGenerationIds } = tokenizer;
+    const sampler = new Sampler(rowMath, vocabSize, { ...sampling, logprobs: undefined });
+    return new DraftModelProposer({
+      text,
+      vocabSize,
+      sampler: takesLikeliest(sampler, sampling) ? undefined : sampler,
+      constraint: sampling.constraint,
+      isEnd: (token) => !sampling.ignoreEos && endOfGenerationIds.includes(token),
+      pick: this.#pick(acceptance, sampler, sampling.seed),
+      waits: fixed,
+    });
+  }
+
+  /** The rejection rule needs draws that are independent of the target's. */
+  #pick(rule: AcceptanceRule, sampler: Sampler, seed: number): TokenPicker | undefined {
+    if (rule === "coupled" || sampler.isGreedy) return undefined;
+    return (probabilities, position) => {
+      const { rowMath } = this.#core;
+      const token = rowMath.sampleRow(probabilities, undefined, seed, position, rngPurposes.draft);
+      return { token, probability: probabilities[token] ?? 0 };
+    };
+  }
+}
+
+/** Whether sampling comes down to the largest raw logit, which native code finds by itself. */
+function takesLikeliest(sampler: Sampler, options: SpeculatedSampling): boolean {
+  const { logitBias, constraint, repetitionPenalty, presencePenalty, frequencyPenalty } = options;
+  const isPlain = logitBias.size === 0 && constraint === undefined;
+  return sampler.isGreedy && isPlain && repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0;
+}
