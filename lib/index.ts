@@ -17,9 +17,18 @@ export {
   errorCodes,
 } from "./errors/air-error.js";
 export { loadModel } from "./runtime/load-model.js";
-export type { EvaluateOptions, Model, ModelInfo, ModelMemory, ModelStats } from "./runtime/model.js";
+export type { EvaluateOptions, Model, ModelInfo, ModelStats } from "./runtime/model.js";
+export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";
-export type { GenerateOptions, LoadModelOptions, SessionOptions } from "./runtime/options.js";
+export type {
+  GenerateOptions,
+  LoadModelOptions,
+  SessionOptions,
+  SpeculationOptions,
+} from "./runtime/options.js";
+export type { SpeculativeReport } from "./decoding/speculator.js";
+export type { AcceptanceRule } from "./decoding/acceptance.js";
+export type { ProposerName } from "./decoding/proposer.js";
 export type {
   FinishReason,
   GeneratedChunk,

@@ -54,6 +54,7 @@ export async function measureSession(
   const model = new Model({ ...parts, runner: recordingRunner(parts.runner, times) });
   using session = model.createSession();
   await session.generate(prompt, {
+    speculation: "off",
     // One more, because the last token's time ends with the start of the next forward.
     maxTokens: warmupTokens + tokens + 1,
     ignoreEos: true,

@@ -65,7 +65,8 @@ export class DraftModelProposer implements Proposer {
   }
 
   look(text: TokenHistory): Prospect | undefined {
-    for (let index = this.#tokens.length; index < text.length; index += 1) this.#tokens.push(text.token(index));
+    for (let index = this.#tokens.length; index < text.length; index += 1)
+      this.#tokens.push(text.token(index));
     const limit = this.#options.text.contextTokens - this.#tokens.length;
     return limit < 1 || this.#catchingUp !== undefined ? undefined : { strength: 0, limit };
   }

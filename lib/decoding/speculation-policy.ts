@@ -132,7 +132,9 @@ export class SpeculationPolicy {
   /** Of the first token of a proposer's most promising guesses: the rate, and how many outcomes it rests on. */
   acceptance(proposer: Proposer): { readonly rate: number; readonly weight: number } {
     const tracks = (this.#tracks.get(proposer) ?? []).map(({ rates }) => rates);
-    const best = tracks.filter(({ weight }) => weight > 0).map((rates) => ({ rate: at(rates.rates(1), 0), weight: rates.weight }));
+    const best = tracks
+      .filter(({ weight }) => weight > 0)
+      .map((rates) => ({ rate: at(rates.rates(1), 0), weight: rates.weight }));
     return best.reduce((a, b) => (b.rate > a.rate ? b : a), { rate: 0, weight: 0 });
   }
 

@@ -145,7 +145,8 @@ export class Speculator {
   }
 
   #use(plan: DraftPlan, draft: Draft): readonly number[] {
-    if (draft.ms !== undefined && draft.tokens.length > 0) this.#costs.observeDraft(draft.tokens.length, draft.ms);
+    if (draft.ms !== undefined && draft.tokens.length > 0)
+      this.#costs.observeDraft(draft.tokens.length, draft.ms);
     if (draft.tokens.length > 0) this.#current = { plan, draft };
     return draft.tokens;
   }
@@ -158,7 +159,9 @@ export class Speculator {
     const tried = this.#proposers.map((proposer) => {
       const { rate, weight } = this.#policy.acceptance(proposer);
       const cost = proposer.isFree ? "" : ` at ${(this.#costs.draftMs ?? 0).toFixed(2)} ms each`;
-      return weight > 0 ? `${proposer.name}: ${(rate * 100).toFixed(0)}% of first guesses accepted${cost}` : "";
+      return weight > 0
+        ? `${proposer.name}: ${(rate * 100).toFixed(0)}% of first guesses accepted${cost}`
+        : "";
     });
     return `not worth it now (${tried.filter((part) => part !== "").join("; ")}; a step takes ${plainMs.toFixed(2)} ms)`;
   }

@@ -66,8 +66,6 @@ export class StepCosts {
   #neighbours(above: number): readonly [StepCost | undefined, StepCost | undefined] {
     if (above > 0) return [this.#steps[above - 1], this.#steps[above]];
     if (above === 0) return [this.#steps[0], this.#steps[1]];
-    return this.#steps.length > 1
-      ? [this.#steps.at(-2), this.#steps.at(-1)]
-      : [this.#steps[0], undefined];
+    return this.#steps.length > 1 ? [this.#steps.at(-2), this.#steps.at(-1)] : [this.#steps[0], undefined];
   }
 }

@@ -255,7 +255,10 @@ export class Engine {
     const { drafts, computeMicros } = await runDraftStep(this.#options.runner, batch, granted, requests);
     // The last token of a draft is not fed back, so it has no K/V.
     const written = drafts.map(({ tokens }) => Math.max(0, tokens.length - 1));
-    this.#count(written.reduce((sum, count) => sum + count, known), computeMicros);
+    this.#count(
+      written.reduce((sum, count) => sum + count, known),
+      computeMicros,
+    );
     return () => {
       for (const [order, { sequence, firstToken, tokens }] of granted.entries()) {
         const draft = at(drafts, order);

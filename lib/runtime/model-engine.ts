@@ -1,8 +1,9 @@
 import { keepAll } from "../cache/eviction-policy.js";
 import { PagePool } from "../cache/page-pool.js";
-import { Engine } from "../engine/engine.js";
+import { Engine, type EngineStats } from "../engine/engine.js";
 import type { NativeAddon, NativeKvArena, NativeModel, NativeRunner } from "../native/native.js";
 import { closedError } from "./model-core.js";
+import type { ModelMemory } from "./model-memory.js";
 
 /** What an engine runs on; it closes the handles. */
 export interface EngineParts {
@@ -36,7 +37,7 @@ export class ModelEngine {
   }
 
   /** Counters, and the KV pages now. */
-  get stats() {
+  get stats(): EngineStats & { readonly freePages: number; readonly usablePages: number } {
     const sum = (count: (pool: PagePool) => number): number =>
       this.#pools.reduce((total, pool) => total + count(pool), 0);
     return {
@@ -47,7 +48,7 @@ export class ModelEngine {
   }
 
   /** Where the memory is, in bytes. */
-  memory() {
+  memory(): Omit<ModelMemory, "draft"> {
     const { native, arena, runner } = this.#parts;
     return {
       weightBytes: native.weightBytes,

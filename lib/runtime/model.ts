@@ -15,6 +15,7 @@ import type {
 } from "../native/native.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import { ModelEngine } from "./model-engine.js";
+import type { ModelMemory } from "./model-memory.js";
 import type { SessionOptions } from "./options.js";
 import { Session } from "./session.js";
 
@@ -38,20 +39,6 @@ export interface ModelInfo {
   readonly packCache: PackCacheReport | undefined;
   /** The draft model, where there is one. */
   readonly draft?: ModelInfo;
-}
-
-/** Where the memory is. */
-export interface ModelMemory {
-  /** Packed weights; mapped from the pack cache, the system may drop and read them again. */
-  readonly weightBytes: number;
-  /** Read in place from the file; the system may drop it under pressure. */
-  readonly mappedBytes: number;
-  /** Reserved for the KV pages of all sessions. */
-  readonly kvBytes: number;
-  /** Activations, scratch and logits. */
-  readonly workspaceBytes: number;
-  /** The same of the draft model, where there is one. */
-  readonly draft?: ModelMemory;
 }
 
 /** Counters since the model was loaded, and the KV pages now. */

@@ -12,7 +12,8 @@ export function assertSharedVocabulary(target: Tokenizer, draft: Tokenizer): voi
   const shared = Math.min(target.vocabSize, draft.vocabSize);
   for (let id = 0; id < shared; id += 1) {
     const [ours, theirs] = [target, draft].map((tokenizer) => Buffer.from(tokenizer.tokenBytes(id)));
-    if (ours?.equals(theirs ?? Buffer.alloc(0)) === true && target.isControl(id) === draft.isControl(id)) continue;
+    if (ours?.equals(theirs ?? Buffer.alloc(0)) === true && target.isControl(id) === draft.isControl(id))
+      continue;
     throw new AirError(
       "AIR_ERR_TOKENIZER",
       `expected the target's vocabulary for the draft model but received another: token ${id} is ` +

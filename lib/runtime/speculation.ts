@@ -90,5 +90,7 @@ export class SessionSpeculation {
 function takesLikeliest(sampler: Sampler, options: SpeculatedSampling): boolean {
   const { logitBias, constraint, repetitionPenalty, presencePenalty, frequencyPenalty } = options;
   const isPlain = logitBias.size === 0 && constraint === undefined;
-  return sampler.isGreedy && isPlain && repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0;
+  return (
+    sampler.isGreedy && isPlain && repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0
+  );
 }

@@ -175,7 +175,11 @@ class FakeRunner implements NativeRunner {
     let active = Array.from(counts.keys());
     for (let place = 0; active.length > 0; place += 1) {
       const logits = new Float32Array(new SharedArrayBuffer(active.length * vocabSize * 4));
-      await this.compute(step, { logits }, Array.from(active, (s) => (counts[s] ?? 0) - 1 - place));
+      await this.compute(
+        step,
+        { logits },
+        Array.from(active, (s) => (counts[s] ?? 0) - 1 - place),
+      );
       const ids = new Int32Array(active.length);
       fakeRowOps.argmaxRows(logits, vocabSize, ids);
       fakeRowOps.softmaxRows(logits, vocabSize, 1);
@@ -202,11 +206,18 @@ class FakeRunner implements NativeRunner {
   ): Batch {
     const count = first.sequenceStarts.length - 1;
     const maxPages = first.pageTables.length / (this.groups * count);
-    const cells = Array.from({ length: this.groups }, (_, group) => sequences.map((s) => group * count + s)).flat();
+    const cells = Array.from({ length: this.groups }, (_, group) =>
+      sequences.map((s) => group * count + s),
+    ).flat();
     const contextLengths = cells.map((cell) => (first.contextLengths[cell] ?? 0) + place + 1);
     const pageTables = cells.map((cell) => first.pageTables.subarray(cell * maxPages, (cell + 1) * maxPages));
-    const pick = (field: Int32Array | undefined) => field && Int32Array.from(cells, (cell) => field[cell] ?? 0);
-    const [sinkTokens, sinkShifts, windowStarts] = [first.sinkTokens, first.sinkShifts, first.windowStarts].map(pick);
+    const pick = (field: Int32Array | undefined) =>
+      field && Int32Array.from(cells, (cell) => field[cell] ?? 0);
+    const [sinkTokens, sinkShifts, windowStarts] = [
+      first.sinkTokens,
+      first.sinkShifts,
+      first.windowStarts,
+    ].map(pick);
     return {
       tokens: Int32Array.from(sequences, (s) => drafted[s * width + place] ?? 0),
       positions: Int32Array.from(
