@@ -14,8 +14,14 @@ import {
   toGenerateOptions,
 } from "./options.js";
 import { renderError } from "./render-error.js";
+import {
+  addSpeculationOptions,
+  type SpeculationCliOptions,
+  toDraftOptions,
+  toSpeculation,
+} from "./speculation-options.js";
 
-interface ChatOptions extends ModelOptions, SamplingOptions {
+interface ChatOptions extends ModelOptions, SamplingOptions, SpeculationCliOptions {
   readonly system?: string;
 }
 
@@ -51,7 +57,8 @@ class Conversation {
   async turn(text: string, signal: AbortSignal): Promise<void> {
     const { stdout } = this.#io;
     try {
-      for await (const piece of this.#session.chat(text, toGenerateOptions(this.#options, signal))) {
+      const options = { ...toGenerateOptions(this.#options, signal), ...toSpeculation(this.#options) };
+      for await (const piece of this.#session.chat(text, options)) {
         await write(stdout, piece.text);
       }
     } catch (error) {
@@ -111,7 +118,7 @@ function requireChatTemplate(model: Model): void {
 }
 
 async function run(io: CliIo, options: ChatOptions): Promise<void> {
-  const opened = await openModel(io, options);
+  const opened = await openModel(io, options, toDraftOptions(options));
   using model = opened.model;
   requireChatTemplate(model);
   const interactive = io.stdin.isTTY === true && io.stdout.isTTY === true;
@@ -132,7 +139,7 @@ export function chatCommand(io: CliIo): Command {
   const command = new Command("chat")
     .summary("have a conversation")
     .description("Has a conversation, keeping its history. With piped stdin every line is one turn.");
-  return addSamplingOptions(addModelOptions(command))
+  return addSpeculationOptions(addSamplingOptions(addModelOptions(command)))
     .option("--system <text>", "system message at the start")
     .addHelpText("after", examples)
     .action((options: ChatOptions) => run(io, options));

@@ -11,8 +11,14 @@ import {
   type SamplingOptions,
   toGenerateOptions,
 } from "./options.js";
+import {
+  addSpeculationOptions,
+  type SpeculationCliOptions,
+  toDraftOptions,
+  toSpeculation,
+} from "./speculation-options.js";
 
-interface CommandOptions extends ModelOptions, SamplingOptions {
+interface CommandOptions extends ModelOptions, SamplingOptions, SpeculationCliOptions {
   readonly raw?: boolean;
   readonly special?: boolean;
   readonly system?: string;
@@ -24,6 +30,7 @@ Examples:
   air generate "What is 12 times 7?"
   air generate -m model.gguf --temp 0.7 --seed 1 "Write a haiku about rain."
   cat notes.txt | air generate -m model.gguf --system "Summarise in three sentences." --json
+  air generate -m model.gguf --draft small.gguf --json "Explain paging."
   air generate -m model.gguf --raw -n 32 "The capital of France is"`;
 
 function toInput(
@@ -49,8 +56,8 @@ function toInput(
 
 /** Everything a finished generation has to tell a program. */
 async function summary(model: Model, generation: Generation, loadMs: number): Promise<object> {
-  const { text, tokens, promptTokens, finishReason, timings } = await generation.result;
-  const { weightBytes, kvBytes } = model.memory();
+  const { text, tokens, promptTokens, finishReason, timings, speculative } = await generation.result;
+  const { weightBytes, kvBytes, draft } = model.memory();
   return {
     text,
     tokens,
@@ -62,8 +69,15 @@ async function summary(model: Model, generation: Generation, loadMs: number): Pr
       decodeTokensPerSecond: timings.decodeTokensPerSecond,
       timeToFirstTokenMs: timings.timeToFirstTokenMs,
     },
-    memory: { weightBytes, kvBytes, peakRssBytes: process.resourceUsage().maxRSS * 1024 },
-    packCache: model.info.packCache, // JSON leaves it out when undefined
+    memory: {
+      weightBytes,
+      kvBytes,
+      draftBytes: draft && draft.weightBytes + draft.kvBytes,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    },
+    // JSON leaves out what is undefined.
+    speculative,
+    packCache: model.info.packCache,
   };
 }
 
@@ -79,11 +93,12 @@ async function run(io: CliIo, argument: string | undefined, options: CommandOpti
   // A shell's echo ends with a newline that is not part of the question.
   const prompt = options.raw === true ? text : text.replace(/\r?\n$/, "");
   if (prompt === "") throw invalidArgument("the prompt", "at least one character", prompt);
-  const opened = await openModel(io, options);
+  const opened = await openModel(io, options, toDraftOptions(options));
   using model = opened.model;
   const session = model.createSession();
   const generation = session.generate(toInput(io, model, prompt, options), {
     ...toGenerateOptions(options, io.signal),
+    ...toSpeculation(options),
     special: options.special === true,
   });
   for await (const { text: piece } of generation) if (options.json !== true) await write(io.stdout, piece);
@@ -100,7 +115,7 @@ export function generateCommand(io: CliIo): Command {
         "none, and goes through the model's chat template as one user message.",
     )
     .argument("[prompt]", "the prompt (default: stdin)");
-  return addSamplingOptions(addModelOptions(command))
+  return addSpeculationOptions(addSamplingOptions(addModelOptions(command)))
     .option("--system <text>", "system message before the prompt")
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--special", "with --raw: read control tokens in the prompt as such, not as text")

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 
 import { Presets, SingleBar } from "cli-progress";
 
-import { loadModel, type Model, type PackCacheReport } from "../index.js";
+import { loadModel, type LoadModelOptions, type Model, type PackCacheReport } from "../index.js";
 import { abortedError } from "../runtime/model-core.js";
 import { type CliIo, note } from "./io.js";
 import { type ModelOptions, toLoadOptions } from "./options.js";
@@ -64,19 +64,20 @@ export function notePackCache(io: CliIo, report: PackCacheReport | undefined): v
 }
 
 /**
- * Loads the model that the options name, showing progress, and says how long it took.
+ * Loads the model that the options name and its draft model, showing progress, and says how long it took.
  * @throws {AirError} as loadModel() does, and AIR_ERR_CANCELLED after Ctrl-C
  */
 export async function openModel(
   io: CliIo,
   options: ModelOptions,
+  extra: Pick<LoadModelOptions, "draft"> = {},
 ): Promise<{ readonly model: Model; readonly loadMs: number }> {
   const file = modelFile(io, options.model);
   const bar = progressBar(io, "loading");
   const started = performance.now();
   let model: Model;
   try {
-    model = await loadModel(file, { ...toLoadOptions(options), onProgress: bar.update });
+    model = await loadModel(file, { ...toLoadOptions(options), ...extra, onProgress: bar.update });
   } finally {
     bar.stop();
   }

@@ -57,6 +57,12 @@ interface Track {
   pause: number;
 }
 
+/** Guesses that a proposer has at hand. */
+export interface Offer {
+  readonly proposer: Proposer;
+  readonly prospect: Prospect;
+}
+
 /** A decision to draft. */
 export interface DraftPlan {
   readonly proposer: Proposer;
@@ -82,6 +88,7 @@ export interface PolicyOptions {
 export class SpeculationPolicy {
   readonly #options: PolicyOptions;
   readonly #tracks: ReadonlyMap<Proposer, readonly Track[]>;
+  #isOff = false;
 
   constructor(options: PolicyOptions) {
     this.#options = options;
@@ -103,13 +110,10 @@ export class SpeculationPolicy {
    * @param room - most draft tokens that are of use
    * @param sequences - that share steps
    */
-  plan(
-    offers: readonly { readonly proposer: Proposer; readonly prospect: Prospect }[],
-    room: number,
-    sequences: number,
-  ): DraftPlan | undefined {
+  plan(offers: readonly Offer[], room: number, sequences: number): DraftPlan | undefined {
     const { costs, maxDraftTokens, isFixed } = this.#options;
-    if (room < 1 || (!isFixed && !costs.knows(sequences))) return undefined; // the plain step is measured first
+    if (offers.length === 0) return undefined;
+    if (!isFixed && !costs.knows(sequences)) return undefined; // a step without drafts is measured first
     let best: { readonly plan: DraftPlan; readonly speedup: number } | undefined;
     for (const { proposer, prospect } of offers) {
       const limit = Math.min(maxDraftTokens, room, prospect.limit);
@@ -118,10 +122,17 @@ export class SpeculationPolicy {
       const track = this.#track(plan);
       const draftMs = proposer.isFree ? 0 : (costs.draftMs ?? guessedDraftCost * (costs.stepMs(1) ?? 0));
       const choice = bestDraft({ rates: track.rates.rates(limit), draftMs, sequences, costs });
-      const offer = this.#offer(plan, track, choice, sequences);
-      if (offer !== undefined && (best === undefined || offer.speedup > best.speedup)) best = offer;
+      const candidate = this.#consider(plan, track, choice, sequences);
+      if (candidate !== undefined && (best === undefined || candidate.speedup > best.speedup))
+        best = candidate;
     }
+    this.#isOff = best === undefined;
     return best?.plan;
+  }
+
+  /** Whether the last guesses at hand did not promise enough to be used. */
+  get isOff(): boolean {
+    return this.#isOff;
   }
 
   /** Notes how a plan turned out. */
@@ -142,7 +153,8 @@ export class SpeculationPolicy {
     return at(this.#tracks.get(proposer) ?? [], strength);
   }
 
-  #offer(
+  /** The plan as far as it pays, or as a trial that is due. */
+  #consider(
     plan: DraftPlan,
     track: Track,
     choice: DraftChoice,

@@ -1,12 +1,12 @@
 import type { TokenHistory } from "./penalties.js";
-import type { Draft, Proposer, ProposerName } from "./proposer.js";
+import type { Draft, Proposer } from "./proposer.js";
 import { type DraftPlan, SpeculationPolicy } from "./speculation-policy.js";
 import type { StepCosts } from "./step-costs.js";
 
 /** How speculation went. */
 export interface SpeculativeReport {
-  /** Who could draft, in order of preference. */
-  readonly proposer: readonly ProposerName[];
+  /** Who could draft, in order of preference: `ngram`, `draft-model` or `ngram+draft-model`. */
+  readonly proposer: string;
   /** Draft tokens that were verified. */
   readonly drafted: number;
   /** Of those, tokens that the text took over. */
@@ -54,7 +54,6 @@ export class Speculator {
   readonly #failed = new Map<Proposer, string>();
   #current: { readonly plan: DraftPlan; readonly draft: Draft } | undefined;
   #sequences = 1;
-  #lastDrafted = true;
   #drafted = 0;
   #accepted = 0;
   #cycles = 0;
@@ -84,12 +83,12 @@ export class Speculator {
    */
   propose(text: TokenHistory, room: number): readonly number[] | Promise<readonly number[]> {
     this.#current = undefined;
+    if (room < 1) return [];
     const offers = this.#proposers.flatMap((proposer) => {
       const prospect = this.#failed.has(proposer) ? undefined : proposer.look(text);
       return prospect === undefined ? [] : [{ proposer, prospect }];
     });
     const plan = this.#policy.plan(offers, room, this.#sequences);
-    this.#lastDrafted = plan !== undefined || offers.length === 0;
     if (plan === undefined) return [];
     const draft = plan.proposer.propose(text, plan);
     return draft instanceof Promise ? this.#await(plan, draft) : this.#use(plan, draft);
@@ -121,7 +120,7 @@ export class Speculator {
     const plainMs = this.#costs.stepMs(1);
     const reason = this.#disabledReason();
     return {
-      proposer: this.#proposers.map(({ name }) => name),
+      proposer: this.#proposers.map(({ name }) => name).join("+"),
       drafted: this.#drafted,
       accepted: this.#accepted,
       acceptanceRate: this.#drafted > 0 ? this.#accepted / this.#drafted : 0,
@@ -154,7 +153,7 @@ export class Speculator {
   #disabledReason(): string | undefined {
     const failures = [...this.#failed].map(([{ name }, message]) => `${name} failed: ${message}`);
     if (failures.length === this.#proposers.length && failures.length > 0) return failures.join("; ");
-    if (this.#lastDrafted || this.#cycles === 0) return undefined;
+    if (!this.#policy.isOff) return undefined;
     const plainMs = this.#costs.stepMs(1) ?? 0;
     const tried = this.#proposers.map((proposer) => {
       const { rate, weight } = this.#policy.acceptance(proposer);

@@ -2,7 +2,7 @@
 import { createIncrementalDecoder } from "../../lib/model/incremental-decoder.js";
 import type { ChatTemplate } from "../../lib/model/chat-template.js";
 import type { Tokenizer } from "../../lib/model/tokenizer.js";
-import { Model } from "../../lib/runtime/model.js";
+import { Model, type ModelParts } from "../../lib/runtime/model.js";
 import { FakeAddon, fakeSpec } from "./fake-native.js";
 
 const alphabet = " abcdefghijklmnopqrstuvwxyz.,!?:\n0123456789";
@@ -60,13 +60,13 @@ export interface FakeModelOptions {
   readonly maxBatchTokens?: number;
   readonly tokenizer?: Tokenizer;
   readonly chatTemplate?: ChatTemplate | undefined;
+  /** With a draft model that agrees two times in three. Default false. */
+  readonly draft?: boolean;
 }
 
-/** A model of the fake addon; the addon's controls watch and steer it. */
-export function createFakeModel(options: FakeModelOptions = {}): { model: Model; addon: FakeAddon } {
+function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boolean): ModelParts {
   const { contextTokens = 256, pageTokens = 16, maxBatchTokens = 32, tokenizer = fakeTokenizer } = options;
-  const addon = new FakeAddon();
-  const native = addon.createModel(fakeSpec(fakeVocabSize));
+  const native = addon.createModel(fakeSpec(fakeVocabSize), isDraft);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
   const arena = addon.createArena(native, {
     headMask: new Uint8Array(1),
@@ -89,6 +89,21 @@ export function createFakeModel(options: FakeModelOptions = {}): { model: Model;
     packCache: undefined,
   } as const;
   const chatTemplate = "chatTemplate" in options ? options.chatTemplate : fakeTemplate;
-  const model = new Model({ addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens });
-  return { model, addon };
+  return { addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens };
+}
+
+/**
+ * A model of the fake addon; the addon's controls watch and steer it. A draft model has an addon of its own, so that it
+ * is steered by itself.
+ */
+export function createFakeModel(options: FakeModelOptions = {}): {
+  model: Model;
+  addon: FakeAddon;
+  draftAddon: FakeAddon;
+} {
+  const addon = new FakeAddon();
+  const draftAddon = new FakeAddon();
+  const parts = createParts(addon, options, false);
+  const draft = options.draft === true ? { draft: createParts(draftAddon, options, true) } : {};
+  return { model: new Model({ ...parts, ...draft }), addon, draftAddon };
 }

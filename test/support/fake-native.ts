@@ -52,7 +52,10 @@ class FakeModel implements NativeModel {
   readonly conversions = [];
   readonly packCache: PackCacheReport | undefined;
   closed = false;
-  constructor(readonly spec: DecoderSpec) {}
+  constructor(
+    readonly spec: DecoderSpec,
+    readonly isDraft: boolean,
+  ) {}
   close(): void {
     this.closed = true;
   }
@@ -347,7 +350,9 @@ class FakeRunner implements NativeRunner {
   private writeLogits(batch: Batch, logits: Float32Array): void {
     const { vocabSize } = this.model.spec;
     batch.logitRows.forEach((token, row) => {
-      const hash = this.hashContext(batch, token);
+      const context = this.hashContext(batch, token);
+      // A draft model agrees with its target two times in three.
+      const hash = this.model.isDraft && context % 3 === 0 ? mix(context, 1) : context;
       const poisoned = this.controls.poisonedTokens.has(batch.tokens[token] ?? -1);
       for (let id = 0; id < vocabSize; id += 1) {
         logits[row * vocabSize + id] = poisoned ? NaN : (mix(hash, id) / 2 ** 32) * 8 - 4;
@@ -423,8 +428,8 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
   }
 
   /** A model without a file. */
-  createModel(spec: DecoderSpec): NativeModel {
-    const model = new FakeModel(spec);
+  createModel(spec: DecoderSpec, isDraft = false): NativeModel {
+    const model = new FakeModel(spec, isDraft);
     this.#handles.push(model);
     this.#models.set(model, model);
     return model;
