@@ -1,9 +1,12 @@
 import { at } from "../util/array-access.js";
+import type { ProposerName } from "./proposer.js";
 
 /** How fast old outcomes fade. */
 const decay = 0.96;
 /** How many outcomes the expectation from the position before is worth. */
 const priorWeight = 2;
+/** What to expect of a proposer that was never tried. */
+const untriedRate = { ngram: 0.5, "draft-model": 0.7 } as const;
 
 /** Moving averages of how often draft tokens of one kind are accepted, by their place in the draft. */
 export class AcceptanceRates {
@@ -40,6 +43,28 @@ export class AcceptanceRates {
       this.#tried[place] = (this.#tried[place] ?? 0) * decay + 1;
       this.#accepted[place] = (this.#accepted[place] ?? 0) * decay + (place < accepted ? 1 : 0);
     }
+  }
+}
+
+/** What to expect of proposers, from earlier texts of the same model. */
+export class AcceptancePriors {
+  readonly #seen = new Map<string, AcceptanceRates>();
+
+  /** The rate to expect of the first token of a class of guesses. */
+  rate(proposer: ProposerName, strength: number): number {
+    return at(this.#ratesOf(proposer, strength).rates(1), 0);
+  }
+
+  /** Notes a draft, as {@link AcceptanceRates.observe}. */
+  observe(proposer: ProposerName, strength: number, drafted: number, accepted: number): void {
+    this.#ratesOf(proposer, strength).observe(drafted, accepted);
+  }
+
+  #ratesOf(proposer: ProposerName, strength: number): AcceptanceRates {
+    const key = `${proposer} ${strength}`;
+    const rates = this.#seen.get(key) ?? new AcceptanceRates(untriedRate[proposer]);
+    this.#seen.set(key, rates);
+    return rates;
   }
 }
 

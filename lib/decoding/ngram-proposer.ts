@@ -37,10 +37,13 @@ export class NgramProposer implements Proposer {
   #match = none;
 
   begin(prompt: ArrayLike<number>): void {
-    if (this.#tokens.length > maxMemory) this.#forget();
-    this.#start = this.#tokens.length;
     this.#match = none;
-    for (let index = 0; index < prompt.length; index += 1) this.#add(at(prompt, index));
+    let known = this.#goesOn(prompt) ? this.#tokens.length - this.#start : 0;
+    if (known === 0) {
+      if (this.#tokens.length > maxMemory) this.#forget();
+      this.#start = this.#tokens.length;
+    }
+    for (; known < prompt.length; known += 1) this.#add(at(prompt, known));
   }
 
   look(text: TokenHistory): Prospect | undefined {
@@ -73,6 +76,15 @@ export class NgramProposer implements Proposer {
 
   cancel(): void {
     // propose() settles at once.
+  }
+
+  /** Whether a prompt starts with all of the last text, as the next turn of a conversation does. */
+  #goesOn(prompt: ArrayLike<number>): boolean {
+    if (this.#tokens.length === this.#start) return false;
+    for (let index = this.#start; index < this.#tokens.length; index += 1) {
+      if (this.#tokens[index] !== prompt[index - this.#start]) return false;
+    }
+    return true;
   }
 
   #add(token: number): void {

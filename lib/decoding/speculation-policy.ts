@@ -1,12 +1,10 @@
 import { at } from "../util/array-access.js";
-import { AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
+import { type AcceptancePriors, AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
 import type { Proposer, Prospect } from "./proposer.js";
 import type { StepCosts } from "./step-costs.js";
 
 /** Speculation has to promise this much to be worth its risk. */
 const leastSpeedup = 1.05;
-/** What to expect of a proposer that was never tried. */
-const priorRate = { ngram: 0.5, "draft-model": 0.7 } as const;
 /** Of guesses that do not pay: tokens until they are tried again, and by how much that grows each time. */
 const firstPause = { free: 16, costly: 64 } as const;
 const pauseGrowth = 4;
@@ -75,6 +73,7 @@ export interface DraftPlan {
 export interface PolicyOptions {
   readonly proposers: readonly Proposer[];
   readonly costs: StepCosts;
+  readonly priors: AcceptancePriors;
   /** Most draft tokens of a step. */
   readonly maxDraftTokens: number;
   /** Always drafts maxDraftTokens with the first proposer that can: nothing depends on the clock. */
@@ -95,8 +94,8 @@ export class SpeculationPolicy {
     this.#tracks = new Map(
       options.proposers.map((proposer) => [
         proposer,
-        Array.from({ length: proposer.strengths }, () => ({
-          rates: new AcceptanceRates(priorRate[proposer.name]),
+        Array.from({ length: proposer.strengths }, (_, strength) => ({
+          rates: new AcceptanceRates(options.priors.rate(proposer.name, strength)),
           passedOver: 0,
           pause: firstPause[proposer.isFree ? "free" : "costly"],
         })),
@@ -138,6 +137,7 @@ export class SpeculationPolicy {
   /** Notes how a plan turned out. */
   observe(plan: Pick<DraftPlan, "proposer" | "strength">, drafted: number, accepted: number): void {
     this.#track(plan).rates.observe(drafted, accepted);
+    this.#options.priors.observe(plan.proposer.name, plan.strength, drafted, accepted);
   }
 
   /** Of the first token of a proposer's most promising guesses: the rate, and how many outcomes it rests on. */

@@ -1,6 +1,7 @@
 import type { TokenHistory } from "./penalties.js";
 import type { Draft, Proposer } from "./proposer.js";
 import { type DraftPlan, SpeculationPolicy } from "./speculation-policy.js";
+import type { AcceptancePriors } from "./acceptance-rates.js";
 import type { StepCosts } from "./step-costs.js";
 
 /** How speculation went. */
@@ -17,7 +18,7 @@ export interface SpeculativeReport {
   readonly meanAcceptanceLength: number;
   /** Steps that verified a draft. */
   readonly cycles: number;
-  /** Over steps of one token each, by what those cost when they were measured; undefined when none was. */
+  /** Over steps of one token each, by what those cost when they were measured; undefined before the first step. */
   readonly estimatedSpeedup?: number;
   /** Why drafting is off at the end, where it is. */
   readonly disabledReason?: string;
@@ -29,6 +30,8 @@ export interface SpeculatorOptions {
   readonly proposers: readonly Proposer[];
   /** Shared by the generations of a model. */
   readonly costs: StepCosts;
+  /** The same. */
+  readonly priors: AcceptancePriors;
   readonly maxDraftTokens: number;
   readonly isFixed: boolean;
 }
@@ -57,8 +60,9 @@ export class Speculator {
   #drafted = 0;
   #accepted = 0;
   #cycles = 0;
-  #tokens = 0;
+  /** Milliseconds of drafts and steps, and of steps of one token each in their place. */
   #ms = 0;
+  #plainMs = 0;
 
   constructor(options: SpeculatorOptions) {
     this.#proposers = options.proposers;
@@ -100,7 +104,7 @@ export class Speculator {
     if (ms !== undefined) {
       this.#costs.observeStep(rows, ms);
       this.#ms += ms;
-      this.#tokens += accepted + 1;
+      this.#plainMs += (accepted + 1) * (this.#costs.stepMs(sequences) ?? 0);
     }
     if (this.#current === undefined || drafted === 0) return;
     this.#policy.observe(this.#current.plan, drafted, accepted);
@@ -117,7 +121,6 @@ export class Speculator {
 
   /** What came of it so far. */
   report(): SpeculativeReport {
-    const plainMs = this.#costs.stepMs(1);
     const reason = this.#disabledReason();
     return {
       proposer: this.#proposers.map(({ name }) => name).join("+"),
@@ -126,7 +129,7 @@ export class Speculator {
       acceptanceRate: this.#drafted > 0 ? this.#accepted / this.#drafted : 0,
       meanAcceptanceLength: this.#cycles > 0 ? 1 + this.#accepted / this.#cycles : 1,
       cycles: this.#cycles,
-      ...(plainMs !== undefined && this.#ms > 0 && { estimatedSpeedup: (this.#tokens * plainMs) / this.#ms }),
+      ...(this.#ms > 0 && { estimatedSpeedup: this.#plainMs / this.#ms }),
       ...(reason !== undefined && { disabledReason: reason }),
     };
   }

@@ -1,4 +1,5 @@
 import type { RowMath } from "../decoding/row-math.js";
+import type { AcceptancePriors } from "../decoding/acceptance-rates.js";
 import type { StepCosts } from "../decoding/step-costs.js";
 import type { Engine } from "../engine/engine.js";
 import type { RunRequest } from "../engine/run.js";
@@ -19,6 +20,8 @@ export interface ModelCore {
   readonly contextTokens: number;
   /** What steps cost, from one generation to the next. */
   readonly costs: StepCosts;
+  /** How often guesses come true, from one generation to the next. */
+  readonly priors: AcceptancePriors;
   /** Undefined when no draft model was loaded. */
   readonly draft: DraftCore | undefined;
 }

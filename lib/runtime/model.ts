@@ -1,3 +1,4 @@
+import { AcceptancePriors } from "../decoding/acceptance-rates.js";
 import { StepCosts } from "../decoding/step-costs.js";
 import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
@@ -103,6 +104,7 @@ export class Model {
       vocabSize,
       contextTokens,
       costs: new StepCosts(),
+      priors: new AcceptancePriors(),
       draft: this.#draft && {
         engine: this.#draft.engine,
         vocabSize: parts.draft?.info.vocabSize ?? 0,

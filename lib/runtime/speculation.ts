@@ -33,7 +33,7 @@ export class SessionSpeculation {
    * @throws {AirError} AIR_ERR_ARGUMENT when a draft model is asked for and none was loaded
    */
   start(options: ResolvedSpeculation, sampling: SpeculatedSampling): Speculator {
-    const { costs, draft } = this.#core;
+    const { costs, priors, draft } = this.#core;
     const names = options.proposers ?? (draft === undefined ? ["ngram"] : ["ngram", "draft-model"]);
     const proposers = names.map((name): Proposer => {
       if (name === "ngram") return this.#ngram;
@@ -46,6 +46,7 @@ export class SessionSpeculation {
     return new Speculator({
       proposers,
       costs,
+      priors,
       maxDraftTokens: options.maxDraftTokens,
       isFixed: options.fixed,
     });
