@@ -35,10 +35,10 @@ export interface AutomatonSource<State> {
   name(state: State): string;
 }
 
-const maxStates = 20_000;
+const maxStates = 10_000;
 
 /**
- * Visits every state and makes a table of them.
+ * Visits every state, which adds those it leads to, and makes a table of them.
  *
  * @throws {AirError} AIR_ERR_UNSUPPORTED when there are too many
  */
@@ -49,14 +49,18 @@ export function tabulate<State>(source: AutomatonSource<State>): Automaton {
   const states: State[] = [source.start];
   const numbers = new Map([[source.name(source.start), 0]]);
   const table: number[] = [];
-  for (let number = 0; number < states.length; number += 1) {
-    const state = states[number] as State;
+  for (const state of states) {
     for (const byte of sampleBytes) {
       const next = source.step(state, byte);
       table.push(next === undefined ? dead : numberOf(next));
     }
   }
-  return new Table(classOf, classes, table, states.map((state) => source.accepts(state)));
+  return new Table(
+    classOf,
+    classes,
+    table,
+    states.map((state) => source.accepts(state)),
+  );
 
   function numberOf(state: State): number {
     const name = source.name(state);

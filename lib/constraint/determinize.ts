@@ -9,7 +9,7 @@ interface Edge {
   readonly to: number;
 }
 
-const maxParts = 100_000;
+const maxParts = 50_000;
 
 /**
  * The automaton of a regular expression: Thompson's construction, then subsets.
@@ -19,12 +19,17 @@ const maxParts = 100_000;
 export function toAutomaton(expression: Regular): Automaton {
   const parts = new Parts();
   const end = parts.add(expression, 0);
+  // One state is asked about all bytes before the next.
+  let current: readonly number[] = [];
+  let edges: readonly Edge[] = [];
   return tabulate<readonly number[]>({
     classOf: parts.byteClasses(),
     start: parts.closure([0]),
     step: (states, byte) => {
-      const next = states.flatMap((state) => parts.targets(state, byte));
-      return next.length === 0 ? undefined : parts.closure(next);
+      if (states !== current) edges = states.flatMap((state) => parts.edges(state));
+      current = states;
+      const next = edges.filter(({ low, high }) => low <= byte && byte <= high);
+      return next.length === 0 ? undefined : parts.closure(next.map(({ to }) => to));
     },
     accepts: (states) => states.includes(end),
     name: (states) => states.join(),
@@ -48,11 +53,8 @@ class Parts {
         return expression.items.reduce((state, item) => this.add(item, state), from);
       case "choice": {
         const end = this.#create();
-        for (const option of expression.options) {
-          const start = this.#create();
-          this.#jump(from, start);
-          this.#jump(this.add(option, start), end);
-        }
+        // Nothing ever leads back to `from`, so options may share it.
+        for (const option of expression.options) this.#jump(this.add(option, from), end);
         return end;
       }
       case "repeat":
@@ -84,11 +86,13 @@ class Parts {
     const starts = new Uint8Array(257);
     for (const { low, high } of this.#edges.flat()) starts[low] = starts[high + 1] = 1;
     let current = 0;
-    return Uint8Array.from({ length: 256 }, (_, byte) => (byte > 0 && starts[byte] === 1 ? ++current : current));
+    return Uint8Array.from({ length: 256 }, (_, byte) =>
+      byte > 0 && starts[byte] === 1 ? ++current : current,
+    );
   }
 
-  targets(state: number, byte: number): readonly number[] {
-    return at(this.#edges, state).flatMap(({ low, high, to }) => (low <= byte && byte <= high ? [to] : []));
+  edges(state: number): readonly Edge[] {
+    return at(this.#edges, state);
   }
 
   /** What the states reach without a byte, themselves included, ascending. */

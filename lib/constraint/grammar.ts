@@ -58,7 +58,7 @@ export class GrammarBuilder {
    */
   prune(root: Expression): boolean {
     const finite = new Set<Expression>();
-    for (let before = -1; before < finite.size; ) {
+    for (let before = -1; before < finite.size;) {
       before = finite.size;
       for (const expression of this.#made) if (isFinite(expression, finite)) finite.add(expression);
     }

@@ -2,7 +2,7 @@ import type { TokenConstraint } from "../decoding/constraint.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import { at } from "../util/array-access.js";
-import { Following, type MatcherState, step } from "./matcher-state.js";
+import { assertFewWays, Following, type MatcherState, step } from "./matcher-state.js";
 import type { Expression } from "./grammar.js";
 import { applyMask, setBit, type TokenMasks } from "./token-masks.js";
 
@@ -26,7 +26,8 @@ export class JsonMatcher implements TokenConstraint {
 
   mask(row: Float32Array): void {
     const { vocabSize } = this.#masks.trie;
-    if (row.length < vocabSize) throw invalidArgument("a row of logits", `at least ${vocabSize} values`, row.length);
+    if (row.length < vocabSize)
+      throw invalidArgument("a row of logits", `at least ${vocabSize} values`, row.length);
     applyMask(this.#allowed(this.#state), vocabSize, row);
   }
 
@@ -78,7 +79,8 @@ export class JsonMatcher implements TokenConstraint {
     const walked = new Map<Following, Set<number>>();
     for (const { automaton, state, following } of heads) {
       const mask = this.#masks.ofState(automaton, state);
-      for (let index = 0; index < words.length; index += 1) words[index] = at(words, index) | at(mask.words, index);
+      for (let index = 0; index < words.length; index += 1)
+        words[index] = at(words, index) | at(mask.words, index);
       for (const node of mask.exits) this.#allowBelow(node, following, words, walked);
     }
     return words;
@@ -93,6 +95,7 @@ export class JsonMatcher implements TokenConstraint {
   ): void {
     const nodes = walked.get(following) ?? new Set();
     if (nodes.has(node)) return;
+    assertFewWays(walked.size);
     walked.set(following, nodes.add(node));
     for (const { automaton, state, following: next } of following.entry.heads) {
       const exits: number[] = [];

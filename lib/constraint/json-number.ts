@@ -31,7 +31,8 @@ const anyNumber = toAutomaton(
 
 /** Numbers within bounds. With a bound: without exponent, and precise enough to tell values from the bound apart. */
 export function numberAutomaton(bounds: NumberBounds): Automaton {
-  const given = Object.values(bounds).filter((bound) => bound !== undefined);
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum } = bounds;
+  const given = [minimum, maximum, exclusiveMinimum, exclusiveMaximum].filter((bound) => bound !== undefined);
   if (given.length === 0) return anyNumber;
   const limit = 10 ** exactDigits - 1;
   const wholeDigits = given.map((bound) => (Math.abs(bound) > limit ? 1 : decimal(bound).whole.length));
@@ -106,7 +107,8 @@ function decimal(value: number): Decimal {
   const [mantissa = "", exponent = "0"] = Math.abs(value).toString().split("e");
   const [whole = "", fraction = ""] = mantissa.split(".");
   const shift = Number(exponent);
-  const digits = shift < 0 ? whole.padStart(whole.length - shift, "0") + fraction : whole + fraction.padEnd(shift, "0");
+  const digits =
+    shift < 0 ? whole.padStart(whole.length - shift, "0") + fraction : whole + fraction.padEnd(shift, "0");
   const point = shift < 0 ? whole.length : whole.length + shift;
   return { negative: value < 0, whole: digits.slice(0, point), fraction: digits.slice(point) };
 }

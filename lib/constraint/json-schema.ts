@@ -2,7 +2,9 @@ import { z } from "zod";
 
 import type { CompiledConstraint } from "../decoding/constraint.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
+import { unsupported } from "../model/model-errors.js";
 import type { Tokenizer } from "../model/tokenizer.js";
+import type { Expression } from "./grammar.js";
 import { JsonMatcher } from "./json-matcher.js";
 import { schemaGrammar } from "./schema-grammar.js";
 import { TokenMasks } from "./token-masks.js";
@@ -32,7 +34,10 @@ const maxCharacters = 2 ** 18;
  * @example
  * const compiled = await compileJsonSchema(z.object({ name: z.string(), age: z.int() }), model.tokenizer);
  */
-export async function compileJsonSchema(schema: JsonSchema, tokenizer: Tokenizer): Promise<CompiledConstraint> {
+export async function compileJsonSchema(
+  schema: JsonSchema,
+  tokenizer: Tokenizer,
+): Promise<CompiledConstraint> {
   const text = schemaText(schema);
   const cache = cacheOf(tokenizer);
   const known = cache.compiled.get(text);
@@ -47,8 +52,18 @@ export async function compileJsonSchema(schema: JsonSchema, tokenizer: Tokenizer
 }
 
 function compile(text: string, tokenizer: Tokenizer, masks: TokenMasks): CompiledConstraint {
-  const root = schemaGrammar(JSON.parse(text));
+  const root = grammarOf(text);
   return { start: () => new JsonMatcher(root, tokenizer, masks) };
+}
+
+/** Patterns and values of any depth come from outside; running out of stack must not look like a bug. */
+function grammarOf(text: string): Expression {
+  try {
+    return schemaGrammar(JSON.parse(text));
+  } catch (error) {
+    if (error instanceof RangeError) throw unsupported("the schema", "less nesting", text);
+    throw error;
+  }
 }
 
 function cacheOf(tokenizer: Tokenizer): TokenizerCache {
@@ -91,7 +106,7 @@ function fromZod(schema: z.core.$ZodType): unknown {
 /** Undefined for what JSON cannot say at all. */
 function jsonText(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined;
+    return JSON.stringify(value);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new AirError("AIR_ERR_ARGUMENT", `expected plain JSON for the schema but received "${reason}"`, {

@@ -6,6 +6,7 @@ import {
   codePoints,
   type CodePointRange,
   literal,
+  literals,
   oneOf,
   type Regular,
   repeat,
@@ -47,6 +48,11 @@ const escapedPair = sequence(
 
 const singleCharacter = choice(plainCharacter, shortEscape, longEscape);
 
+/** Characters that JSON.stringify escapes, and how. */
+const escaped = [...Array(0x20).keys(), 0x22, 0x5c].map(
+  (codePoint) => [codePoint, JSON.stringify(String.fromCodePoint(codePoint)).slice(1, -1)] as const,
+);
+
 /** Puts an expression of string contents between quotes. */
 export function quoted(content: Regular): Regular {
   return sequence(quote, content, quote);
@@ -56,20 +62,20 @@ export function quoted(content: Regular): Regular {
 export const anyString: Automaton = toAutomaton(quoted(repeat(choice(singleCharacter, escapedPair))));
 
 /** Any string as JSON.stringify writes it: escapes only where there must be one. */
-export const plainString: Automaton = toAutomaton(quoted(repeat(characterIn({ low: 0, high: highestCodePoint }))));
+export const plainString: Automaton = toAutomaton(
+  quoted(repeat(characterIn({ low: 0, high: highestCodePoint }))),
+);
 
 /** One character of a range as JSON.stringify writes it. */
-export function characterIn(range: CodePointRange): Regular {
+export function characterIn({ low, high }: CodePointRange): Regular {
   const options = plainRanges.flatMap((plain) => {
-    const low = Math.max(range.low, plain.low);
-    const high = Math.min(range.high, plain.high);
-    return low <= high ? [codePoints({ low, high })] : [];
+    const range = { low: Math.max(low, plain.low), high: Math.min(high, plain.high) };
+    return range.low <= range.high ? [codePoints(range)] : [];
   });
-  for (const codePoint of [...Array(0x20).keys(), 0x22, 0x5c]) {
-    if (codePoint < range.low || codePoint > range.high) continue;
-    options.push(literal(JSON.stringify(String.fromCodePoint(codePoint)).slice(1, -1)));
-  }
-  return choice(...options);
+  const escapes = escaped.flatMap(([codePoint, text]) =>
+    low <= codePoint && codePoint <= high ? [text] : [],
+  );
+  return choice(...options, literals(escapes));
 }
 
 /** One character in a string whose length counts. Characters beyond U+FFFF are written as they are. */
@@ -104,7 +110,8 @@ export class CountedString implements Automaton {
     const place = state % places;
     if (place === beforeQuote) return byte === quoteByte ? state - place + betweenCharacters : dead;
     if (place === afterQuote) return dead;
-    if (place !== betweenCharacters) return this.#continue(state - place, countedCharacter.step(place - within, byte));
+    if (place !== betweenCharacters)
+      return this.#continue(state - place, countedCharacter.step(place - within, byte));
     const counts = (state - place) / places;
     const needed = counts % this.#needs;
     if (byte === quoteByte) return needed === 0 ? afterQuote : dead;

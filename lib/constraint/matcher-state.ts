@@ -16,8 +16,8 @@ export interface MatcherState {
   readonly canEnd: boolean;
 }
 
-/** More places at once than this, and the schema is refused: too many of its options look alike for too long. */
-const maxHeads = 1000;
+/** More than this, and the schema is refused: too many of its options look alike for too long. */
+const maxWays = 1000;
 
 /**
  * What has to follow a terminal, as a linked list. Equal lists are one object, which makes equal places equal, and lets
@@ -83,11 +83,9 @@ export function step(state: MatcherState, byte: number): MatcherState {
   const heads: Head[] = [];
   let canEnd = false;
   const add = (head: Head): void => {
-    const isKnown = heads.some(
-      (other) =>
-        other.automaton === head.automaton && other.state === head.state && other.following === head.following,
-    );
-    if (!isKnown) heads.push(head);
+    if (heads.some((other) => isSame(other, head))) return;
+    assertFewWays(heads.length);
+    heads.push(head);
   };
   for (const { automaton, state: before, following } of state.heads) {
     const after = automaton.step(before, byte);
@@ -97,8 +95,17 @@ export function step(state: MatcherState, byte: number): MatcherState {
     following.entry.heads.forEach(add);
     canEnd ||= following.entry.canEnd;
   }
-  if (heads.length > maxHeads) {
-    throw unsupported("the schema", `at most ${maxHeads} ways to read a text that has begun`, heads.length);
-  }
   return { heads, canEnd };
+}
+
+function isSame(left: Head, right: Head): boolean {
+  return (
+    left.automaton === right.automaton && left.state === right.state && left.following === right.following
+  );
+}
+
+/** @throws {AirError} AIR_ERR_UNSUPPORTED when a text, or the tokens that may come next, can be read in so many ways */
+export function assertFewWays(count: number): void {
+  if (count < maxWays) return;
+  throw unsupported("the schema", `fewer than ${maxWays} ways to read a text that has begun`, count);
 }

@@ -113,7 +113,8 @@ class PatternParser {
 
   #terms(): Regular {
     const items: Regular[] = [];
-    while (!this.#reader.done && !["|", ")", "$"].includes(this.#reader.peek())) items.push(this.#quantified());
+    while (!this.#reader.done && !["|", ")", "$"].includes(this.#reader.peek()))
+      items.push(this.#quantified());
     return sequence(...items);
   }
 

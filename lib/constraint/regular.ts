@@ -44,6 +44,23 @@ export function literal(text: string): Regular {
   return sequence(...Array.from(Buffer.from(text), (byte) => bytes(byte)));
 }
 
+/** Any of these texts; those that begin alike share their beginning. */
+export function literals(texts: readonly string[]): Regular {
+  return byteStrings(texts.map((text) => [...Buffer.from(text)]));
+}
+
+function byteStrings(strings: readonly (readonly number[])[]): Regular {
+  const [only, ...others] = strings;
+  if (only !== undefined && others.length === 0) return sequence(...only.map((byte) => bytes(byte)));
+  const byFirst = new Map<number, (readonly number[])[]>();
+  for (const [first, ...rest] of strings) {
+    if (first !== undefined) byFirst.set(first, [...(byFirst.get(first) ?? []), rest]);
+  }
+  const options = Array.from(byFirst, ([first, rests]) => sequence(bytes(first), byteStrings(rests)));
+  const mayEnd = strings.some((string) => string.length === 0);
+  return mayEnd ? choice(sequence(), ...options) : choice(...options);
+}
+
 /** One of these ASCII characters. */
 export function oneOf(characters: string): Regular {
   return choice(...Array.from(Buffer.from(characters), (byte) => bytes(byte)));

@@ -2,7 +2,7 @@ import { type Automaton, dead, intersect, subtract } from "./automaton.js";
 import { toAutomaton } from "./determinize.js";
 import type { Expression, GrammarBuilder } from "./grammar.js";
 import { anyString, plainString } from "./json-string.js";
-import { choice, literal, optional, type Regular, sequence } from "./regular.js";
+import { literal, literals, optional, type Regular, sequence } from "./regular.js";
 import {
   countOf,
   invalidKeyword,
@@ -143,7 +143,7 @@ function nameRule(context: ContainerContext, schema: SchemaObject, path: SchemaP
 }
 
 function namesAutomaton(names: readonly string[]): Automaton {
-  return toAutomaton(choice(...names.map((name) => literal(JSON.stringify(name)))));
+  return toAutomaton(literals(names.map((name) => JSON.stringify(name))));
 }
 
 /** Keys of other properties; they are written plainly, so that escapes cannot spell a name that is taken. */

@@ -7,6 +7,7 @@ export type SchemaObject = Readonly<Record<string, unknown>>;
 /** Where in the schema a part stands, for messages. */
 export type SchemaPath = readonly string[];
 
+/** All types of JSON Schema. */
 export const typeNames = ["object", "array", "string", "integer", "number", "boolean", "null"] as const;
 
 /** A type that JSON Schema names. */
@@ -14,8 +15,12 @@ export type TypeName = (typeof typeNames)[number];
 
 /** Keywords that say nothing about which values are valid, or only hold parts for $ref. */
 const annotations: ReadonlySet<string> = new Set(
-  "$schema $id $comment $defs definitions title description default examples deprecated readOnly writeOnly".split(" "),
-).add("contentEncoding").add("contentMediaType");
+  "$schema $id $comment $defs definitions title description default examples deprecated readOnly writeOnly".split(
+    " ",
+  ),
+)
+  .add("contentEncoding")
+  .add("contentMediaType");
 
 /** Keywords that apply whatever the type. */
 const generalKeywords = "type enum const $ref anyOf oneOf allOf not".split(" ");
@@ -40,7 +45,12 @@ export function describePath(path: SchemaPath, keyword?: string): string {
 }
 
 /** An error about the value of a keyword. */
-export function invalidKeyword(path: SchemaPath, keyword: string, expected: string, received: unknown): Error {
+export function invalidKeyword(
+  path: SchemaPath,
+  keyword: string,
+  expected: string,
+  received: unknown,
+): Error {
   return invalidArgument(describePath(path, keyword), expected, received);
 }
 
@@ -59,7 +69,9 @@ export function constraintsOf(schema: unknown, path: SchemaPath): SchemaObject {
   if (schema === true) return {};
   if (schema === false) return { enum: [] };
   if (!isObject(schema)) throw invalidArgument(describePath(path), "an object, true or false", schema);
-  const kept = Object.entries(schema).filter(([keyword]) => !annotations.has(keyword) && !keyword.startsWith("x-"));
+  const kept = Object.entries(schema).filter(
+    ([keyword]) => !annotations.has(keyword) && !keyword.startsWith("x-"),
+  );
   for (const [keyword] of kept) {
     if (keywords.has(keyword)) continue;
     throw unsupported(
@@ -84,8 +96,11 @@ export function resolveReference(root: unknown, reference: unknown, path: Schema
   let part = root;
   for (const segment of pointerSegments(reference)) {
     const found: unknown =
-      typeof part === "object" && part !== null && Object.hasOwn(part, segment) ? Reflect.get(part, segment) : undefined;
-    if (found === undefined) throw invalidKeyword(path, "$ref", "a pointer to a part of the schema", reference);
+      typeof part === "object" && part !== null && Object.hasOwn(part, segment)
+        ? Reflect.get(part, segment)
+        : undefined;
+    if (found === undefined)
+      throw invalidKeyword(path, "$ref", "a pointer to a part of the schema", reference);
     part = found;
   }
   return part;

@@ -1,11 +1,9 @@
 import { invalidArgument } from "../errors/air-error.js";
 import { unsupported } from "../model/model-errors.js";
-import type { Expression } from "./grammar.js";
-import { GrammarBuilder } from "./grammar.js";
+import { type Automaton, intersect } from "./automaton.js";
+import { type Expression, GrammarBuilder } from "./grammar.js";
 import { integerAutomaton, multiplesAutomaton, numberAutomaton } from "./json-number.js";
-import { anyString } from "./json-string.js";
-import { intersect } from "./automaton.js";
-import { choice, literal } from "./regular.js";
+import { literal, literals } from "./regular.js";
 import { type ContainerContext, arrayOf, objectOf } from "./schema-containers.js";
 import {
   canonicalText,
@@ -40,7 +38,7 @@ export function schemaGrammar(root: unknown): Expression {
 }
 
 /** Largest divisor of "multipleOf"; the automaton has a state for each remainder. */
-const maxDivisor = 10_000;
+const maxDivisor = 1000;
 
 class SchemaCompiler implements ContainerContext {
   readonly builder = new GrammarBuilder();
@@ -82,7 +80,7 @@ class SchemaCompiler implements ContainerContext {
   #alternatives(schema: SchemaObject, path: SchemaPath): readonly Expression[] {
     for (const keyword of ["anyOf", "oneOf"] as const) {
       if (!(keyword in schema)) continue;
-      const { [keyword]: _, ...base } = schema;
+      const base = Object.fromEntries(Object.entries(schema).filter(([name]) => name !== keyword));
       const options = listOf(schema, keyword, path).map((option, index) => {
         const at = [...path, keyword, String(index)];
         return merge(base, this.flatten(option, at), at);
@@ -111,7 +109,7 @@ class SchemaCompiler implements ContainerContext {
       case "number":
         return this.#terminalOf(type, schema, () => numbers(type, schema, path));
       case "boolean":
-        return this.builder.regular("boolean", choice(literal("true"), literal("false")));
+        return this.builder.regular("boolean", literals(["true", "false"]));
       case "null":
         return this.builder.regular("null", literal("null"));
     }
@@ -120,7 +118,7 @@ class SchemaCompiler implements ContainerContext {
   #terminalOf(
     type: "string" | "integer" | "number",
     schema: SchemaObject,
-    make: () => ReturnType<typeof numbers>,
+    make: () => Automaton,
   ): Expression {
     const own = keywordsByType[type === "integer" ? "number" : type];
     const values = own.map((keyword) => schema[keyword] ?? null);
@@ -129,11 +127,14 @@ class SchemaCompiler implements ContainerContext {
 
   #enumeration(schema: SchemaObject, path: SchemaPath): Expression {
     const other = Object.keys(schema).find((keyword) => keyword !== "enum" && keyword !== "type");
-    if (other !== undefined) throw unsupported(describePath(path, other), 'nothing but "type" beside enum', other);
+    if (other !== undefined)
+      throw unsupported(describePath(path, other), 'nothing but "type" beside enum', other);
     const types = typesOf({ type: schema["type"] }, path);
-    const values = listOf(schema, "enum", path).filter((value) => types.some((type) => isOfType(value, type)));
+    const values = listOf(schema, "enum", path).filter((value) =>
+      types.some((type) => isOfType(value, type)),
+    );
     const texts = values.map((value) => JSON.stringify(value));
-    return this.builder.regular(`enum ${texts.join()}`, choice(...texts.map(literal)));
+    return this.builder.regular(`enum ${texts.join()}`, literals(texts));
   }
 
   /** oneOf is anyOf where no value is valid under two options. */
@@ -151,7 +152,9 @@ class SchemaCompiler implements ContainerContext {
   }
 
   #exclude(left: SchemaObject, right: SchemaObject, path: SchemaPath): boolean {
-    const [values, others] = [left, right].map((schema) => ("enum" in schema ? listOf(schema, "enum", path) : undefined));
+    const [values, others] = [left, right].map((schema) =>
+      "enum" in schema ? listOf(schema, "enum", path) : undefined,
+    );
     if (values !== undefined && others !== undefined) {
       const texts = new Set(others.map(canonicalText));
       if (!values.some((value) => texts.has(canonicalText(value)))) return true;
@@ -159,7 +162,9 @@ class SchemaCompiler implements ContainerContext {
     const [types, otherTypes] = [left, right].map((schema) => numeric(typesOf(schema, path)));
     if (types?.every((type) => otherTypes?.includes(type) === false) === true) return true;
     if (types?.join() !== "object" || otherTypes?.join() !== "object") return false;
-    const required = [left, right].map((schema) => ("required" in schema ? listOf(schema, "required", path) : []));
+    const required = [left, right].map((schema) =>
+      "required" in schema ? listOf(schema, "required", path) : [],
+    );
     return (required[0] ?? []).some((name) => {
       if (typeof name !== "string" || required[1]?.includes(name) !== true) return false;
       const [property, otherProperty] = [left, right].map(({ properties }) =>
@@ -175,9 +180,9 @@ function numeric(types: readonly TypeName[]): readonly TypeName[] {
   return types.map((type) => (type === "integer" ? "number" : type));
 }
 
-function numbers(type: "integer" | "number", schema: SchemaObject, path: SchemaPath): typeof anyString {
-  const [minimum, maximum, exclusiveMinimum, exclusiveMaximum, divisor] = keywordsByType.number.map((keyword) =>
-    numberOf(schema, keyword, path),
+function numbers(type: "integer" | "number", schema: SchemaObject, path: SchemaPath): Automaton {
+  const [minimum, maximum, exclusiveMinimum, exclusiveMaximum, divisor] = keywordsByType.number.map(
+    (keyword) => numberOf(schema, keyword, path),
   );
   const bounds = { minimum, maximum, exclusiveMinimum, exclusiveMaximum };
   if (divisor === undefined) return type === "integer" ? integerAutomaton(bounds) : numberAutomaton(bounds);

@@ -61,12 +61,15 @@ export function flatten(
   const parts: SchemaObject[] = [own];
   if (constant !== undefined) parts.push({ enum: [constant] });
   if ($ref !== undefined) {
-    if (followed.includes($ref)) throw invalidKeyword(path, "$ref", "one that does not lead back to itself", $ref);
+    if (followed.includes($ref))
+      throw invalidKeyword(path, "$ref", "one that does not lead back to itself", $ref);
     parts.push(flatten(root, resolveReference(root, $ref, path), path, [...followed, $ref]));
   }
   if (allOf !== undefined) {
     const list = listOf({ allOf }, "allOf", path);
-    parts.push(...list.map((part, index) => flatten(root, part, [...path, "allOf", String(index)], followed)));
+    parts.push(
+      ...list.map((part, index) => flatten(root, part, [...path, "allOf", String(index)], followed)),
+    );
   }
   return parts.reduce((left, right) => merge(left, right, path));
 }
@@ -80,7 +83,8 @@ export function merge(left: SchemaObject, right: SchemaObject, path: SchemaPath)
     if (canonicalText(a) === canonicalText(b)) continue;
     else if (keyword === "type") merged["type"] = commonTypes(left, right, path);
     else if (keyword === "properties") merged["properties"] = mergeProperties(a, b, path);
-    else if (keyword === "additionalProperties") merged[keyword] = a === false || b === false ? false : both(a, b);
+    else if (keyword === "additionalProperties")
+      merged[keyword] = a === false || b === false ? false : both(a, b);
     else if (combine !== undefined) merged[keyword] = combine(a, b);
     else throw unsupported(describePath(path, keyword), "the same in all schemas that must hold together", b);
   }
@@ -103,7 +107,11 @@ function mergeProperties(left: unknown, right: unknown, path: SchemaPath): Schem
   if (!isObject(left)) throw invalidKeyword(path, "properties", "an object", left);
   if (!isObject(right)) throw invalidKeyword(path, "properties", "an object", right);
   const shared = Object.keys(right).filter((name) => Object.hasOwn(left, name));
-  return { ...left, ...right, ...Object.fromEntries(shared.map((name) => [name, both(left[name], right[name])])) };
+  return {
+    ...left,
+    ...right,
+    ...Object.fromEntries(shared.map((name) => [name, both(left[name], right[name])])),
+  };
 }
 
 /** "additionalProperties" only knows the properties beside it, so merging must not put others there. */

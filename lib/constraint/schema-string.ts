@@ -2,7 +2,13 @@ import { unsupported } from "../model/model-errors.js";
 import { type Automaton, intersect } from "./automaton.js";
 import { anyString, CountedString } from "./json-string.js";
 import { patternAutomaton } from "./pattern.js";
-import { countOf, describePath, invalidKeyword, type SchemaObject, type SchemaPath } from "./schema-document.js";
+import {
+  countOf,
+  describePath,
+  invalidKeyword,
+  type SchemaObject,
+  type SchemaPath,
+} from "./schema-document.js";
 
 const date =
   "(\\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|02-(0[1-9]|1\\d|2[0-8]))" +
@@ -33,7 +39,8 @@ export function stringAutomaton(schema: SchemaObject, path: SchemaPath): Automat
   const min = countOf(schema, "minLength", path) ?? 0;
   const max = countOf(schema, "maxLength", path) ?? Infinity;
   const parts = patternsOf(schema, path).map((pattern) => patternAutomaton(pattern));
-  if (min > 0 || max < Infinity) parts.push(new CountedString(min, max === Infinity ? max : Math.min(max, longest)));
+  if (min > 0 || max < Infinity)
+    parts.push(new CountedString(min, max === Infinity ? max : Math.min(max, longest)));
   const [first = anyString, ...others] = parts;
   return others.reduce(intersect, first);
 }
@@ -51,5 +58,9 @@ function patternsOf(schema: SchemaObject, path: SchemaPath): readonly string[] {
   if (known !== undefined) return [...patterns, known];
   // A pattern beside an unknown format is what zod writes: it says all there is to say.
   if (patterns.length > 0) return patterns;
-  throw unsupported(describePath(path, "format"), `one of ${[...formats.keys()].join(", ")}, or a pattern`, format);
+  throw unsupported(
+    describePath(path, "format"),
+    `one of ${[...formats.keys()].join(", ")}, or a pattern`,
+    format,
+  );
 }

@@ -44,12 +44,18 @@ export class TokenMasks {
    *
    * @param onExit - called with nodes that have others below and at which the automaton accepts
    */
-  walk(from: number, automaton: Automaton, state: number, words: Uint32Array, onExit: (node: number) => void): void {
+  walk(
+    from: number,
+    automaton: Automaton,
+    state: number,
+    words: Uint32Array,
+    onExit: (node: number) => void,
+  ): void {
     const { depth, byte, end, firstToken, tokens } = this.trie;
     const states = this.#states;
     const last = at(end, from);
     states[at(depth, from)] = state;
-    for (let node = from + 1; node < last; ) {
+    for (let node = from + 1; node < last;) {
       const level = depth[node] ?? 0;
       const next = automaton.step(states[level - 1] ?? dead, byte[node] ?? 0);
       const after = end[node] ?? last;
@@ -89,7 +95,9 @@ export function applyMask(words: Uint32Array, vocabSize: number, row: Float32Arr
     const first = index * 32;
     const last = Math.min(first + 32, vocabSize);
     if (word === 0) row.fill(-Infinity, first, last);
-    else for (let token = first; token < last; token += 1) if (((word >>> (token & 31)) & 1) === 0) row[token] = -Infinity;
+    else
+      for (let token = first; token < last; token += 1)
+        if (((word >>> (token & 31)) & 1) === 0) row[token] = -Infinity;
   }
   row.fill(-Infinity, vocabSize);
 }

@@ -89,7 +89,8 @@ class TrieBuilder {
   /** Tokens have to come in the order of their bytes. */
   add(token: number, bytes: Uint8Array): void {
     let shared = 0;
-    while (shared < bytes.length && shared < this.#last.length && bytes[shared] === this.#last[shared]) shared += 1;
+    while (shared < bytes.length && shared < this.#last.length && bytes[shared] === this.#last[shared])
+      shared += 1;
     this.#close(shared);
     for (let depth = shared; depth < bytes.length; depth += 1) {
       this.#way.push(this.#byte.length);
