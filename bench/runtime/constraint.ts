@@ -1,11 +1,23 @@
-// What constrained output costs: npx tsx bench/runtime/constraint.ts [tokens of a synthetic vocabulary, 128000]
-// Prints, for each schema, the time to compile it, and of random walks through it: the time of the first mask of each
-// kind (median and largest), of a mask that was seen before, and of accepting a token.
+/**
+ * What constrained output costs: random walks through schemas, with the bundled model's vocabulary and a synthetic one.
+ *
+ *   npx tsx bench/runtime/constraint.ts [--vocab 128000]
+ */
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { percentile } from "../../lib/benchmark/statistics.js";
+import { table } from "../../lib/cli/text.js";
 import { compileJsonSchema } from "../../lib/constraint/json-schema.js";
 import { readGguf } from "../../lib/model/gguf.js";
 import type { MetadataValue } from "../../lib/model/metadata.js";
 import { createTokenizer, type Tokenizer } from "../../lib/model/tokenizer.js";
 import { uniform } from "../../lib/util/rng.js";
+
+const chatModel = fileURLToPath(new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
+const walks = 5;
+const longestWalk = 200;
 
 const person = {
   type: "object",
@@ -60,67 +72,63 @@ function byteLetter(byte: number): string {
   return String.fromCharCode(0x100 + unprintable);
 }
 
-function timed<Value>(times: number[], work: () => Value): Value {
+/** Runs work and notes its milliseconds. */
+function timed(times: number[], work: () => void): void {
   const start = performance.now();
-  const value = work();
+  work();
   times.push(performance.now() - start);
-  return value;
 }
 
-function quantile(times: readonly number[], part: number): string {
-  const sorted = [...times].sort((a, b) => a - b);
-  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN)
-    .toFixed(3)
-    .padStart(8);
+interface SchemaCost {
+  readonly compileMs: number;
+  readonly maskMs: readonly number[];
+  readonly acceptMs: readonly number[];
+}
+
+async function measureSchema(tokenizer: Tokenizer, schema: (typeof schemas)[number][1]): Promise<SchemaCost> {
+  const row = new Float32Array(tokenizer.vocabSize);
+  const start = performance.now();
+  const compiled = await compileJsonSchema(schema, tokenizer);
+  const compileMs = performance.now() - start;
+  const maskMs: number[] = [];
+  const acceptMs: number[] = [];
+  for (let walk = 0; walk < walks; walk += 1) {
+    const constraint = compiled.start();
+    for (let length = 0; length < longestWalk && !constraint.complete; length += 1) {
+      row.fill(0);
+      timed(maskMs, () => {
+        constraint.mask(row);
+      });
+      const allowed = Array.from(row.keys()).filter((token) => row[token] === 0);
+      const token = allowed[Math.floor(uniform(walk, length, "draft") * allowed.length)] ?? NaN;
+      timed(acceptMs, () => {
+        constraint.accept(token);
+      });
+    }
+  }
+  return { compileMs, maskMs, acceptMs };
 }
 
 async function measure(name: string, tokenizer: Tokenizer): Promise<void> {
   const start = performance.now();
   await compileJsonSchema({ const: 0 }, tokenizer);
-  console.log(
-    `${name}: ${tokenizer.vocabSize} tokens, tree built in ${(performance.now() - start).toFixed(0)} ms`,
-  );
-  console.log(
-    "schema                     compile ms   first mask ms: median, max   again: median   accept: median, max",
-  );
-  const row = new Float32Array(tokenizer.vocabSize);
+  const treeMs = performance.now() - start;
+  const rows = [["schema", "compile ms", "mask us", "p99 us", "max us", "accept us"]];
   for (const [title, schema] of schemas) {
-    const compileStart = performance.now();
-    const compiled = await compileJsonSchema(schema, tokenizer);
-    const compileMs = (performance.now() - compileStart).toFixed(1);
-    const first: number[] = [];
-    const again: number[] = [];
-    const accept: number[] = [];
-    for (let walk = 0; walk < 5; walk += 1) {
-      const constraint = compiled.start();
-      for (let length = 0; length < 200 && !constraint.complete; length += 1) {
-        row.fill(0);
-        timed(first, () => {
-          constraint.mask(row);
-        });
-        const allowed = Array.from(row.keys()).filter((token) => row[token] === 0);
-        row.fill(0);
-        timed(again, () => {
-          constraint.mask(row);
-        });
-        const token = allowed[Math.floor(uniform(walk, length, "draft") * allowed.length)] ?? NaN;
-        if (tokenizer.endOfGenerationIds.includes(token)) break;
-        timed(accept, () => {
-          constraint.accept(token);
-        });
-      }
-    }
-    const columns = [
-      quantile(first, 0.5),
-      quantile(first, 1),
-      quantile(again, 0.5),
-      quantile(accept, 0.5),
-      quantile(accept, 1),
+    const { compileMs, maskMs, acceptMs } = await measureSchema(tokenizer, schema);
+    const micros = [
+      percentile(maskMs, 0.5),
+      percentile(maskMs, 0.99),
+      Math.max(...maskMs),
+      percentile(acceptMs, 0.5),
     ];
-    console.log(title.padEnd(26), compileMs.padStart(10), "  ", columns.join("   "));
+    rows.push([title, compileMs.toFixed(1), ...micros.map((ms) => (ms * 1000).toFixed(0))]);
   }
+  console.log(`${name}, ${tokenizer.vocabSize} tokens: tree built in ${treeMs.toFixed(0)} ms`);
+  console.log(`${table(rows, ["left", ...rows.slice(1).map((): "right" => "right")])}\n`);
 }
 
-const chatModel = new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url).pathname;
-await measure("bundled chat model", createTokenizer((await readGguf(chatModel)).metadata));
-await measure("synthetic vocabulary", syntheticTokenizer(Number(process.argv[2] ?? 128_000)));
+const { values: options } = parseArgs({ options: { vocab: { type: "string", default: "128000" } } });
+console.log(`${cpus()[0]?.model ?? "unknown CPU"}, node ${process.version}\n`);
+await measure("bundled model", createTokenizer((await readGguf(chatModel)).metadata));
+await measure("synthetic", syntheticTokenizer(Number(options.vocab)));
