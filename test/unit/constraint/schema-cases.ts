@@ -245,6 +245,19 @@ export const schemaCases: readonly SchemaCase[] = [
     invalid: ["1", "[1,[7]]", "[true]"],
   },
   {
+    name: "parts that no document satisfies beside others",
+    schema: {
+      anyOf: [
+        { type: "array", items: { type: "string", minLength: 3, maxLength: 2 }, maxItems: 2 },
+        { type: "object", properties: { endless: { $ref: "#/$defs/endless" }, a: { const: 1 } } },
+        { $ref: "#/$defs/endless" },
+      ],
+      $defs: { endless: { type: "array", items: { $ref: "#/$defs/endless" }, minItems: 1 } },
+    },
+    valid: ["[]", "{}", '{"a":1}'],
+    invalid: ["[[", '["', '{"endless":[', '{"e'],
+  },
+  {
     name: "any value",
     schema: true,
     valid: ["0", '"s"', "null", "[]", '{"a":[1,{"b":{}}],"c":"d"}', '[true, "x", {}]'],
