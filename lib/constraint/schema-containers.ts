@@ -33,8 +33,8 @@ export function arrayOf(context: ContainerContext, schema: SchemaObject, path: S
   const first = "prefixItems" in schema ? listOf(schema, "prefixItems", path) : [];
   // Like an object's properties, the items that are named are all there may be unless the schema says more.
   const more = schema["items"] ?? (first.length > 0 ? false : true);
-  const min = countOf(schema, "minItems", path) ?? first.length;
   const max = countOf(schema, "maxItems", path) ?? Infinity;
+  const min = countOf(schema, "minItems", path) ?? Math.min(first.length, max);
   const item = (index: number): Expression =>
     index < first.length
       ? context.value(first[index], [...path, "prefixItems", String(index)])

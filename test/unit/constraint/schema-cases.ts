@@ -104,6 +104,12 @@ export const schemaCases: readonly SchemaCase[] = [
     invalid: ["[]", "[1]", '["a",1,2]', '["a","b"]'],
   },
   {
+    name: "a tuple cut short by a count",
+    schema: { type: "array", prefixItems: [{ const: 1 }, { const: 2 }, { const: 3 }], maxItems: 2 },
+    valid: ["[1,2]"],
+    invalid: ["[1]", "[1,2,3]"],
+  },
+  {
     name: "a tuple with a rest",
     schema: { type: "array", prefixItems: [{ const: 0 }], items: { type: "null" } },
     valid: ["[0]", "[0,null]", "[0, null, null]"],
