@@ -6,10 +6,11 @@ const layers = {
   model: ["errors", "util"],
   cache: ["errors", "util"],
   decoding: ["errors", "util"],
+  constraint: ["errors", "util", "model", "decoding"],
   routing: ["errors", "util"],
   engine: ["errors", "util", "model", "cache", "native"],
   compression: ["errors", "util", "model", "cache", "engine", "native", "decoding", "runtime"],
-  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "routing"],
+  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "constraint", "routing"],
   benchmark: ["errors", "util", "native", "runtime"],
   server: ["errors", "util", "model", "runtime"],
 };

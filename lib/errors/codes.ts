@@ -30,7 +30,7 @@ export const errorCodes = {
   },
   AIR_ERR_UNSUPPORTED: {
     meaning: "Valid, but not something this build or machine can run.",
-    remedy: "Use a supported architecture, tensor type or instruction set; `air --help` lists them.",
+    remedy: "Use a supported architecture, tensor type, instruction set or schema keyword; docs/ lists them.",
   },
   AIR_ERR_NO_DEVICE: {
     meaning: "The compute device that was asked for is not there.",
