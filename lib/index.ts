@@ -36,6 +36,7 @@ export type {
   GenerationResult,
   GenerationTimings,
 } from "./runtime/generation.js";
+export type { JsonSchema } from "./constraint/json-schema.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
 export type { Tokenizer } from "./model/tokenizer.js";

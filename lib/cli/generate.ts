@@ -1,7 +1,9 @@
+import { readFile } from "node:fs/promises";
+
 import { Command } from "commander";
 
 import { AirError, invalidArgument } from "../errors/air-error.js";
-import type { ChatMessage, Generation, Model } from "../index.js";
+import type { ChatMessage, Generation, JsonSchema, Model } from "../index.js";
 import { type CliIo, note, textArgument, write, writeJson } from "./io.js";
 import { openModel } from "./load.js";
 import {
@@ -22,6 +24,7 @@ interface CommandOptions extends ModelOptions, SamplingOptions, SpeculationCliOp
   readonly raw?: boolean;
   readonly special?: boolean;
   readonly system?: string;
+  readonly schema?: string;
   readonly json?: boolean;
 }
 
@@ -29,6 +32,7 @@ const examples = `
 Examples:
   air generate "What is 12 times 7?"
   air generate -m model.gguf --temp 0.7 --seed 1 "Write a haiku about rain."
+  air generate -m model.gguf --schema answer.schema.json "Is a whale a fish? Why?"
   cat notes.txt | air generate -m model.gguf --system "Summarise in three sentences." --json
   air generate -m model.gguf --draft small.gguf --json "Explain paging."
   air generate -m model.gguf --raw -n 32 "The capital of France is"`;
@@ -52,6 +56,23 @@ function toInput(
   }
   const question: ChatMessage = { role: "user", content: prompt };
   return options.system === undefined ? [question] : [{ role: "system", content: options.system }, question];
+}
+
+/** The JSON schema of a file; generate() checks that it is one. */
+async function readSchema(file: string): Promise<JsonSchema> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new AirError("AIR_ERR_IO", `expected a readable file for --schema but received ${String(error)}`, {
+      cause: error,
+    });
+  }
+  try {
+    return JSON.parse(text) as JsonSchema;
+  } catch (error) {
+    throw invalidArgument("--schema", `a JSON file (${String(error)})`, file);
+  }
 }
 
 /** Everything a finished generation has to tell a program. */
@@ -93,12 +114,14 @@ async function run(io: CliIo, argument: string | undefined, options: CommandOpti
   // A shell's echo ends with a newline that is not part of the question.
   const prompt = options.raw === true ? text : text.replace(/\r?\n$/, "");
   if (prompt === "") throw invalidArgument("the prompt", "at least one character", prompt);
+  const schema = options.schema === undefined ? undefined : await readSchema(options.schema);
   const opened = await openModel(io, options, toDraftOptions(options));
   using model = opened.model;
   const session = model.createSession();
   const generation = session.generate(toInput(io, model, prompt, options), {
     ...toGenerateOptions(options, io.signal),
     ...toSpeculation(options),
+    ...(schema !== undefined && { schema }),
     special: options.special === true,
   });
   for await (const { text: piece } of generation) if (options.json !== true) await write(io.stdout, piece);
@@ -119,6 +142,7 @@ export function generateCommand(io: CliIo): Command {
     .option("--system <text>", "system message before the prompt")
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--special", "with --raw: read control tokens in the prompt as such, not as text")
+    .option("--schema <file>", "answer with a JSON document that this JSON schema allows")
     .option("--json", "print one JSON object at the end instead of streaming")
     .addHelpText("after", examples)
     .action((prompt: string | undefined, options: CommandOptions) => run(io, prompt, options));

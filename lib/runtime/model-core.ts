@@ -7,6 +7,7 @@ import type { Sequence } from "../engine/sequence.js";
 import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
+import { at } from "../util/array-access.js";
 
 /** The parts of a model that its sessions share. */
 export interface ModelCore {
@@ -56,22 +57,23 @@ export function assertFitsContext(count: number, room: number, contextTokens: nu
   );
 }
 
-/** Runs a sequence until it ends or the signal aborts it, which rejects with AIR_ERR_CANCELLED. */
+/** Runs a sequence until it ends or a signal aborts it, which rejects with AIR_ERR_CANCELLED. */
 export async function runUntilAborted(
   engine: Engine,
   sequence: Sequence,
   request: RunRequest,
-  signal: AbortSignal | undefined,
+  signals: readonly (AbortSignal | undefined)[],
 ): Promise<void> {
-  if (signal === undefined) return engine.run(sequence, request);
-  if (signal.aborted) throw abortedError(signal);
-  const abort = (): void => {
+  const given = signals.filter((signal) => signal !== undefined);
+  for (const signal of given) if (signal.aborted) throw abortedError(signal);
+  const listeners = given.map((signal) => () => {
     engine.cancel(sequence, abortedError(signal));
-  };
-  signal.addEventListener("abort", abort, { once: true });
+  });
+  for (const [index, signal] of given.entries())
+    signal.addEventListener("abort", at(listeners, index), { once: true });
   try {
     await engine.run(sequence, request);
   } finally {
-    signal.removeEventListener("abort", abort);
+    for (const [index, signal] of given.entries()) signal.removeEventListener("abort", at(listeners, index));
   }
 }

@@ -155,7 +155,7 @@ export class Model {
     };
     const sequence = engine.createSequence();
     try {
-      await runUntilAborted(engine, sequence, { tokens, logitsFrom, onLogits }, signal);
+      await runUntilAborted(engine, sequence, { tokens, logitsFrom, onLogits }, [signal]);
     } finally {
       engine.closeSequence(sequence, closedError("sequence"));
     }

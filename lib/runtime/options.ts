@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import type { JsonSchema } from "../constraint/json-schema.js";
 import type { AcceptanceRule } from "../decoding/acceptance.js";
 import type { ProposerName } from "../decoding/proposer.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
@@ -96,6 +97,11 @@ export interface GenerateOptions {
   /** Read the texts of control tokens in a string prompt as those tokens; messages never do. Default false. */
   readonly special?: boolean;
   /**
+   * The text is a JSON document that this zod schema or JSON schema allows; ended early by maxTokens, the beginning of
+   * one. See docs/constrained-output.md. Default: any text.
+   */
+  readonly schema?: JsonSchema;
+  /**
    * Guessing tokens ahead and verifying the guesses together, which changes the speed and never the text's distribution;
    * at temperature 0, and with the default acceptance, not the text either. Default `auto`, where it pays.
    */
@@ -182,6 +188,14 @@ export const generateSchema = z.strictObject(
     logprobs: integerFrom(0, 100).optional(),
     special: z.boolean("true or false").default(false),
     ignoreEos: z.boolean("true or false").default(false),
+    schema: z
+      .custom<JsonSchema>(
+        (value) =>
+          typeof value === "boolean" ||
+          (typeof value === "object" && value !== null && !Array.isArray(value)),
+        "a zod schema or a JSON schema",
+      )
+      .optional(),
     speculation: z
       .union(
         [z.literal("auto"), z.literal("off"), speculationSchema],

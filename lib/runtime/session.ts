@@ -1,12 +1,13 @@
 import { randomInt } from "node:crypto";
 
+import { compileJsonSchema } from "../constraint/json-schema.js";
 import { Sampler } from "../decoding/sampler.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
 import { parseOptions } from "../util/options.js";
 import { decodeRequest } from "./decode-loop.js";
-import { type Generation, GenerationStream } from "./generation.js";
+import { type Generation, type GenerationResult, GenerationStream } from "./generation.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import {
   type GenerateOptions,
@@ -61,11 +62,7 @@ export class Session {
     const prompt = this.#encode(input, resolved.special);
     if (prompt.length === 0) throw invalidArgument("the prompt", "at least one token", input);
     assertFitsContext(prompt.length, 1, this.#core.contextTokens);
-    const { vocabSize } = this.#core.tokenizer;
-    for (const token of resolved.logitBias.keys()) {
-      if (Number.isInteger(token) && token >= 0 && token < vocabSize) continue;
-      throw invalidArgument("logitBias", `token ids below ${vocabSize}`, token);
-    }
+    this.#check(resolved);
     return this.#start(prompt, resolved);
   }
 
@@ -102,6 +99,22 @@ export class Session {
     }
   }
 
+  /** What cannot be told without the model. */
+  #check({ logitBias, schema, ignoreEos, speculation }: ResolvedGenerateOptions): void {
+    const { draft, tokenizer } = this.#core;
+    for (const token of logitBias.keys()) {
+      if (Number.isInteger(token) && token >= 0 && token < tokenizer.vocabSize) continue;
+      throw invalidArgument("logitBias", `token ids below ${tokenizer.vocabSize}`, token);
+    }
+    if (schema !== undefined && ignoreEos) {
+      throw invalidArgument("ignoreEos", "false with a schema (only the end may follow a document)", true);
+    }
+    if (speculation === "off" || draft !== undefined) return;
+    if (speculation.proposers?.includes("draft-model") === true) {
+      throw invalidArgument("speculation.proposers", "a model loaded with a draft model", "draft-model");
+    }
+  }
+
   #encode(input: string | readonly ChatMessage[], special: boolean): Int32Array {
     const { tokenizer, chatTemplate } = this.#core;
     if (typeof input === "string") {
@@ -122,25 +135,43 @@ export class Session {
   }
 
   #start(prompt: Int32Array, options: ResolvedGenerateOptions): Generation {
-    const { engine, rowMath, tokenizer, contextTokens } = this.#core;
-    const sequence = this.#sequence;
-    const left = new AirError(
-      "AIR_ERR_CANCELLED",
-      "expected the text to be read but received an early leave",
-    );
+    const leave = new AbortController();
     const stream = new GenerationStream(() => {
-      engine.cancel(sequence, left);
+      leave.abort();
     });
-    const sampling = { ...options, seed: options.seed ?? randomInt(2 ** 47), constraint: undefined };
-    const { speculation, ignoreEos } = options;
-    const { seed } = sampling;
+    this.#busy = true;
+    this.#run(prompt, options, stream, leave)
+      .then((result) => {
+        this.#busy = false;
+        stream.finish(result);
+      })
+      .catch((error: unknown) => {
+        this.#busy = false;
+        stream.fail(error);
+      });
+    return stream;
+  }
+
+  /** Generates to the end, the signal, or the reader's leave, which is an end like others. */
+  async #run(
+    prompt: Int32Array,
+    options: ResolvedGenerateOptions,
+    stream: GenerationStream,
+    leave: AbortController,
+  ): Promise<GenerationResult> {
+    const { engine, rowMath, tokenizer, contextTokens } = this.#core;
+    const { speculation, schema, ignoreEos, signal } = options;
+    const sequence = this.#sequence;
+    const compiled = schema === undefined ? undefined : await compileJsonSchema(schema, tokenizer);
+    const constraint = compiled?.start();
+    const sampling = { ...options, seed: options.seed ?? randomInt(2 ** 47), constraint };
     const speculator = speculation === "off" ? undefined : this.#speculation.start(speculation, sampling);
     const writer = new TextWriter({
       tokenizer,
       stop: options.stop,
       maxTokens: Math.min(options.maxTokens ?? Infinity, contextTokens - prompt.length),
       ignoreEos,
-      seed,
+      seed: sampling.seed,
       promptTokens: prompt.length,
       emit: (chunk) => {
         stream.push(chunk);
@@ -151,28 +182,24 @@ export class Session {
       sequence,
       sampler: new Sampler(rowMath, tokenizer.vocabSize, sampling),
       rowMath,
-      seed,
+      seed: sampling.seed,
       writer,
-      constraint: sampling.constraint,
+      constraint,
       speculator,
       acceptance: speculation === "off" ? "coupled" : speculation.acceptance,
       rowWidth: this.#core.vocabSize,
       tokenCount: tokenizer.vocabSize, // a model may pad its rows past the vocabulary
       contextTokens,
     });
-    this.#busy = true;
-    const settle = (error?: unknown): void => {
-      this.#busy = false;
+    try {
+      await runUntilAborted(engine, sequence, request, [signal, leave.signal]);
+    } catch (error) {
+      if (!leave.signal.aborted || signal?.aborted === true) throw error;
+    } finally {
       speculator?.cancel();
-      if (error !== undefined && error !== left) stream.fail(error);
-      else {
-        const speculative = speculator?.report();
-        stream.finish({ ...writer.result(sequence.reusedTokens), ...(speculative && { speculative }) });
-      }
-    };
-    void runUntilAborted(engine, sequence, request, options.signal).then(() => {
-      settle();
-    }, settle);
-    return stream;
+      constraint?.close();
+    }
+    const speculative = speculator?.report();
+    return { ...writer.result(sequence.reusedTokens), ...(speculative && { speculative }) };
   }
 }

@@ -5,7 +5,6 @@ import { NgramProposer } from "../decoding/ngram-proposer.js";
 import type { Proposer } from "../decoding/proposer.js";
 import { Sampler, type SamplingOptions, type TokenPicker } from "../decoding/sampler.js";
 import { Speculator } from "../decoding/speculator.js";
-import { invalidArgument } from "../errors/air-error.js";
 import { rngPurposes } from "../util/rng.js";
 import { EngineDraftText } from "./draft-text.js";
 import type { ModelCore } from "./model-core.js";
@@ -27,19 +26,12 @@ export class SessionSpeculation {
     this.#core = core;
   }
 
-  /**
-   * Makes the speculator of one generation.
-   *
-   * @throws {AirError} AIR_ERR_ARGUMENT when a draft model is asked for and none was loaded
-   */
+  /** Makes the speculator of one generation. The options name no proposer that the model does not have. */
   start(options: ResolvedSpeculation, sampling: SpeculatedSampling): Speculator {
     const { costs, priors, draft } = this.#core;
     const names = options.proposers ?? (draft === undefined ? ["ngram"] : ["ngram", "draft-model"]);
     const proposers = names.map((name): Proposer => {
-      if (name === "ngram") return this.#ngram;
-      if (draft === undefined) {
-        throw invalidArgument("speculation.proposers", "a model loaded with a draft model", name);
-      }
+      if (name === "ngram" || draft === undefined) return this.#ngram;
       this.#draftText ??= new EngineDraftText(draft);
       return this.#draftModel(this.#draftText, options, sampling);
     });

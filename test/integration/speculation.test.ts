@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 
-import { loadModel, type Model, type SpeculativeReport } from "../../lib/index.js";
+import { type GenerateOptions, loadModel, type Model, type SpeculativeReport } from "../../lib/index.js";
 import { draftings, evalPrompts, greedyTokens, modelFile } from "../support/speculation-equality.js";
 import { writeUselessDraft } from "../support/useless-draft.js";
 
@@ -98,6 +99,33 @@ describe("a draft model of noise", () => {
     expect(speculative?.drafted).toBeLessThan(40);
     expect(speculative?.disabledReason).toMatch(/^not worth it now \(draft-model: \d+% of first guesses/);
   });
+});
+
+describe("a chat model with a schema", () => {
+  const command = z.object({ device: z.string().max(20), state: z.enum(["on", "off"]) });
+  const prompts = ["Turn on the kitchen lamp", "What is 12 times 7?", "Switch the heater off"];
+
+  test.each([0, 1])(
+    "answers with the same valid JSON however it is drafted, at temperature %d",
+    async (temperature) => {
+      using model = await loadModel(modelFile("air-tiny-chat-q4_0.gguf"), {
+        draft: modelFile("air-tiny-chat-draft-q8_0.gguf"),
+      });
+      for (const [seed, content] of prompts.entries()) {
+        const answer = async (speculation: NonNullable<GenerateOptions["speculation"]>) => {
+          using session = model.createSession();
+          const options = { schema: command, maxTokens: 64, temperature, seed, speculation };
+          return (await session.generate([{ role: "user", content }], options).result).text;
+        };
+        const plain = await answer("off");
+        expect(command.parse(JSON.parse(plain))).toBeDefined();
+        expect(await answer(fixed)).toBe(plain);
+        expect(await answer("auto")).toBe(plain);
+        const recovered = await answer({ ...fixed, acceptance: "rejection" });
+        expect(command.parse(JSON.parse(recovered))).toBeDefined();
+      }
+    },
+  );
 });
 
 describe("air generate --draft", () => {

@@ -108,7 +108,7 @@ describe("a speculating generation", () => {
     expect(await plain("what?")).not.toHaveProperty("speculative");
   });
 
-  test("refuses the draft model of a model that has none", async () => {
+  test("refuses the draft model of a model that has none", () => {
     const { model } = createFakeModel();
     using session = model.createSession();
     expect(() => session.generate("a", { speculation: { proposers: ["draft-model"] } })).toThrow(
