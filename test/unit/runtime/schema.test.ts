@@ -33,6 +33,8 @@ describe("generate with a schema", () => {
     await expect(session.generate("a", { schema }).result).rejects.toMatchObject({
       code: "AIR_ERR_UNSUPPORTED",
     });
-    expect((await session.generate("a", { maxTokens: 3, ignoreEos: true }).result).tokens.length).toBeGreaterThan(0);
+    expect(
+      (await session.generate("a", { maxTokens: 3, ignoreEos: true }).result).tokens.length,
+    ).toBeGreaterThan(0);
   });
 });
