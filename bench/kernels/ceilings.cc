@@ -63,7 +63,7 @@ constexpr LoopOfIsa kLoops[] = {
 // Registers 0 to 11 are the sums, 12 and 13 operands.
 #define AIR_LOOP(name, step)                                                                              \
   void name(int64_t iterations) {                                                                         \
-    asm volatile(".arch armv8.2-a+dotprod\n movi v12.16b, #0\n movi v13.16b, #0\n1:\n" AIR_TWELVE(        \
+    asm volatile(".arch armv8.2-a+dotprod+i8mm\n movi v12.16b, #0\n movi v13.16b, #0\n1:\n" AIR_TWELVE(   \
                      step) "subs %0, %0, #1\n b.ne 1b\n"                                                  \
                  : "+r"(iterations)                                                                       \
                  :                                                                                        \
@@ -72,12 +72,17 @@ constexpr LoopOfIsa kLoops[] = {
   }
 
 #define AIR_SDOT(i) "sdot v" #i ".4s, v12.16b, v13.4b[0]\n"
+#define AIR_SMMLA(i) "smmla v" #i ".4s, v12.16b, v13.16b\n"
 #define AIR_FMLA(i) "fmla v" #i ".4s, v12.4s, v13.s[0]\n"
 
 AIR_LOOP(sdot, AIR_SDOT)
+AIR_LOOP(smmla, AIR_SMMLA)
 AIR_LOOP(fmla, AIR_FMLA)
 
-constexpr LoopOfIsa kLoops[] = {{"neon", sdot, sdot, fmla, 32, 8}};
+constexpr LoopOfIsa kLoops[] = {
+    {"neoni8mm", smmla, smmla, fmla, 64, 8},
+    {"neon", sdot, sdot, fmla, 32, 8},
+};
 
 #else
 

@@ -4,6 +4,7 @@ namespace {
 
 constexpr AirKernelTable kTable = {
     "avx2",
+    AIR_LAYOUT_QUADS,
     air::avx2::quantize_rows,
     {air::avx2::matmul_int4, air::avx2::matmul_int8, air::avx2::matmul_f16, air::avx2::matmul_f32},
     air::avx2::rms_norm,

@@ -4,6 +4,7 @@ namespace {
 
 constexpr AirKernelTable kTable = {
     "avx512vnni",
+    AIR_LAYOUT_QUADS,
     air::avx512::quantize_rows,
     {air::avx512::matmul_int4, air::avx512::matmul_int8, air::avx512::matmul_f16, air::avx512::matmul_f32},
     air::avx512::rms_norm,

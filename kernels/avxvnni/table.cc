@@ -6,6 +6,7 @@ namespace {
 
 constexpr AirKernelTable kTable = {
     "avxvnni",
+    AIR_LAYOUT_QUADS,
     air::avx2::quantize_rows,
     {air::avxvnni::matmul_int4, air::avxvnni::matmul_int8, air::avx2::matmul_f16, air::avx2::matmul_f32},
     air::avx2::rms_norm,

@@ -21,25 +21,32 @@ extern "C" {
 //   scales  float16 [cols / scale_group][16]         integer classes only
 //   mins    float16 [cols / 32][16]                  integer classes with has_min only
 //   values  by class:
-//     INT4  uint8 [cols / 32][4][16][4]   byte (g, j, r, i) holds two unsigned 4-bit values of row r:
-//             low nibble  k = 32 g      + 4 j + i
-//             high nibble k = 32 g + 16 + 4 j + i
-//     INT8  int8  [cols / 32][8][16][4]   byte (g, j, r, i) holds k = 32 g + 4 j + i of row r
+//     INT4  uint8, 16 bytes b of every group g of 32 k and row; a byte holds two 4-bit values:
+//             low nibble  k = 32 g      + b
+//             high nibble k = 32 g + 16 + b
+//     INT8  int8, 32 bytes b of every group and row: k = 32 g + b
+//             both ordered as the kernels multiply them (AirLayout):
+//               QUADS  [cols / 32][bytes / 4][16][4]     byte (g, j, r, i) is b = 4 j + i of row r
+//               PAIRS  [cols / 32][8][bytes / 8][2][8]   byte (g, p, j, r, i) is b = 8 j + i of row 2 p + r
 //     F16   uint16 [cols][16]             IEEE binary16
 //     F32   float  [cols][16]
 //
 // Meaning of an integer weight, with s = scale of its scale group and m = min of its group of 32:
-//     INT4 without mins  w = s * (q - 8)      q in 0..15
+//     INT4 without mins  w = s * (q - 8)      q in 0..15; PAIRS holds q - 8 in two's complement
 //     INT4 with mins     w = s * q + m
 //     INT8 without mins  w = s * q            q in -128..127
 //     INT8 with mins     w = s * q + m
 // cols is a multiple of 32 for the integer classes. scale_group is 32, or 16 for INT8 without mins (Q6_K).
 // ---------------------------------------------------------------------------------------------------------
-// Packed weights outlive a process in pack files (native/core/weights/pack_file.h). Raise AIR_FORMAT_VERSION when
-// anything above changes: files of other versions are packed anew. All instruction sets read this one layout;
-// one that comes to need another gives it a name of its own beside AIR_PACKED_LAYOUT.
+// Packed weights outlive a process in pack files (native/core/weights/pack_file.h), which tell the layouts apart by
+// name. Raise AIR_FORMAT_VERSION when anything above changes: files of other versions are packed anew.
 #define AIR_FORMAT_VERSION 1
-#define AIR_PACKED_LAYOUT "tile16"
+
+// Each instruction set reads one layout (AirKernelTable).
+typedef enum {
+  AIR_LAYOUT_QUADS = 0,  // one load feeds up to 16 rows with 4 k each
+  AIR_LAYOUT_PAIRS = 1,  // 16 bytes are 8 k of two rows, an operand of ARM's matrix multiply instructions
+} AirLayout;
 
 #define AIR_TILE_ROWS 16
 #define AIR_GROUP 32
@@ -63,6 +70,7 @@ typedef struct {
   int32_t weight_class;   // AirWeightClass
   int32_t scale_group;    // 32 or 16; 0 for float classes
   int32_t has_min;        // 0 or 1
+  int32_t layout;         // AirLayout of the integer classes; float classes have but one
 } AirMatrix;
 
 // ---------------------------------------------------------------------------------------------------------

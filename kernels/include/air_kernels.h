@@ -72,7 +72,8 @@ typedef struct {
 } AirAttentionArgs;
 
 typedef struct {
-  const char* isa;  // "reference", "avx2", "avxvnni", "avx512vnni", "neon"
+  const char* isa;   // "reference", "avx2", "avxvnni", "avx512vnni", "neon", "neoni8mm"
+  AirLayout layout;  // of the integer weights that matmul reads
 
   // Quantises rows of [rows, cols] float32 as AirActivations says; cols is a multiple of 32.
   // Canonical order: amax over the group (exact), inverse = 127 / amax, q = rint(x * inverse), scale = amax / 127.
@@ -141,6 +142,7 @@ const AirKernelTable* air_kernels_avx2(void);
 const AirKernelTable* air_kernels_avxvnni(void);
 const AirKernelTable* air_kernels_avx512vnni(void);
 const AirKernelTable* air_kernels_neon(void);
+const AirKernelTable* air_kernels_neoni8mm(void);
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,7 @@ constexpr int kBlockRows = 4;
 // One group of 32 of one row. A cache line; the start takes four lanes, so that a plain load makes a register
 // of it: filling one from a lane would occupy the pipes that multiply.
 struct alignas(64) PanelGroup {
+  static constexpr int kRows = 1;
   int8_t q[AIR_GROUP];
   int32_t start[4];  // what a dot product with the stored weights starts from
   float scale;

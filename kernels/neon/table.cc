@@ -4,6 +4,7 @@ namespace {
 
 constexpr AirKernelTable kTable = {
     "neon",
+    AIR_LAYOUT_QUADS,
     air::neon::quantize_rows,
     {air::neon::matmul_int4, air::neon::matmul_int8, air::neon::matmul_f16, air::neon::matmul_f32},
     air::neon::rms_norm,

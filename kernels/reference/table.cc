@@ -4,6 +4,7 @@ namespace {
 
 constexpr AirKernelTable kTable = {
     "reference",
+    AIR_LAYOUT_QUADS,
     air::reference::quantize_rows,
     {air::reference::matmul_int4, air::reference::matmul_int8, air::reference::matmul_f16,
      air::reference::matmul_f32},

@@ -10,8 +10,10 @@
 
 namespace air {
 
-// One group of 32 of one row. An instruction set may have a form of its own, with a fill_group for it.
+// One group of 32 of one row. An instruction set may have a form of its own, with a fill_group for it; one of
+// several rows (kRows) has a fill_panel.
 struct PanelGroup {
+  static constexpr int kRows = 1;
   int8_t q[AIR_GROUP];
   float scale;
   int32_t start;  // what an unsigned dot product starts from, to end at the signed one
@@ -41,7 +43,13 @@ constexpr int kPanelRows = 12;
 constexpr int64_t kPanelGroups = 512 * kPanelRows;
 static_assert(kPanelGroups * AIR_GROUP >= AIR_MAX_COLS, "a row must fit");
 
-// Computes one tile for a fixed number of rows from `row` on; panel: [cols / 32][rows].
+// How many a panel holds, of kRows rows each.
+template <typename Group>
+constexpr int64_t kPanelCapacity =
+    kPanelGroups / Group::kRows* AIR_GROUP >= AIR_MAX_COLS ? kPanelGroups / Group::kRows
+                                                           : AIR_MAX_COLS / AIR_GROUP;
+
+// Computes one tile for a fixed number of rows from `row` on; panel: [cols / 32][rows / Group::kRows, rounded up].
 template <typename Group>
 using PanelKernel = void (*)(const AirMatmulArgs* args, const Group* panel, int64_t tile, int64_t row);
 
@@ -66,13 +74,14 @@ template <typename Group>
 static inline void run_panels(const AirMatmulArgs* args, const PanelKernel<Group> (&kernels)[kPanelRows],
                               int32_t offset) {
   prefetch_start(args);
-  Group panel[kPanelGroups];
-  const int64_t rows_that_fit = kPanelGroups / (args->weights->cols / AIR_GROUP);
+  Group panel[kPanelCapacity<Group>];
+  const int64_t rows_that_fit = kPanelCapacity<Group> / (args->weights->cols / AIR_GROUP) * Group::kRows;
   const int64_t most = rows_that_fit < kPanelRows ? rows_that_fit : kPanelRows;
   for (int64_t row = args->row_begin; row < args->row_end;) {
     const int64_t left = args->row_end - row;
     const int64_t panels = (left + most - 1) / most;
-    const int64_t rows = (left + panels - 1) / panels;
+    const int64_t equal = ((left + panels - 1) / panels + Group::kRows - 1) / Group::kRows * Group::kRows;
+    const int64_t rows = equal < left ? equal : left;
     fill_panel(args, row, rows, offset, panel);
     for (int64_t tile = args->tile_begin; tile < args->tile_end; ++tile)
       kernels[rows - 1](args, panel, tile, row);

@@ -24,7 +24,8 @@ Examples:
   air inspect model.gguf
 
 Models are GGUF files of the llama architecture with tensors of type F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0,
-Q5_1, Q4_K, Q5_K or Q6_K. AIR_FORCE_ISA=reference|avx2|avxvnni|avx512vnni|neon picks the CPU instruction set.
+Q5_1, Q4_K, Q5_K or Q6_K. AIR_FORCE_ISA=reference|avx2|avxvnni|avx512vnni|neon|neoni8mm picks the CPU
+instruction set.
 
 Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted. Errors are explained in
 docs/errors.md.`;

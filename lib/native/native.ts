@@ -7,7 +7,7 @@
 export type SharedFloats = Float32Array<SharedArrayBuffer>;
 
 export type Backend = "cpu" | "cuda";
-export type CpuIsa = "reference" | "avx2" | "avxvnni" | "avx512vnni" | "neon";
+export type CpuIsa = "reference" | "avx2" | "avxvnni" | "avx512vnni" | "neon" | "neoni8mm";
 export type KvType = "int8" | "f16";
 /** Of compute threads among the machine's other work: nice 10, as the process, nice -10 (takes a privilege). */
 export type ThreadPriority = "low" | "normal" | "high";

@@ -9,6 +9,7 @@
 #include "native/binding/handles.h"
 #include "native/binding/thread_options.h"
 #include "native/binding/values.h"
+#include "native/core/isa.h"
 #include "native/core/model.h"
 
 namespace air::binding {
@@ -206,6 +207,9 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   LoadOptions load;
   load.threads = plan.threads;
   if (!options.Get("packCache").IsUndefined()) load.pack_cache = get_string(options, "packCache");
+  const AirKernelTable* kernels = nullptr;
+  throw_if_error(env, select_kernels(&kernels));
+  load.layout = kernels->layout;
   auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]),
                                          std::move(plan.placement), std::move(load));
   return LoadTask::start(std::move(task), options.Get("onProgress"));

@@ -51,8 +51,12 @@ const std::vector<const AirKernelTable*>& usable_kernels() {
       usable.push_back(air_kernels_avx2());
     }
 #elif defined(__aarch64__) && defined(__linux__)
-    // Dot products of int8 came with ARMv8.2; conversions of binary16 are in every 64-bit ARM.
-    if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) usable.push_back(air_kernels_neon());
+    // Dot products of int8 came with ARMv8.2, their matrix products with ARMv8.6; conversions of binary16 are in
+    // every 64-bit ARM.
+    if ((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0) {
+      if ((getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0) usable.push_back(air_kernels_neoni8mm());
+      usable.push_back(air_kernels_neon());
+    }
 #endif
     usable.push_back(air_kernels_reference());
     return usable;

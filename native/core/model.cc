@@ -24,7 +24,13 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 class ModelLoader {
  public:
   ModelLoader(const TensorDirectory& directory, const LoadOptions& options)
-      : directory_(directory), options_(options), progress_(options.progress), model_(new Model()) {}
+      : directory_(directory),
+        options_(options),
+        progress_(options.progress),
+        model_(new Model()),
+        packer_(options.layout) {
+    model_->layout_ = options.layout;
+  }
 
   Status load(const DecoderSpec& spec, std::shared_ptr<const Model>* out) {
     AIR_RETURN_IF_ERROR(check_spec(spec));
@@ -202,6 +208,7 @@ class ModelLoader {
     PackKey key;
     std::error_code error;
     key.source = std::filesystem::absolute(directory_.files.front(), error).lexically_normal().string();
+    key.layout = layout_name(options_.layout);
     key.identity = packer_.identity();
     key.modified = hash_bytes(state.data(), static_cast<int64_t>(state.size() * sizeof(int64_t)), 0);
     key.packed_bytes = packer_.packed_bytes();

@@ -53,6 +53,7 @@ struct LoadOptions {
   int threads = 1;
   std::string pack_cache;  // directory of pack files (native/core/weights/pack_file.h), or empty
   ProgressCallback progress;
+  AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
 };
 
 // What came of LoadOptions::pack_cache.
@@ -81,6 +82,7 @@ class Model {
   const Linear& output() const { return output_; }
   const std::vector<Conversion>& conversions() const { return conversions_; }
   const PackCacheReport& pack_cache() const { return pack_cache_; }
+  AirLayout layout() const { return layout_; }
   int64_t weight_bytes() const { return packed_bytes_ + vector_bytes_; }
   int64_t mapped_bytes() const { return embedding_.length_bytes; }
 
@@ -100,6 +102,7 @@ class Model {
   Linear output_;                   // [vocab_size, embedding_length]
   std::vector<Conversion> conversions_;
   PackCacheReport pack_cache_;
+  AirLayout layout_ = AIR_LAYOUT_QUADS;
   int64_t packed_bytes_ = 0;
   int64_t vector_bytes_ = 0;
 };

@@ -5,8 +5,10 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <string>
 
 #include "native/core/products.h"
+#include "native/core/weights/pack.h"
 
 namespace air {
 
@@ -23,6 +25,11 @@ Runner::Runner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, co
 
 Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
                       const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+  if (kernels.layout != arena->model()->layout()) {
+    return {StatusCode::kUnsupported,
+            std::string("expected an instruction set that reads ") + layout_name(arena->model()->layout()) +
+                " weights, as this model's were packed, but received " + kernels.isa};
+  }
   auto created = std::unique_ptr<Runner>(new Runner(kernels, std::move(arena), options));
   AIR_RETURN_IF_ERROR(
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena_->group_count()));

@@ -28,6 +28,7 @@ struct RunnerOptions {
 
 class Runner {
  public:
+  // AIR_ERR_UNSUPPORTED when the model's weights were packed for kernels that read another layout.
   static Status create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
                        const RunnerOptions& options, std::unique_ptr<Runner>* runner);
 

@@ -24,7 +24,7 @@
 
 namespace air_test {
 
-// The vector ISAs that this machine can run. AIR_REQUIRE_ISAS=1 turns a missing one into a failure.
+// The vector ISAs that this machine can run, worst first. AIR_REQUIRE_ISAS=1 turns a missing one into a failure.
 inline std::vector<const AirKernelTable*> vector_isas() {
   std::vector<const AirKernelTable*> tables;
   const auto consider = [&](const char* name, bool usable, const AirKernelTable* table) {
@@ -50,7 +50,9 @@ inline std::vector<const AirKernelTable*> vector_isas() {
                       __builtin_cpu_supports("avx512vnni");
   consider("avx512vnni", avx512, air_kernels_avx512vnni());
 #elif defined(__aarch64__)
-  consider("neon", (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0, air_kernels_neon());
+  const bool dot_products = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  consider("neon", dot_products, air_kernels_neon());
+  consider("neoni8mm", dot_products && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0, air_kernels_neoni8mm());
 #else
   consider("vector kernels", false, nullptr);
 #endif

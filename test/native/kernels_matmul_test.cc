@@ -45,6 +45,7 @@ std::vector<MatmulCase> matmul_cases() {
     add("lowest weights", c, 16, 128, Fill::kLowest);
     add("highest weights", c, 16, 128, Fill::kHighest);
   }
+  add("k so long that a panel takes few rows", kIntegerClasses[0], 1, 65536, Fill::kRandom);
   for (const MatmulClass& c : kFloatClasses) {
     add("k = 1", c, 16, 1, Fill::kRandom);
     add("odd k", c, 17, 33, Fill::kRandom);
@@ -63,7 +64,7 @@ std::string describe(const MatmulCase& c, const char* isa) {
 
 int64_t align64(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
-AirMatrix plan(const MatmulCase& c) {
+AirMatrix plan(const MatmulCase& c, AirLayout layout) {
   const bool integer = c.scale_group != 0;
   const int64_t scale_bytes = integer ? align64(c.cols / c.scale_group * 32) : 0;
   const int64_t min_bytes = c.has_min ? align64(c.cols) : 0;
@@ -77,17 +78,18 @@ AirMatrix plan(const MatmulCase& c) {
   m.weight_class = c.weight_class;
   m.scale_group = c.scale_group;
   m.has_min = c.has_min ? 1 : 0;
+  m.layout = layout;
   return m;
 }
 
-// A packed matrix with the exact value of every weight.
+// A packed matrix with the exact value of every weight, which does not depend on the layout.
 struct TestMatrix {
   AirMatrix matrix;
   AlignedBytes bytes;
   std::vector<double> dense;  // [rows, cols]
 
-  TestMatrix(const MatmulCase& c, Random& random)
-      : matrix(plan(c)),
+  TestMatrix(const MatmulCase& c, Random& random, AirLayout layout)
+      : matrix(plan(c, layout)),
         bytes(matrix.tile_stride * ((c.rows + 15) / 16)),
         dense(static_cast<size_t>(c.rows * c.cols)) {
     matrix.data = bytes.data();
@@ -129,13 +131,19 @@ struct TestMatrix {
   void put_quantised(const MatmulCase& c, int64_t row, int64_t k, int q) {
     uint8_t* values = tile(row) + matrix.values_offset;
     const int64_t lane = row % 16;
-    if (c.weight_class == AIR_WEIGHT_INT8) {
-      values[(k / 4) * 64 + lane * 4 + k % 4] = static_cast<uint8_t>(q);
+    const bool is_int8 = c.weight_class == AIR_WEIGHT_INT8;
+    const int64_t row_bytes = is_int8 ? 32 : 16;  // of a group
+    const int64_t b = k % row_bytes;
+    uint8_t* group = values + k / 32 * 16 * row_bytes;
+    uint8_t& byte = matrix.layout == AIR_LAYOUT_PAIRS
+                        ? group[lane / 2 * 2 * row_bytes + b / 8 * 16 + lane % 2 * 8 + b % 8]
+                        : group[b / 4 * 64 + lane * 4 + b % 4];
+    if (is_int8) {
+      byte = static_cast<uint8_t>(q);
       return;
     }
-    const int64_t within = k % 16;
-    uint8_t& byte = values[k / 32 * 256 + within / 4 * 64 + lane * 4 + within % 4];
-    byte = static_cast<uint8_t>(byte | (k % 32 < 16 ? q : q << 4));
+    const int nibble = matrix.layout == AIR_LAYOUT_PAIRS && !c.has_min ? (q - 8) & 15 : q;
+    byte = static_cast<uint8_t>(byte | (k % 32 < 16 ? nibble : nibble << 4));
   }
 
   void fill_integer_row(const MatmulCase& c, Random& random, int64_t row) {
@@ -205,13 +213,13 @@ std::vector<Range> split(int64_t count, int64_t step) {
   return ranges;
 }
 
-// One rounding per addition, of at most 1376 additions in this table; random signs keep it far below that.
+// One rounding per addition, of at most 2048 additions in this table; random signs keep it far below that.
 constexpr double kSumTolerance = 4e-6;
 
 TEST(the_reference_matmul_agrees_with_double_precision) {
   for (const MatmulCase& c : matmul_cases()) {
     Random random(11);
-    const TestMatrix w(c, random);
+    const TestMatrix w(c, random, AIR_LAYOUT_QUADS);
     const Activations x(activation_values(random, 5, c.cols), 5, c.cols);
     const std::vector<float> y = multiply_whole(*air_kernels_reference(), w, x, AIR_STORE_ADD);
     for (int64_t row = 0; row < 5; ++row) {
@@ -235,12 +243,14 @@ TEST(every_isa_multiplies_like_the_reference_bit_for_bit) {
   for (const AirKernelTable* isa : vector_isas()) {
     for (const MatmulCase& c : matmul_cases()) {
       Random random(23);
-      const TestMatrix w(c, random);
+      Random same_random(23);
+      const TestMatrix w(c, random, AIR_LAYOUT_QUADS);
+      const TestMatrix isa_w(c, same_random, isa->layout);
       for (int64_t rows = 1; rows <= 13; ++rows) {
         const Activations x(activation_values(random, rows, c.cols), rows, c.cols);
         for (const AirStore store : {AIR_STORE_SET, AIR_STORE_ADD}) {
           const auto expected = multiply_whole(*air_kernels_reference(), w, x, store);
-          const auto actual = multiply_whole(*isa, w, x, store);
+          const auto actual = multiply_whole(*isa, isa_w, x, store);
           CHECK_MSG(same_bits(expected, actual),
                     describe(c, isa->isa) + ", " + std::to_string(rows) + " rows");
         }
@@ -259,7 +269,7 @@ TEST(a_row_does_not_depend_on_the_rows_and_tiles_beside_it) {
     for (const MatmulClass& k : classes) {
       const MatmulCase c = {"splits", k.weight_class, k.scale_group, k.has_min, 71, 160, Fill::kRandom};
       Random random(37);
-      const TestMatrix w(c, random);
+      const TestMatrix w(c, random, isa->layout);
       const Activations x(activation_values(random, 64, c.cols), 64, c.cols);
       const auto whole = multiply_whole(*isa, w, x, AIR_STORE_ADD);
       for (const int64_t batch : {1, 2, 3, 5, 8, 17, 64}) {
@@ -278,7 +288,7 @@ TEST(float_matmul_needs_no_quantised_activations) {
   tables.push_back(air_kernels_reference());
   for (const AirKernelTable* isa : tables) {
     Random random(41);
-    const TestMatrix w(c, random);
+    const TestMatrix w(c, random, isa->layout);
     Activations x(activation_values(random, 3, c.cols), 3, c.cols);
     const auto expected = multiply_whole(*isa, w, x, AIR_STORE_SET);
     x.view.q = nullptr;

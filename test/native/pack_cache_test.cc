@@ -51,10 +51,12 @@ void write(const fs::path& path, const Bytes& bytes) {
 struct Fixture {
   fs::path directory;
   TinyModel tiny;
+  AirLayout layout;
 
   explicit Fixture(TinyOptions options = {}) {
     options.keeps_file = true;
     tiny = make_tiny_model(options);
+    layout = options.layout;
     char pattern[] = "/tmp/air-pack-XXXXXX";
     directory = mkdtemp(pattern);
   }
@@ -68,7 +70,7 @@ struct Fixture {
   fs::path source() const { return tiny.directory.files[0]; }
 
   Status load(std::shared_ptr<const Model>* model, const air::ProgressCallback& progress = {}) const {
-    return Model::load(tiny.directory, tiny.spec, {2, directory.string(), progress}, model);
+    return Model::load(tiny.directory, tiny.spec, {2, directory.string(), progress, layout}, model);
   }
 
   PackCacheReport load() const {
@@ -221,9 +223,24 @@ TEST(a_file_of_another_version_is_replaced) {
   CHECK(fixture.load().outcome == PackCacheOutcome::kHit);
   set_version(path, AIR_FORMAT_VERSION + 1);
   check_replaced(fixture,
-                 "but received " AIR_PACKED_LAYOUT " version " + std::to_string(AIR_FORMAT_VERSION + 1),
+                 std::string("but received ") + air::layout_name(fixture.layout) + " version " +
+                     std::to_string(AIR_FORMAT_VERSION + 1),
                  "version 2");
   CHECK_EQ(fixture.files().size(), size_t{1});
+}
+
+TEST(each_layout_has_a_file_of_its_own) {
+  Fixture fixture;
+  for (const PackCacheOutcome expected : {PackCacheOutcome::kWritten, PackCacheOutcome::kHit}) {
+    for (const AirLayout layout : {AIR_LAYOUT_QUADS, AIR_LAYOUT_PAIRS}) {
+      fixture.layout = layout;
+      std::shared_ptr<const Model> model;
+      CHECK(fixture.load(&model).ok());
+      CHECK_MSG(model->pack_cache().outcome == expected, air::layout_name(layout));
+      CHECK_EQ(model->output().weight.layout, layout);
+    }
+  }
+  CHECK_EQ(fixture.files().size(), size_t{2});
 }
 
 TEST(another_models_file_under_this_models_name_is_replaced) {
@@ -289,7 +306,8 @@ TEST(a_load_without_a_place_to_write_works_and_says_why) {
   const Fixture fixture;
   for (const std::string& place : {fixture.directory.string() + "/missing", fixture.source().string()}) {
     std::shared_ptr<const Model> model;
-    CHECK(Model::load(fixture.tiny.directory, fixture.tiny.spec, {2, place, {}}, &model).ok());
+    CHECK(
+        Model::load(fixture.tiny.directory, fixture.tiny.spec, {2, place, {}, fixture.layout}, &model).ok());
     CHECK(model->pack_cache().outcome == PackCacheOutcome::kUnwritten);
     CHECK_MSG(contains(model->pack_cache().reason, "expected a writable file for " + place),
               model->pack_cache().reason);

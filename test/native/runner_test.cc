@@ -219,10 +219,11 @@ TEST(rows_are_bit_identical_alone_chunked_and_batched) {
         options.feed_forward_length = 256;
         options.head_dim = 64;
       }
-      const TinyModel tiny = air_test::make_tiny_model(options);
-      const auto tokens = random_tokens(kTokens, tiny.spec.vocab_size);
+      const auto tokens = random_tokens(kTokens, options.vocab_size);
       std::vector<float> across_isas;
       for (const AirKernelTable* kernels : air::usable_kernels()) {
+        options.layout = kernels->layout;
+        const TinyModel tiny = air_test::make_tiny_model(options);
         const std::string what = std::string(kernels->isa) + ", " + air::tensor_type_info(type).name;
         EngineOptions engine_options;
         engine_options.max_context = kTokens;
@@ -252,6 +253,24 @@ TEST(rows_are_bit_identical_alone_chunked_and_batched) {
   }
 }
 
+TEST(refuses_kernels_that_read_another_layout) {
+  TinyOptions options;
+  options.layout = best_kernels()->layout == AIR_LAYOUT_QUADS ? AIR_LAYOUT_PAIRS : AIR_LAYOUT_QUADS;
+  const TinyModel tiny = air_test::make_tiny_model(options);
+  std::shared_ptr<air::KvArena> arena;
+  air::ArenaOptions arena_options;
+  arena_options.head_mask.assign(static_cast<size_t>(tiny.spec.layers * tiny.spec.kv_heads), 0);
+  arena_options.page_tokens = 16;
+  arena_options.page_counts = {2};
+  CHECK(air::KvArena::create(tiny.model, arena_options, &arena).ok());
+  air::RunnerOptions runner_options;
+  runner_options.max_tokens = runner_options.max_sequences = 1;
+  std::unique_ptr<air::Runner> runner;
+  const Status status = air::Runner::create(*best_kernels(), arena, runner_options, &runner);
+  CHECK(status.code() == air::StatusCode::kUnsupported);
+  CHECK_MSG(status.message().find(best_kernels()->isa) != std::string::npos, status.message());
+}
+
 TEST(computes_only_the_asked_rows) {
   const TinyModel tiny = air_test::make_tiny_model({});
   const auto tokens = random_tokens(30, tiny.spec.vocab_size);
@@ -278,12 +297,14 @@ TEST(computes_only_the_asked_rows) {
 }
 
 TEST(stream_heads_read_sinks_and_window_only) {
-  const TinyModel tiny = air_test::make_tiny_model(two_groups_options());
-  const auto tokens = random_tokens(50, tiny.spec.vocab_size);
+  TinyOptions tiny_options = two_groups_options();
+  const auto tokens = random_tokens(50, tiny_options.vocab_size);
   EngineOptions options;
   options.groups = 2;
   options.head_mask = {0, 1, 1, 0};  // [layers 2, kv_heads 2]
   for (const AirKernelTable* kernels : air::usable_kernels()) {
+    tiny_options.layout = kernels->layout;
+    const TinyModel tiny = air_test::make_tiny_model(tiny_options);
     Engine engine = make_engine(tiny, kernels, options);
     run(engine, make_batch(engine, tokens, {{0, 0, 40}}));
     // From token 40 on, group 1 reads 3 sinks, shifted by 12, and the cache from index 21.

@@ -26,9 +26,10 @@ struct Packed {
   ConversionError error;
   Status status;
 
-  explicit Packed(const air::Tensor& tensor, int64_t tile_begin = 0, int64_t tile_end = -1) {
+  explicit Packed(const air::Tensor& tensor, AirLayout layout = AIR_LAYOUT_QUADS, int64_t tile_begin = 0,
+                  int64_t tile_end = -1) {
     int64_t total = 0;
-    status = air::plan_matrix(tensor, &matrix, &total);
+    status = air::plan_matrix(tensor, layout, &matrix, &total);
     if (!status.ok()) return;
     storage.assign(static_cast<size_t>(total + 64), kUntouched);
     data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
@@ -44,6 +45,8 @@ struct Packed {
 bool is_k_type(TensorType type) {
   return type == TensorType::kQ4K || type == TensorType::kQ5K || type == TensorType::kQ6K;
 }
+
+constexpr AirLayout kLayouts[] = {AIR_LAYOUT_QUADS, AIR_LAYOUT_PAIRS};
 
 std::string name_of(TensorType type) { return air::tensor_type_info(type).name; }
 
@@ -86,60 +89,76 @@ TEST(dequantize_row_reads_the_whole_of_a_one_dimensional_tensor) {
   for (int64_t k = 0; k < 7; ++k) CHECK_EQ(out[k], air_test::exact_weight(tensor.view, 0, k).value());
 }
 
+// How far the rows of a packed tensor are from the file's.
+int rows_beyond_tolerance(const OwnedTensor& tensor, const Packed& packed) {
+  const int64_t cols = packed.matrix.cols;
+  std::vector<float> out(cols), exact(cols);
+  int bad = 0;
+  for (int64_t r = 0; r < packed.matrix.rows; ++r) {
+    air_test::unpack_row(packed.matrix, r, out.data());
+    air::dequantize_row(tensor.view, r, exact.data());
+    for (int64_t k = 0; k < cols; ++k) {
+      const double tolerance = pack_tolerance(tensor.view.type, air_test::exact_weight(tensor.view, r, k));
+      bad += !(std::abs(static_cast<double>(out[k]) - exact[k]) <= tolerance);
+    }
+  }
+  return bad;
+}
+
 TEST(packed_rows_read_back_within_the_tolerance_of_their_type) {
   const int64_t row_counts[] = {1, 16, 37};  // one lane; whole tiles; a ragged last tile
-  for (const TensorType type : air_test::kAllTypes) {
-    for (const int64_t rows : row_counts) {
-      const int64_t cols = cols_for(type);
-      const OwnedTensor tensor = air_test::random_tensor(type, rows, cols, 23);
-      const Packed packed(tensor.view);
-      CHECK_MSG(packed.status.ok(), packed.status.message());
-      if (!packed.status.ok()) continue;
-      std::vector<float> out(cols), exact(cols);
-      int bad = 0;
-      for (int64_t r = 0; r < rows; ++r) {
-        air_test::unpack_row(packed.matrix, r, out.data());
-        air::dequantize_row(tensor.view, r, exact.data());
-        for (int64_t k = 0; k < cols; ++k) {
-          const double tolerance = pack_tolerance(type, air_test::exact_weight(tensor.view, r, k));
-          bad += !(std::abs(static_cast<double>(out[k]) - exact[k]) <= tolerance);
-        }
+  for (const AirLayout layout : kLayouts) {
+    for (const TensorType type : air_test::kAllTypes) {
+      for (const int64_t rows : row_counts) {
+        const OwnedTensor tensor = air_test::random_tensor(type, rows, cols_for(type), 23);
+        const Packed packed(tensor.view, layout);
+        CHECK_MSG(packed.status.ok(), packed.status.message());
+        if (!packed.status.ok()) continue;
+        const int bad = rows_beyond_tolerance(tensor, packed);
+        CHECK_MSG(bad == 0, name_of(type) + " of " + std::to_string(rows) + " rows, " +
+                                air::layout_name(layout) + ": " + std::to_string(bad));
       }
-      CHECK_MSG(bad == 0, name_of(type) + " of " + std::to_string(rows) + " rows: " + std::to_string(bad));
     }
   }
 }
 
-// Walks the values section front to back in the nesting order of air_formats.h, with no index arithmetic.
-TEST(integer_values_lie_in_the_order_that_the_kernels_read) {
-  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4K, TensorType::kQ8_0,
-                                TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ5K, TensorType::kQ6K}) {
-    const int64_t cols = cols_for(type);
-    const OwnedTensor tensor = air_test::random_tensor(type, 32, cols, 31);
-    const Packed packed(tensor.view);
-    const bool int4 = packed.matrix.weight_class == AIR_WEIGHT_INT4;
-    const int offset = int4 && !packed.matrix.has_min ? 8 : 0;
-    int bad = 0;
-    for (int64_t t = 0; t < 2; ++t) {
-      const uint8_t* byte = packed.data + t * packed.matrix.tile_stride + packed.matrix.values_offset;
-      for (int64_t g = 0; g < cols / 32; ++g) {
-        for (int j = 0; j < (int4 ? 4 : 8); ++j) {
-          for (int r = 0; r < 16; ++r) {
-            for (int i = 0; i < 4; ++i, ++byte) {
-              const int q = air_test::exact_weight(tensor.view, 16 * t + r, 32 * g + 4 * j + i).q + offset;
-              if (!int4) {
-                bad += static_cast<int8_t>(*byte) != q;
-                continue;
-              }
-              const int high =
-                  air_test::exact_weight(tensor.view, 16 * t + r, 32 * g + 16 + 4 * j + i).q + offset;
-              bad += *byte != (high << 4 | q);
+// Walks the values section front to back in the nesting order of air_formats.h, with no index arithmetic: words of
+// `word` bytes, those of `rows` rows beside each other.
+int integers_out_of_place(const OwnedTensor& tensor, const Packed& packed, int rows, int word) {
+  const bool int4 = packed.matrix.weight_class == AIR_WEIGHT_INT4;
+  const int bytes = int4 ? 16 : 32;
+  const bool is_unsigned = int4 && !packed.matrix.has_min && packed.matrix.layout == AIR_LAYOUT_QUADS;
+  const auto q_at = [&](int64_t row, int64_t k) {
+    return air_test::exact_weight(tensor.view, row, k).q + (is_unsigned ? 8 : 0);
+  };
+  int bad = 0;
+  for (int64_t t = 0; t < 2; ++t) {
+    const uint8_t* byte = packed.data + t * packed.matrix.tile_stride + packed.matrix.values_offset;
+    for (int64_t k = 0; k < packed.matrix.cols; k += 32) {
+      for (int p = 0; p < 16; p += rows) {
+        for (int b = 0; b < bytes; b += word) {
+          for (int r = 0; r < rows; ++r) {
+            for (int i = 0; i < word; ++i, ++byte) {
+              const int q = q_at(16 * t + p + r, k + b + i);
+              const int high = int4 ? q_at(16 * t + p + r, k + 16 + b + i) : 0;
+              bad += *byte != (int4 ? (high & 15) << 4 | (q & 15) : q & 255);
             }
           }
         }
       }
     }
-    CHECK_MSG(bad == 0, name_of(type) + ": " + std::to_string(bad) + " bytes out of place");
+  }
+  return bad;
+}
+
+TEST(integer_values_lie_in_the_order_that_the_kernels_read) {
+  for (const TensorType type : {TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ4K, TensorType::kQ8_0,
+                                TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ5K, TensorType::kQ6K}) {
+    const OwnedTensor tensor = air_test::random_tensor(type, 32, cols_for(type), 31);
+    const int quads = integers_out_of_place(tensor, Packed(tensor.view, AIR_LAYOUT_QUADS), 16, 4);
+    const int pairs = integers_out_of_place(tensor, Packed(tensor.view, AIR_LAYOUT_PAIRS), 2, 8);
+    CHECK_MSG(quads == 0, name_of(type) + ": " + std::to_string(quads) + " bytes out of place in quads");
+    CHECK_MSG(pairs == 0, name_of(type) + ": " + std::to_string(pairs) + " bytes out of place in pairs");
   }
 }
 
@@ -160,7 +179,8 @@ TEST(plan_matrix_keeps_each_type_in_its_class_with_aligned_sections) {
     const OwnedTensor tensor = air_test::random_tensor(c.type, 17, 512, 3);
     AirMatrix m{};
     int64_t total = 0;
-    CHECK(air::plan_matrix(tensor.view, &m, &total).ok());
+    CHECK(air::plan_matrix(tensor.view, AIR_LAYOUT_PAIRS, &m, &total).ok());
+    CHECK_EQ(m.layout, AIR_LAYOUT_PAIRS);
     const int64_t scales = c.scale_group == 0 ? 0 : 512 / c.scale_group * 32;
     CHECK_EQ(m.weight_class, c.weight_class);
     CHECK_EQ(m.scale_group, c.scale_group);
@@ -183,25 +203,35 @@ TEST(plan_matrix_pads_short_sections_to_cache_lines) {
   for (int i = 32; i < 64; ++i) CHECK_EQ(static_cast<int>(packed.data[i]), 0);
 }
 
+// The row of a tile that byte `index` of its values belongs to.
+int64_t lane_of(const AirMatrix& m, int64_t index) {
+  if (m.weight_class == AIR_WEIGHT_F16) return index / 2 % 16;
+  if (m.weight_class == AIR_WEIGHT_F32 || m.layout == AIR_LAYOUT_QUADS) return index / 4 % 16;
+  const int64_t pair_bytes = m.weight_class == AIR_WEIGHT_INT4 ? 32 : 64;  // of a group
+  return index / pair_bytes % 8 * 2 + index / 8 % 2;
+}
+
+void check_missing_rows(TensorType type, AirLayout layout) {
+  const OwnedTensor tensor = air_test::random_tensor(type, 19, cols_for(type), 41);
+  const Packed packed(tensor.view, layout);
+  const AirMatrix& m = packed.matrix;
+  const uint8_t* tile = packed.data + m.tile_stride;
+  const auto* halves = reinterpret_cast<const uint16_t*>(tile);
+  for (int64_t i = 0; i < m.values_offset / 2; ++i) {
+    if (i % 16 >= 3) CHECK_MSG(halves[i] == 0, name_of(type) + ": a scale or min is not zero");
+  }
+  const bool has_offset = type == TensorType::kQ4_0 && layout == AIR_LAYOUT_QUADS;
+  const uint8_t zero = has_offset ? 0x88 : 0;  // two nibbles of 8
+  int bad = 0;
+  for (int64_t i = m.values_offset; i < m.tile_stride; ++i) {
+    bad += lane_of(m, i - m.values_offset) >= 3 && tile[i] != zero;
+  }
+  CHECK_MSG(bad == 0, name_of(type) + ": " + std::to_string(bad) + " value bytes are not zero");
+}
+
 TEST(missing_rows_of_the_last_tile_are_zero_with_zero_scales) {
-  for (const TensorType type : air_test::kAllTypes) {
-    const int64_t cols = cols_for(type);
-    const OwnedTensor tensor = air_test::random_tensor(type, 19, cols, 41);
-    const Packed packed(tensor.view);
-    const AirMatrix& m = packed.matrix;
-    const uint8_t* tile = packed.data + m.tile_stride;
-    const auto* halves = reinterpret_cast<const uint16_t*>(tile);
-    for (int64_t i = 0; i < m.values_offset / 2; ++i) {
-      if (i % 16 >= 3) CHECK_MSG(halves[i] == 0, name_of(type) + ": a scale or min is not zero");
-    }
-    const int lane_bytes = m.weight_class == AIR_WEIGHT_F16 ? 2 : 4;
-    const uint8_t zero = type == TensorType::kQ4_0 ? 0x88 : 0;  // two nibbles of 8
-    int bad = 0;
-    for (int64_t i = m.values_offset; i < m.tile_stride; ++i) {
-      const int64_t lane = (i - m.values_offset) / lane_bytes % 16;
-      bad += lane >= 3 && tile[i] != zero;
-    }
-    CHECK_MSG(bad == 0, name_of(type) + ": " + std::to_string(bad) + " value bytes are not zero");
+  for (const AirLayout layout : kLayouts) {
+    for (const TensorType type : air_test::kAllTypes) check_missing_rows(type, layout);
   }
 }
 
@@ -209,7 +239,7 @@ TEST(pack_tiles_writes_only_the_asked_tiles_and_the_same_bytes_as_a_whole_pack) 
   for (const TensorType type : air_test::kAllTypes) {
     const OwnedTensor tensor = air_test::random_tensor(type, 40, cols_for(type), 53);
     const Packed whole(tensor.view);
-    const Packed middle(tensor.view, 1, 2);
+    const Packed middle(tensor.view, AIR_LAYOUT_QUADS, 1, 2);
     CHECK(whole.status.ok() && middle.status.ok());
     const int64_t stride = whole.matrix.tile_stride;
     CHECK_MSG(std::memcmp(whole.data + stride, middle.data + stride, static_cast<size_t>(stride)) == 0,
@@ -251,8 +281,8 @@ TEST(conversion_error_is_zero_for_exact_classes_and_the_true_loss_for_the_others
 
 TEST(conversion_errors_of_tile_ranges_add_up) {
   const OwnedTensor tensor = air_test::random_tensor(TensorType::kQ4K, 32, 512, 67);
-  const Packed whole(tensor.view), first(tensor.view, 0, 1);
-  Packed second(tensor.view, 1, 2);
+  const Packed whole(tensor.view), first(tensor.view, AIR_LAYOUT_QUADS, 0, 1);
+  Packed second(tensor.view, AIR_LAYOUT_QUADS, 1, 2);
   second.error = first.error;
   CHECK(air::pack_tiles(tensor.view, second.matrix, second.data, 1, 2, &second.error).ok());
   CHECK(std::abs(second.error.squared_error / whole.error.squared_error - 1) < 1e-12);

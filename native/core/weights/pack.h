@@ -25,11 +25,14 @@ inline int64_t tiles_of(int64_t rows) noexcept {
   return rows / AIR_TILE_ROWS + (rows % AIR_TILE_ROWS != 0);  // no sum that may overflow
 }
 
+// The layout's name in pack files.
+const char* layout_name(AirLayout layout) noexcept;
+
 // Decides the class that keeps the tensor's precision:
 //   Q4_0 -> int4; Q4_1, Q4_K -> int4 with mins; Q8_0, Q5_0 -> int8; Q5_1, Q5_K -> int8 with mins;
 //   Q6_K -> int8 with scales per 16; F16 -> f16; F32 -> f32; BF16 -> f16, or f32 when a value exceeds f16.
 // Fills every field of `matrix` but data, and its total size in bytes. Reads the values only for BF16.
-Status plan_matrix(const Tensor& tensor, AirMatrix* matrix, int64_t* total_bytes);
+Status plan_matrix(const Tensor& tensor, AirLayout layout, AirMatrix* matrix, int64_t* total_bytes);
 
 // Packs tiles [tile_begin, tile_end) of `tensor` into `data` (the start of the whole matrix, 64-byte aligned,
 // planned by plan_matrix for this tensor). Thread-safe for disjoint ranges. Adds to `error`, measured against

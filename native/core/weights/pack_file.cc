@@ -29,7 +29,7 @@ constexpr const char* kExtension = ".airpack";
 
 struct PackHeader {
   uint64_t magic;
-  char layout[16];  // AIR_PACKED_LAYOUT, padded with zeros
+  char layout[16];  // layout_name, padded with zeros
   uint32_t format_version;
   uint32_t conversions;
   uint64_t source_path_bytes;
@@ -42,7 +42,6 @@ struct PackHeader {
 };
 static_assert(sizeof(PackHeader) == 88 && std::is_trivially_copyable_v<PackHeader>);
 static_assert(sizeof(ConversionError) == 24 && std::is_trivially_copyable_v<ConversionError>);
-static_assert(sizeof(AIR_PACKED_LAYOUT) <= sizeof(PackHeader::layout));
 
 // All before the hole.
 struct Front {
@@ -88,7 +87,7 @@ bool decode_front(const MappedFile& file, Front* front) {
 PackHeader header_of(const PackKey& key, const PackContent& content) {
   PackHeader header{};
   header.magic = kMagic;
-  std::memcpy(header.layout, AIR_PACKED_LAYOUT, sizeof(AIR_PACKED_LAYOUT));
+  key.layout.copy(header.layout, sizeof(header.layout));
   header.format_version = AIR_FORMAT_VERSION;
   header.conversions = static_cast<uint32_t>(content.errors.size());
   header.source_path_bytes = key.source.size();

@@ -26,6 +26,7 @@ namespace air {
 // What a pack file must have been made from.
 struct PackKey {
   std::string source;     // absolute path of the model file
+  std::string layout;     // layout_name
   uint64_t identity = 0;  // Packer::identity
   uint64_t modified = 0;  // hash of sizes and times of modification
   int64_t packed_bytes = 0;

@@ -1,5 +1,5 @@
 // Tiles of quantised tensors. Q4_0, Q4_1 and Q8_0 already hold their bytes in the tile's order and their
-// scales in float16, so that 4-byte words are moved as they are; the others are decoded first.
+// scales in float16, so that words of bytes are moved as they are; the others are decoded first.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -13,22 +13,30 @@
 namespace air {
 namespace {
 
-// Bytes of one group of 32 in a tile: 16 rows of 16 (INT4) or 32 (INT8) bytes, in words of 4 with the row in
-// between: [words][16][4].
-constexpr int kWord = 4;
-constexpr int kWordStride = AIR_TILE_ROWS * kWord;
+// One group of 32 in a tile: 16 rows of 16 (INT4) or 32 (INT8) bytes, in words of kWord bytes, with the words of
+// kRows rows beside each other: [16 / kRows][words][kRows][kWord].
+struct Quads {
+  static constexpr int kWord = 4;
+  static constexpr int kRows = AIR_TILE_ROWS;
+};
+struct Pairs {
+  static constexpr int kWord = 8;
+  static constexpr int kRows = 2;
+};
 
-// bytes: [words, 4], one row's group; out: the group in the tile, at the row's lane
-template <int kWords>
-void store_words(const void* bytes, uint8_t* out) {
-  for (int j = 0; j < kWords; ++j) {
-    std::memcpy(out + j * kWordStride, static_cast<const uint8_t*>(bytes) + j * kWord, kWord);
+// bytes: [kBytes], group g of row r
+template <typename Layout, int kBytes>
+void store_words(const void* bytes, int64_t g, int64_t r, const TileSections& tile) {
+  constexpr int kWord = Layout::kWord;
+  constexpr int kRows = Layout::kRows;
+  uint8_t* out = tile.values + g * AIR_TILE_ROWS * kBytes + r / kRows * kRows * kBytes + r % kRows * kWord;
+  for (int j = 0; j < kBytes / kWord; ++j) {
+    std::memcpy(out + j * kRows * kWord, static_cast<const uint8_t*>(bytes) + j * kWord, kWord);
   }
 }
 
-template <typename Block>
+template <typename Layout, typename Block>
 void copy_blocks(int64_t cols, const TileRows& source, const TileSections& tile) {
-  constexpr int kWords = sizeof(Block::quants) / kWord;
   for (int64_t g = 0; g < cols / AIR_GROUP; ++g) {
     for (int64_t r = 0; r < source.rows; ++r) {
       Block block;
@@ -36,7 +44,10 @@ void copy_blocks(int64_t cols, const TileRows& source, const TileSections& tile)
                   sizeof(Block));
       tile.scales[g * AIR_TILE_ROWS + r] = block.scale;
       if constexpr (std::is_same_v<Block, BlockQ4_1>) tile.mins[g * AIR_TILE_ROWS + r] = block.min;
-      store_words<kWords>(block.quants, tile.values + g * kWords * kWordStride + r * kWord);
+      if constexpr (std::is_same_v<Block, BlockQ4_0> && std::is_same_v<Layout, Pairs>) {
+        for (uint8_t& pair : block.quants) pair ^= 0x88;  // q to q - 8 in four bits
+      }
+      store_words<Layout, sizeof(block.quants)>(block.quants, g, r, tile);
     }
   }
 }
@@ -67,6 +78,7 @@ void measure(const int8_t* q, int count, double scale, double packed_scale, doub
 }
 
 // Writes group g of row r. `error` is null when float16 holds the scales exactly.
+template <typename Layout>
 void store_group(const DecodedGroup& group, const AirMatrix& matrix, int64_t g, int64_t r,
                  const TileSections& tile, ConversionError* error) {
   const uint16_t min = float_to_half(group.min);
@@ -81,14 +93,15 @@ void store_group(const DecodedGroup& group, const AirMatrix& matrix, int64_t g, 
     }
   }
   if (matrix.weight_class == AIR_WEIGHT_INT8) {
-    store_words<8>(group.q, tile.values + g * 8 * kWordStride + r * kWord);
+    store_words<Layout, 32>(group.q, g, r, tile);
     return;
   }
-  uint8_t pairs[16];  // q is 0..15 here
+  uint8_t pairs[16];  // q is 0..15 here, with a min
   for (int j = 0; j < 16; ++j) pairs[j] = static_cast<uint8_t>(group.q[j] | group.q[j + 16] << 4);
-  store_words<4>(pairs, tile.values + g * 4 * kWordStride + r * kWord);
+  store_words<Layout, 16>(pairs, g, r, tile);
 }
 
+template <typename Layout>
 void decode_blocks(TensorType type, const AirMatrix& matrix, const TileRows& source, const TileSections& tile,
                    ConversionError* error) {
   const TensorTypeInfo& info = tensor_type_info(type);
@@ -99,9 +112,24 @@ void decode_blocks(TensorType type, const AirMatrix& matrix, const TileRows& sou
     for (int64_t r = 0; r < source.rows; ++r) {
       decode_block(type, source.first + r * source.row_bytes + b * info.block_bytes, groups);
       for (int64_t i = 0; i < block_groups; ++i) {
-        store_group(groups[i], matrix, b * block_groups + i, r, tile, lossy ? error : nullptr);
+        store_group<Layout>(groups[i], matrix, b * block_groups + i, r, tile, lossy ? error : nullptr);
       }
     }
+  }
+}
+
+template <typename Layout>
+void pack_tile(TensorType type, const AirMatrix& matrix, const TileRows& source, const TileSections& tile,
+               ConversionError* error) {
+  switch (type) {
+    case TensorType::kQ4_0:
+      return copy_blocks<Layout, BlockQ4_0>(matrix.cols, source, tile);
+    case TensorType::kQ4_1:
+      return copy_blocks<Layout, BlockQ4_1>(matrix.cols, source, tile);
+    case TensorType::kQ8_0:
+      return copy_blocks<Layout, BlockQ8_0>(matrix.cols, source, tile);
+    default:
+      return decode_blocks<Layout>(type, matrix, source, tile, error);
   }
 }
 
@@ -109,20 +137,12 @@ void decode_blocks(TensorType type, const AirMatrix& matrix, const TileRows& sou
 
 void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
                          const TileSections& tile, ConversionError* error) noexcept {
+  if (matrix.layout == AIR_LAYOUT_PAIRS) return pack_tile<Pairs>(type, matrix, source, tile, error);
   if (matrix.weight_class == AIR_WEIGHT_INT4 && !matrix.has_min && source.rows < AIR_TILE_ROWS) {
     // Missing rows hold q = 8, which means zero; their scales stay zero too.
     std::memset(tile.values, 0x88, static_cast<size_t>(matrix.cols * AIR_TILE_ROWS / 2));
   }
-  switch (type) {
-    case TensorType::kQ4_0:
-      return copy_blocks<BlockQ4_0>(matrix.cols, source, tile);
-    case TensorType::kQ4_1:
-      return copy_blocks<BlockQ4_1>(matrix.cols, source, tile);
-    case TensorType::kQ8_0:
-      return copy_blocks<BlockQ8_0>(matrix.cols, source, tile);
-    default:
-      return decode_blocks(type, matrix, source, tile, error);
-  }
+  pack_tile<Quads>(type, matrix, source, tile, error);
 }
 
 }  // namespace air

@@ -32,7 +32,7 @@ Status check_rows(const Tensor& tensor, int64_t row_begin, int64_t row_end) {
 
 Status Packer::add_matrix(const Tensor& tensor, AirMatrix* matrix) {
   int64_t bytes = 0;
-  AIR_RETURN_IF_ERROR(plan_matrix(tensor, matrix, &bytes));
+  AIR_RETURN_IF_ERROR(plan_matrix(tensor, layout_, matrix, &bytes));
   Job job;
   job.tensor = tensor;
   job.matrix = matrix;
@@ -76,7 +76,7 @@ void Packer::place(const uint8_t* packed) const {
 }
 
 uint64_t Packer::identity() const {
-  std::string text = AIR_PACKED_LAYOUT;
+  std::string text = layout_name(layout_);
   for (const Job& job : jobs_) {
     const Tensor& tensor = job.tensor;
     const int weight_class = job.matrix == nullptr ? -1 : job.matrix->weight_class;

@@ -26,6 +26,8 @@ struct Conversion {
 
 class Packer {
  public:
+  explicit Packer(AirLayout layout) : layout_(layout) {}
+
   // Plans a place for the tensor. `matrix` gets its shape now and its data from place(); it must not move.
   Status add_matrix(const Tensor& tensor, AirMatrix* matrix);
   // A matrix whose rows are read from the file: pack() checks them for NaN, no more.
@@ -77,6 +79,7 @@ class Packer {
   Status for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, const Work& work);
   void fail(Status status);
 
+  const AirLayout layout_;
   std::vector<Job> jobs_;
   std::vector<Conversion> conversions_;
   int64_t packed_bytes_ = 0;

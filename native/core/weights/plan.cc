@@ -76,7 +76,11 @@ Status too_large(const Tensor& tensor) {
 
 }  // namespace
 
-Status plan_matrix(const Tensor& tensor, AirMatrix* matrix, int64_t* total_bytes) {
+const char* layout_name(AirLayout layout) noexcept {
+  return layout == AIR_LAYOUT_PAIRS ? "tile16pairs" : "tile16";
+}
+
+Status plan_matrix(const Tensor& tensor, AirLayout layout, AirMatrix* matrix, int64_t* total_bytes) {
   AIR_RETURN_IF_ERROR(check_tensor(tensor));
   const int64_t rows = tensor.rows();
   const int64_t cols = tensor.cols();
@@ -93,6 +97,7 @@ Status plan_matrix(const Tensor& tensor, AirMatrix* matrix, int64_t* total_bytes
   matrix->weight_class = form.weight_class;
   matrix->scale_group = form.scale_group;
   matrix->has_min = form.has_min;
+  matrix->layout = layout;
   matrix->mins_offset = aligned(2 * scales);
   matrix->values_offset = matrix->mins_offset + aligned(2 * mins);
   matrix->tile_stride = aligned(matrix->values_offset + value_bytes_per_tile(form.weight_class, cols));

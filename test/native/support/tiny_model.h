@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "native/core/isa.h"
 #include "native/core/model.h"
 
 namespace air_test {
@@ -26,7 +27,8 @@ struct TinyOptions {
   bool tied_output = false;
   bool biases = false;
   double rope_attention_factor = 1;
-  bool keeps_file = false;  // else it is removed once the model is loaded
+  AirLayout layout = air::usable_kernels().front()->layout;  // of the packed weights
+  bool keeps_file = false;                                   // else it is removed once the model is loaded
 };
 
 struct TinyModel {

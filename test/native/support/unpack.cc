@@ -24,17 +24,23 @@ PackedRow packed_row(const AirMatrix& matrix, int64_t row) {
           lane};
 }
 
+// The byte that holds element k of the row; row_bytes: of a group.
+uint8_t packed_byte(const AirMatrix& matrix, const PackedRow& row, int64_t k, int64_t row_bytes) {
+  const uint8_t* group = row.values + k / AIR_GROUP * AIR_TILE_ROWS * row_bytes;
+  const int64_t b = k % row_bytes;
+  if (matrix.layout == AIR_LAYOUT_PAIRS) {
+    return group[row.lane / 2 * 2 * row_bytes + b / 8 * 16 + row.lane % 2 * 8 + b % 8];
+  }
+  return group[b / 4 * 64 + row.lane * 4 + b % 4];
+}
+
 // The integer at element k of the row, as air_formats.h defines it; 8 is taken off INT4 without mins.
 int packed_integer(const AirMatrix& matrix, const PackedRow& row, int64_t k) {
-  const int64_t group = k / AIR_GROUP;
-  const int64_t within = k % AIR_GROUP;
-  if (matrix.weight_class == AIR_WEIGHT_INT8) {
-    const int64_t index = group * 512 + within / 4 * 64 + row.lane * 4 + within % 4;
-    return static_cast<int8_t>(row.values[index]);
-  }
-  const int64_t byte = within % 16;
-  const uint8_t pair = row.values[group * 256 + byte / 4 * 64 + row.lane * 4 + byte % 4];
-  return (within < 16 ? pair & 0xf : pair >> 4) - (matrix.has_min ? 0 : 8);
+  if (matrix.weight_class == AIR_WEIGHT_INT8) return static_cast<int8_t>(packed_byte(matrix, row, k, 32));
+  const uint8_t pair = packed_byte(matrix, row, k, 16);
+  const int nibble = k % AIR_GROUP < 16 ? pair & 0xf : pair >> 4;
+  if (matrix.has_min) return nibble;
+  return matrix.layout == AIR_LAYOUT_PAIRS ? (nibble ^ 8) - 8 : nibble - 8;
 }
 
 }  // namespace
