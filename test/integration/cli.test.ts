@@ -83,6 +83,7 @@ describe("air generate", () => {
       "finishReason",
       "timings",
       "memory",
+      "speculative",
     ]);
     expect(result).toMatchObject({ text: "12 times 7 is 84.", finishReason: "stop" });
     expect(result.promptTokens).toBeGreaterThan(5);
