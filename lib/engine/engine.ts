@@ -133,9 +133,9 @@ export class Engine {
   async #runLoop(): Promise<void> {
     await Promise.resolve(); // runs that start in the same tick share the first step
     while (this.#runs.size > 0) {
-      const runsBefore = this.#runs.size;
       try {
         await this.#gatherGuesses();
+        const runsBefore = this.#runs.size;
         const granted = this.#plan();
         if (granted.length > 0) await this.#step(granted);
         else if (this.#runs.size === runsBefore) {
