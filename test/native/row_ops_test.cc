@@ -97,18 +97,6 @@ TEST(top_k_puts_nan_last) {
   CHECK_EQ(ids[1], 1);
 }
 
-TEST(sample_inverts_the_running_sum) {
-  const float weights[] = {0, 1, 0, 3};
-  CHECK_EQ(air::sample_row(weights, 4, 0.0), 1);
-  CHECK_EQ(air::sample_row(weights, 4, 0.2499), 1);
-  CHECK_EQ(air::sample_row(weights, 4, 0.25), 3);
-  CHECK_EQ(air::sample_row(weights, 4, 1 - 1e-16), 3);
-  const float nothing[] = {0, 0};
-  CHECK_EQ(air::sample_row(nothing, 2, 0.5), -1);
-  const float spoilt[] = {1, kNan};
-  CHECK_EQ(air::sample_row(spoilt, 2, 0.5), -1);
-}
-
 TEST(log_sum_exp_is_stable) {
   const float row[] = {1000, 1000, -kInfinity};
   CHECK(std::fabs(air::log_sum_exp_row(row, 3) - (1000 + std::log(2.0))) < 1e-6);
@@ -124,4 +112,21 @@ TEST(residual_is_the_normalised_positive_difference) {
   CHECK_EQ(out[2], 0.0F);
   air::residual_row(target, target, 3, out);
   CHECK_EQ(out[1], 0.3F);
+}
+
+TEST(peak_probability_is_that_of_the_softmax) {
+  std::vector<float> row = random_row(1000);
+  row[17] = -kInfinity;  // masked
+  const int32_t best = air::argmax_row(row.data(), 1000);
+  const float peak = air::peak_probability(row.data(), 1000, best);
+  air::softmax_row(row.data(), 1000, 1);
+  // What is left out lies more than 16 below the largest: at most 1000 exp(-16) = 1.1e-4 of it.
+  CHECK(std::fabs(peak / row[static_cast<size_t>(best)] - 1) < 2e-4F);
+}
+
+TEST(peak_probability_of_equals_and_of_a_lone_value) {
+  const float equals[] = {3, 3, 3, 3};
+  CHECK_EQ(air::peak_probability(equals, 4, 0), 0.25F);
+  const float lone[] = {-kInfinity, -50, -kInfinity};
+  CHECK_EQ(air::peak_probability(lone, 3, 1), 1.0F);
 }

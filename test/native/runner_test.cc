@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <random>
 #include <thread>
 
 #include "native/core/isa.h"
 #include "test/native/check.h"
+#include "test/native/support/tiny_engine.h"
 #include "test/native/support/tiny_model.h"
 
 namespace {
@@ -17,106 +16,19 @@ using air::Batch;
 using air::Status;
 using air::StatusCode;
 using air::TensorType;
+using air_test::best_kernels;
+using air_test::Engine;
+using air_test::EngineOptions;
 using air_test::HeadRules;
+using air_test::make_batch;
+using air_test::make_engine;
+using air_test::page_of;
+using air_test::random_tokens;
+using air_test::run;
+using air_test::same_bits;
 using air_test::TinyModel;
 using air_test::TinyOptions;
 using air_test::Visibility;
-
-// An engine for tests: sequences own page 1 + their slice of the arena, groups alike.
-struct Engine {
-  std::shared_ptr<air::KvArena> arena;
-  std::unique_ptr<air::Runner> runner;
-  int64_t pages_per_sequence = 0;
-};
-
-struct EngineOptions {
-  int64_t max_context = 64;
-  int64_t sequences = 1;
-  int64_t page_tokens = 16;
-  int64_t groups = 1;
-  std::vector<uint8_t> head_mask;  // empty: all in group 0
-  AirKvType kv_type = AIR_KV_F16;
-  int threads = 2;
-};
-
-Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const EngineOptions& options) {
-  Engine engine;
-  engine.pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
-  air::ArenaOptions arena_options;
-  arena_options.head_mask = options.head_mask;
-  if (arena_options.head_mask.empty()) {
-    arena_options.head_mask.assign(static_cast<size_t>(tiny.spec.layers * tiny.spec.kv_heads), 0);
-  }
-  arena_options.page_tokens = options.page_tokens;
-  arena_options.page_counts.assign(static_cast<size_t>(options.groups),
-                                   1 + engine.pages_per_sequence * options.sequences);
-  arena_options.key_type = options.kv_type;
-  arena_options.value_type = options.kv_type;
-  Status status = air::KvArena::create(tiny.model, arena_options, &engine.arena);
-  CHECK_MSG(status.ok(), status.message());
-  air::RunnerOptions runner_options;
-  runner_options.max_tokens = options.max_context;
-  runner_options.max_sequences = options.sequences;
-  runner_options.threads = options.threads;
-  status = air::Runner::create(*kernels, engine.arena, runner_options, &engine.runner);
-  CHECK_MSG(status.ok(), status.message());
-  return engine;
-}
-
-// Tokens [begin, end) of sequence `id` as part of a step. Pages are used in descending order, so that a page's
-// id says nothing about its place.
-struct Piece {
-  int64_t id;
-  int64_t begin;
-  int64_t end;
-};
-
-int32_t page_of(const Engine& engine, int64_t id, int64_t index) {
-  return static_cast<int32_t>((id + 1) * engine.pages_per_sequence - index);
-}
-
-Batch make_batch(const Engine& engine, const std::vector<int32_t>& tokens, const std::vector<Piece>& pieces) {
-  const int64_t groups = engine.arena->group_count();
-  const int64_t page_tokens = engine.arena->layout().page_tokens;
-  Batch batch;
-  batch.sequence_starts.push_back(0);
-  for (const Piece& piece : pieces) {
-    for (int64_t i = piece.begin; i < piece.end; ++i) {
-      batch.logit_rows.push_back(static_cast<int32_t>(batch.tokens.size()));
-      batch.tokens.push_back(tokens[static_cast<size_t>(i)]);
-      batch.positions.push_back(static_cast<int32_t>(i));
-    }
-    batch.sequence_starts.push_back(static_cast<int32_t>(batch.tokens.size()));
-  }
-  for (int64_t group = 0; group < groups; ++group) {
-    for (const Piece& piece : pieces) {
-      for (int64_t i = piece.begin; i < piece.end; ++i) {
-        batch.slots.push_back(
-            static_cast<int32_t>(page_of(engine, piece.id, i / page_tokens) * page_tokens + i % page_tokens));
-      }
-      for (int64_t page = 0; page < engine.pages_per_sequence; ++page) {
-        batch.page_tables.push_back(page * page_tokens < piece.end ? page_of(engine, piece.id, page) : 0);
-      }
-      batch.context_lengths.push_back(static_cast<int32_t>(piece.end));
-    }
-  }
-  return batch;
-}
-
-std::vector<float> run(Engine& engine, const Batch& batch) {
-  std::vector<float> logits(static_cast<size_t>(batch.row_count() * engine.runner->spec().vocab_size), NAN);
-  const Status status = engine.runner->forward(batch, logits.data());
-  CHECK_MSG(status.ok(), status.message());
-  return logits;
-}
-
-std::vector<int32_t> random_tokens(int64_t count, int64_t vocab_size) {
-  std::mt19937 random(11);
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i)
-    tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size)));
-  return tokens;
-}
 
 // Logits of one sequence computed in chunks of `chunk` tokens.
 std::vector<float> run_chunks(Engine& engine, const std::vector<int32_t>& tokens, int64_t chunk) {
@@ -148,12 +60,6 @@ void check_close(const std::vector<float>& actual, const std::vector<double>& ex
   const double unit = std::max(1.0, std::sqrt(squares / static_cast<double>(actual.size())));
   CHECK_MSG(worst < kNaiveTolerance * unit, what + ": largest error " + std::to_string(worst / unit));
 }
-
-bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-const AirKernelTable* best_kernels() { return air::usable_kernels().front(); }
 
 TinyOptions two_groups_options() {
   TinyOptions options;

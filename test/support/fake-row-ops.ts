@@ -20,13 +20,6 @@ function softmax(row: Float32Array, temperature: number): void {
   });
 }
 
-/** The uniform of one token in a draw, in (0, 1): the words of a Philox block serve four neighbouring tokens. */
-function tokenUniform(seed: number, position: number, purpose: number, token: number): number {
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
-  const words = philox4x32([position, purpose, token >>> 2, 1], key);
-  return ((words[token & 3] ?? 0) + 0.5) / 2 ** 32;
-}
-
 /** Row maths in plain JavaScript, by the definitions in native.ts. */
 export class FakeRowOps implements RowOps {
   softmaxRows(logits: Float32Array, vocabSize: number, temperature: number): void {
@@ -56,11 +49,22 @@ export class FakeRowOps implements RowOps {
     position: number,
     purpose: number,
   ): number {
+    const key = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0] as const;
+    let block = -1;
+    let words: ReturnType<typeof philox4x32> = [0, 0, 0, 0];
     let winner = -1;
     let least = Infinity;
-    for (const [index, weight] of weights.entries()) {
+    for (let index = 0; index < weights.length; index += 1) {
+      const weight = weights[index] ?? NaN;
+      if (!(weight >= 0 && weight < Infinity)) return -1;
       if (weight === 0) continue;
-      const ratio = -Math.log(tokenUniform(seed, position, purpose, ids?.[index] ?? index)) / weight;
+      const token = ids?.[index] ?? index;
+      if (block !== token >>> 2) {
+        block = token >>> 2; // the words of a Philox block serve four neighbouring tokens
+        words = philox4x32([position, purpose, block, 1], key);
+      }
+      const uniform = ((words[token & 3] ?? 0) + 0.5) / 2 ** 32;
+      const ratio = -Math.log(uniform) / weight;
       if (ratio >= least) continue;
       least = ratio;
       winner = index;
