@@ -68,10 +68,19 @@ function guessesIn({ sequence, tokens }: Share<Sequence>): number {
   return Math.max(0, sequence.computedTokens + tokens - Math.max(firstGuess, sequence.computedTokens));
 }
 
+/** Adds the guesses of a share that was granted without them, as far as there are pages left. */
+function withGuesses(share: GrantedShare, guesses: number): GrantedShare {
+  const { table } = share.sequence;
+  const added = Math.min(guesses, table.appendableTokens);
+  table.append(added);
+  return { ...share, tokens: share.tokens + added, rows: share.rows + added };
+}
+
 /**
  * Evicts what the policy drops and takes pages for the shares of a step, in order of arrival. When pages run out,
  * a share takes them from idle sequences, then from newer runs (preempting them); else it waits for older runs.
- * The oldest run is never made to wait, so some run always gets on: it finishes, or fails alone.
+ * The oldest run is never made to wait, so some run always gets on: it finishes, or fails alone. Guesses get the
+ * pages that nobody needs.
  *
  * @param holders - every sequence of the engine, running or not
  */
@@ -83,13 +92,16 @@ export function reservePages(
 ): Reservation {
   const granted: GrantedShare[] = [];
   const exhausted: Sequence[] = [];
+  const guessing = new Map<Sequence, number>();
   let preemptions = 0;
   for (const share of [...shares].sort((a, b) => a.sequence.arrival - b.sequence.arrival)) {
     const { sequence } = share;
     if (sequence.state !== "running") continue; // preempted for an older share of this step
-    const decisions = evict(sequence, headGroups, share.tokens + sequence.spareTokens, policy);
+    const wantedSpare = share.rows > 0 ? sequence.spareTokens : 0; // what is known comes first
+    const decisions = evict(sequence, headGroups, share.tokens + wantedSpare, policy);
     const { table } = sequence;
-    const needed = share.tokens - guessesIn(share);
+    const guesses = guessesIn(share);
+    const needed = share.tokens - guesses;
     while (table.appendableTokens < needed) {
       const victim = findVictim(sequence, holders);
       if (victim === undefined) break;
@@ -105,10 +117,12 @@ export function reservePages(
         continue;
       }
     }
-    const taken = shareOf(sequence, Math.min(room, share.tokens));
-    const spareTokens = Math.min(room - taken.tokens, sequence.spareTokens);
+    const taken = shareOf(sequence, Math.min(room, needed));
+    const spareTokens = Math.min(room - taken.tokens, wantedSpare);
     table.append(taken.tokens + spareTokens);
     granted.push({ ...taken, firstToken, spareTokens, decisions });
+    if (taken.tokens === needed) guessing.set(sequence, guesses);
   }
-  return { granted, exhausted, preemptions };
+  const complete = granted.map((share) => withGuesses(share, guessing.get(share.sequence) ?? 0));
+  return { granted: complete, exhausted, preemptions };
 }

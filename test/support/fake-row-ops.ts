@@ -2,22 +2,27 @@ import type { RowOps } from "../../lib/native/native.js";
 import { philox4x32 } from "../../lib/util/rng.js";
 
 function rowsOf(logits: Float32Array, vocabSize: number): Float32Array[] {
+  if (logits.length === vocabSize) return [logits];
   return Array.from({ length: logits.length / vocabSize }, (_, row) =>
     logits.subarray(row * vocabSize, (row + 1) * vocabSize),
   );
 }
 
+function largestOf(row: Float32Array): number {
+  let largest = -Infinity;
+  for (const value of row) largest = Math.max(largest, value);
+  return largest;
+}
+
 function softmax(row: Float32Array, temperature: number): void {
-  const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
+  const largest = largestOf(row);
   let total = 0;
-  const weights = Array.from(row, (value) => {
-    const weight = Math.exp((value - max) / temperature);
+  for (let id = 0; id < row.length; id += 1) {
+    const weight = Math.exp(((row[id] ?? 0) - largest) / temperature);
+    row[id] = weight;
     total += weight;
-    return weight;
-  });
-  weights.forEach((weight, id) => {
-    row[id] = weight / total;
-  });
+  }
+  for (let id = 0; id < row.length; id += 1) row[id] = (row[id] ?? 0) / total;
 }
 
 /** Row maths in plain JavaScript, by the definitions in native.ts. */
@@ -27,19 +32,26 @@ export class FakeRowOps implements RowOps {
   }
 
   argmaxRows(logits: Float32Array, vocabSize: number, out: Int32Array): void {
-    rowsOf(logits, vocabSize).forEach((row, index) => {
-      let best = 0;
-      row.forEach((value, id) => {
-        if (value > (row[best] ?? -Infinity)) best = id;
-      });
-      out[index] = row.some(Number.isNaN) ? -1 : best;
-    });
+    for (const [index, row] of rowsOf(logits, vocabSize).entries()) {
+      const largest = largestOf(row);
+      out[index] = Number.isNaN(largest) ? -1 : Math.max(0, row.indexOf(largest));
+    }
   }
 
   topKRow(row: Float32Array, k: number, outIds: Int32Array, outValues: Float32Array): void {
-    const ids = Array.from(row.keys()).sort((a, b) => (row[b] ?? 0) - (row[a] ?? 0) || a - b);
-    outIds.set(ids.slice(0, k));
-    outValues.set(ids.slice(0, k).map((id) => row[id] ?? 0));
+    const ids: number[] = []; // insertion sort, descending
+    for (let id = 0; id < row.length; id += 1) {
+      let place = Math.min(ids.length, k);
+      while (place > 0 && (row[id] ?? 0) > (row[ids[place - 1] ?? 0] ?? 0)) {
+        ids[place] = ids[place - 1] ?? 0;
+        place -= 1;
+      }
+      ids[place] = id;
+    }
+    for (let place = 0; place < k; place += 1) {
+      outIds[place] = ids[place] ?? 0;
+      outValues[place] = row[ids[place] ?? 0] ?? 0;
+    }
   }
 
   sampleRow(
@@ -73,17 +85,15 @@ export class FakeRowOps implements RowOps {
   }
 
   logSumExpRow(row: Float32Array): number {
-    const max = row.reduce((a, b) => Math.max(a, b), -Infinity);
-    return max + Math.log(row.reduce((sum, value) => sum + Math.exp(value - max), 0));
+    const largest = largestOf(row);
+    return largest + Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
   }
 
   residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void {
-    target.forEach((value, id) => {
-      out[id] = Math.max(0, value - (draft[id] ?? 0));
-    });
-    const total = out.reduce((a, b) => a + b, 0);
-    out.forEach((value, id) => {
-      out[id] = value / total;
-    });
+    const excess = (id: number): number => Math.max(0, (target[id] ?? 0) - (draft[id] ?? 0));
+    let total = 0;
+    for (let id = 0; id < target.length; id += 1) total += excess(id);
+    for (let id = 0; id < target.length; id += 1)
+      out[id] = total > 0 ? excess(id) / total : (target[id] ?? 0);
   }
 }
