@@ -179,9 +179,9 @@ export class Engine {
   /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
     const { pools, policy } = this.#options;
-    let candidates = this.#candidates();
+    const waiting = new Set<Sequence>();
     for (;;) {
-      const shares = shareStep(candidates, this.#budget);
+      const shares = shareStep(this.#candidates(waiting), this.#budget);
       if (shares.length === 0) return [];
       const { granted, exhausted, preemptions } = reservePages(
         shares,
@@ -193,13 +193,15 @@ export class Engine {
       for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
       if (granted.length > 0) return granted;
       // All of them wait for pages: the budget goes to the runs that were left out.
-      candidates = candidates.filter((sequence) => !shares.some((share) => share.sequence === sequence));
+      for (const { sequence } of shares) waiting.add(sequence);
     }
   }
 
   /** The runs that may share the next step. Runs that can draft do so in a step of their own, and first. */
-  #candidates(): readonly Sequence[] {
-    const running = [...this.#runs].filter(([sequence]) => sequence.state === "running");
+  #candidates(waiting: ReadonlySet<Sequence>): readonly Sequence[] {
+    const running = [...this.#runs].filter(
+      ([sequence]) => sequence.state === "running" && !waiting.has(sequence),
+    );
     const drafting = running.filter(
       ([{ knownTokens, computedTokens }, { request }]) =>
         isGreedy(request) && knownTokens - computedTokens <= this.#budget.tokens,

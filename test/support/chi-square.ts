@@ -1,7 +1,7 @@
 /** Natural logarithm of the gamma function, by Lanczos' approximation (Numerical Recipes, section 6.1). */
 function logGamma(x: number): number {
   const coefficients = [
-    76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 0.1208650973866179e-2,
+    76.18009172947146, -86.50532032941678, 24.01409824083091, -1.231739572450155, 0.1208650973866179e-2,
     -0.5395239384953e-5,
   ];
   const shifted = x + 5.5;

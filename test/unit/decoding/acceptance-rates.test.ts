@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { AcceptanceRates, expectedTokens } from "../../../lib/decoding/acceptance-rates.js";
+import { AcceptancePriors, AcceptanceRates, expectedTokens } from "../../../lib/decoding/acceptance-rates.js";
 
 describe("AcceptanceRates", () => {
   test("expects the prior before anything was tried", () => {
@@ -32,6 +32,21 @@ describe("AcceptanceRates", () => {
     expect(rates.weight).toBeCloseTo(25, 0);
     for (let index = 0; index < 60; index += 1) rates.observe(1, 0);
     expect(rates.rates(1)[0]).toBeLessThan(0.15);
+  });
+});
+
+describe("AcceptancePriors", () => {
+  test("tell proposers and classes of guesses apart", () => {
+    const priors = new AcceptancePriors();
+    const untried = priors.rate("ngram", 0);
+    expect(priors.rate("draft-model", 0)).toBeGreaterThan(untried);
+    for (let index = 0; index < 100; index += 1) {
+      priors.observe("ngram", 1, 3, 3);
+      priors.observe("draft-model", 0, 3, 0);
+    }
+    expect(priors.rate("ngram", 0)).toBe(untried);
+    expect(priors.rate("ngram", 1)).toBeGreaterThan(0.95);
+    expect(priors.rate("draft-model", 0)).toBeLessThan(0.1);
   });
 });
 

@@ -71,6 +71,15 @@ describe("NgramProposer", () => {
     expect(propose([28, 29], { proposer })?.tokens.slice(0, 2)).toEqual([77, 78]);
   });
 
+  test("goes on with the last text when the next one starts with it", () => {
+    const proposer = new NgramProposer();
+    proposer.begin([1, 2, 3]);
+    proposer.look(historyOf([1, 2, 3, 4, 5]));
+    // Were the text remembered twice, its end would be found in the other one, and guesses be made from that.
+    expect(propose([1, 2, 3, 4, 5], { proposer })).toBeUndefined();
+    expect(propose([1, 2, 3, 4, 5, 6, 4, 5], { proposer })?.tokens).toEqual([6, 4, 5]);
+  });
+
   test("prefers the current text among equal matches", () => {
     const proposer = new NgramProposer();
     proposer.begin([1, 2, 50]);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { AcceptancePriors } from "../../../lib/decoding/acceptance-rates.js";
 import type { Proposer } from "../../../lib/decoding/proposer.js";
 import { bestDraft, type DraftPlan, SpeculationPolicy } from "../../../lib/decoding/speculation-policy.js";
 import { StepCosts } from "../../../lib/decoding/step-costs.js";
@@ -19,9 +20,9 @@ function costsOf({ stepMs = 10, rowMs = 0.5, draftMs = 1, rows = 8 } = {}): Step
 
 function createPolicy(
   proposers: readonly Proposer[],
-  { costs = costsOf(), maxDraftTokens = 8, isFixed = false } = {},
+  { costs = costsOf(), priors = new AcceptancePriors(), maxDraftTokens = 8, isFixed = false } = {},
 ): SpeculationPolicy {
-  return new SpeculationPolicy({ proposers, costs, maxDraftTokens, isFixed });
+  return new SpeculationPolicy({ proposers, costs, priors, maxDraftTokens, isFixed });
 }
 
 const offer = (proposer: Proposer, limit = 100, strength = 0) => ({
@@ -106,7 +107,6 @@ describe("SpeculationPolicy", () => {
     const limit = (most: number, room: number): number | undefined =>
       policy.plan([offer(proposer, most)], room, 1)?.limit;
     expect([limit(100, 100), limit(100, 3), limit(2, 100), limit(100, 1)]).toEqual([6, 3, 2, 1]);
-    expect(limit(100, 0)).toBeUndefined();
     expect(policy.plan([], 10, 1)).toBeUndefined();
   });
 
@@ -126,6 +126,21 @@ describe("SpeculationPolicy", () => {
     expect(steps.slice(off + 1).map((step, index) => step - (steps[off + index] ?? 0))).toEqual([
       16, 64, 256,
     ]);
+  });
+
+  test("starts from what earlier texts told of the same class of guesses", () => {
+    const priors = new AcceptancePriors();
+    const proposer = new FakeProposer("ngram");
+    const before = createPolicy([proposer], { priors });
+    for (let step = 0; step < 100; step += 1) {
+      before.observe({ proposer, strength: 0 }, 2, 0);
+      before.observe({ proposer, strength: 1 }, 2, 2);
+    }
+    const policy = createPolicy([proposer], { priors });
+    expect(policy.plan([offer(proposer, 100, 0)], 100, 1)).toBeUndefined();
+    expect(policy.isOff).toBe(true);
+    expect(policy.plan([offer(proposer, 100, 1)], 100, 1)?.limit).toBe(8);
+    expect(policy.isOff).toBe(false);
   });
 
   test("goes on with guesses that come true again after a trial", () => {
@@ -197,6 +212,5 @@ describe("SpeculationPolicy in fixed mode", () => {
       policy.observe({ proposer: ngram, strength: 0 }, 3, 0);
     }
     expect(policy.plan([offer(model, 2)], 100, 1)).toMatchObject({ proposer: model, limit: 2 });
-    expect(policy.plan([offer(model)], 0, 1)).toBeUndefined();
   });
 });

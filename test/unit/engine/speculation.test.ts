@@ -250,14 +250,16 @@ describe("Engine that drafts", () => {
     expect(texts).toEqual(await Promise.all(prompts.map((prompt) => continueAlone(prompt, 31))));
   });
 
-  test("waits for pages that older runs hold", async () => {
+  test("waits for pages that older runs hold, while those go on", async () => {
     const { engine } = createFakeEngine({ pages: [4] });
     const [ordinary, drafting] = [fakePrompt(1, 50), fakePrompt(2, 20)];
-    const results = await Promise.all([
-      continueGreedily(engine, engine.createSequence(), ordinary, 14),
-      draftGreedily(engine, engine.createSequence(), drafting, 8),
-    ]);
-    expect(results[0]).toEqual(await continueAlone(ordinary, 14));
-    expect(results[1].tokens).toEqual(await continueAlone(drafting, 8));
+    const newer = engine.createSequence();
+    let draft: ReturnType<typeof draftGreedily> | undefined;
+    const text = await continueGreedily(engine, engine.createSequence(), ordinary, 14, () => {
+      draft ??= draftGreedily(engine, newer, drafting, 8);
+    });
+    expect(text).toEqual(await continueAlone(ordinary, 14));
+    expect((await draft)?.tokens).toEqual(await continueAlone(drafting, 8));
+    expect(engine.stats.preemptions).toBe(0);
   });
 });
