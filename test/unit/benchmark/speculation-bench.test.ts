@@ -6,11 +6,13 @@ import {
   measureSpeculation,
   type SpeculationBenchOptions,
 } from "../../../lib/benchmark/speculation-bench.js";
-import { loadModel, type Model } from "../../../lib/index.js";
+import { loadModel, type Model, type SpeculationOptions } from "../../../lib/index.js";
 import { FakeAddon } from "../../support/fake-native.js";
 
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 const draftModel = fileURLToPath(new URL("../../../models/air-tiny-chat-draft-q8_0.gguf", import.meta.url));
+
+const twoAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 2, fixed: true };
 
 describe("measureSpeculation", () => {
   let model: Model;
@@ -26,12 +28,7 @@ describe("measureSpeculation", () => {
   function measure(options: Partial<SpeculationBenchOptions>) {
     return measureSpeculation(model, {
       prompts: ["one", "two"],
-      settings: [
-        {
-          name: "two ahead",
-          speculation: { proposers: ["draft-model"], maxDraftTokens: 2, fixed: true },
-        },
-      ],
+      settings: [{ name: "two ahead", speculation: twoAhead }],
       rounds: 2,
       generate: { maxTokens: 9, ignoreEos: true },
       ...options,

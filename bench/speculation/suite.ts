@@ -1,0 +1,127 @@
+/**
+ * Speculative against target-only generation, prompt by prompt in turns: acceptance, tokens per cycle, milliseconds per
+ * token, and the measured speed-up beside the one that measured costs predict. Run it on an idle machine.
+ *
+ *   npx tsx bench/speculation/suite.ts --target FILE [--draft FILE] [--chat FILE] [--threads N] [--rounds 3]
+ *       [--prompts 20] [--prompt-file FILE] [--out NAME] [--quick] [--json]
+ *
+ * With --draft: prose, code and chat of spec-prompts.json with 1 to 8 draft tokens and with the adaptive policy,
+ * greedily and at temperature 0.8, and a draft of random weights. Always: n-gram lookup on prose. With --chat, a
+ * model that answers bench/prompts/repetitive.ts: n-gram lookup where answers repeat their prompts. Writes
+ * bench/results/speculation-NAME.json, unless --quick.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
+import { basename, join } from "node:path";
+import { stderr, stdout } from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+import { describeMachine } from "../../lib/benchmark/machine.js";
+import { invalidArgument } from "../../lib/errors/air-error.js";
+import { loadModel } from "../../lib/index.js";
+import { loadAddon } from "../../lib/native/load.js";
+import { loadModelParts } from "../../lib/runtime/load-model.js";
+import { Model } from "../../lib/runtime/model.js";
+import { measureCosts, type StepTimes } from "./costs.js";
+import { readPromptDomains, specPromptsFile } from "./prompt-sets.js";
+import { formatReport, type SpeculationSuiteReport } from "./report.js";
+import {
+  measureDomains,
+  measureProse,
+  measureRepetitive,
+  measureSampling,
+  measureUseless,
+  type SectionOptions,
+} from "./sections.js";
+
+const { values } = parseArgs({
+  options: {
+    target: { type: "string" },
+    draft: { type: "string" },
+    chat: { type: "string" },
+    threads: { type: "string", default: "2" },
+    rounds: { type: "string", default: "3" },
+    prompts: { type: "string", default: "20" },
+    "prompt-file": { type: "string", default: specPromptsFile },
+    out: { type: "string" },
+    quick: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+});
+const { target, draft, chat, quick } = values;
+if (target === undefined) throw invalidArgument("--target", "a GGUF file", target);
+const promptsPerDomain = quick ? 2 : positive("--prompts", values.prompts);
+const options: SectionOptions = {
+  rounds: quick ? 1 : positive("--rounds", values.rounds),
+  threads: positive("--threads", values.threads),
+  onProgress: (section, fraction) => {
+    if (stderr.isTTY) stderr.write(`\r\x1b[K${section} ${(fraction * 100).toFixed(0)}%`);
+  },
+};
+/** Up to one row more than draft tokens. */
+const draftTokens = quick ? [1, 4, 8] : [1, 2, 3, 4, 5, 6, 7, 8];
+const mostRows = 9;
+
+const measured = await measure(target);
+stderr.write(stderr.isTTY ? "\r\x1b[K" : "");
+const report: SpeculationSuiteReport = {
+  date: new Date().toISOString().slice(0, 10),
+  command: [
+    "npx tsx bench/speculation/suite.ts",
+    ...process.argv.slice(2).map((word) => basename(word)),
+  ].join(" "),
+  machine: { ...describeMachine(loadAddon()), loadAverage: loadavg()[0] ?? 0 },
+  target: modelName(target),
+  ...(draft !== undefined && { draft: modelName(draft) }),
+  ...(chat !== undefined && { chat: modelName(chat) }),
+  settings: { threads: options.threads, rounds: options.rounds, promptsPerDomain },
+  ...measured,
+};
+stdout.write(values.json ? `${JSON.stringify(report)}\n` : formatReport(report));
+if (!quick) {
+  const folder = fileURLToPath(new URL("../results", import.meta.url));
+  const name =
+    values.out ?? [modelName(target), ...(draft === undefined ? [] : [modelName(draft)])].join("-");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, `speculation-${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function measure(file: string): Promise<Pick<SpeculationSuiteReport, "costs" | "sections">> {
+  const sections: SpeculationSuiteReport["sections"][number][] = [];
+  let costs: StepTimes | undefined;
+  const { threads } = options;
+  if (draft !== undefined) {
+    const domains = readPromptDomains(values["prompt-file"], promptsPerDomain);
+    const parts = await loadModelParts(file, { draft, threads });
+    using model = new Model(parts);
+    costs = await measureCosts(parts, mostRows, quick ? 4 : 24);
+    sections.push({
+      title: "Greedy",
+      rows: await measureDomains(model, domains, draftTokens, costs, options),
+    });
+    sections.push({ title: "Temperature 0.8", rows: await measureSampling(model, domains, options) });
+  }
+  if (draft !== undefined) {
+    sections.push({ title: "A useless draft model", rows: await measureUseless(file, draft, options) });
+  }
+  const lookup = [];
+  if (chat !== undefined) {
+    using model = await loadModel(chat, { threads });
+    lookup.push(...(await measureRepetitive(model, options)));
+  }
+  using model = await loadModel(file, { threads });
+  lookup.push(...(await measureProse(model, options)));
+  sections.push({ title: "N-gram lookup", rows: lookup });
+  return { ...(costs && { costs }), sections };
+}
+
+function modelName(file: string): string {
+  return basename(file, ".gguf");
+}
+
+function positive(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw invalidArgument(flag, "a positive whole number", text);
+  return value;
+}
