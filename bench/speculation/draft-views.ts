@@ -7,6 +7,21 @@ export interface TargetText {
   readonly tokens: readonly number[];
 }
 
+/** Tokens of a text, as in the reference measurement. */
+const textTokens = 64;
+
+/** What the target says to a prompt, up to 64 tokens, the token that ends the text included. */
+export async function greedyText(model: Model, prompt: string): Promise<readonly number[]> {
+  using session = model.createSession();
+  const { tokens, finishReason } = await session.generate(prompt, {
+    special: true,
+    maxTokens: textTokens,
+    speculation: "off",
+  }).result;
+  const end = model.tokenizer.endOfGenerationIds[0];
+  return finishReason === "stop" && end !== undefined ? [...tokens, end] : tokens;
+}
+
 /** For each token of the text: how many tokens the draft model finds likelier there. */
 export async function draftRanks(draft: Model, { prompt, tokens }: TargetText): Promise<readonly number[]> {
   const ranks: number[] = [];

@@ -1,13 +1,10 @@
-import type { MachineInfo } from "../../lib/benchmark/machine.js";
 import { table } from "../../lib/cli/text.js";
 import type { StepTimes } from "./costs.js";
+import type { Provenance } from "./results.js";
 import type { SectionRow } from "./sections.js";
 
 /** What the suite measured, as it goes to bench/results/speculation-*.json. */
-export interface SpeculationSuiteReport {
-  readonly date: string;
-  readonly command: string;
-  readonly machine: MachineInfo & { readonly loadAverage: number };
+export interface SpeculationSuiteReport extends Provenance {
   /** File names without ending. */
   readonly target: string;
   readonly draft?: string;
@@ -47,7 +44,8 @@ const header = [
   ...["speed-up", "range", "predicted"],
 ];
 
-function formatCosts({ rowMs, draftMs }: StepTimes): string {
+/** The costs of steps, in milliseconds and in units of a step of one row. */
+export function formatCosts({ rowMs, draftMs }: StepTimes): string {
   const rows = rowMs.map((ms, index) => `${index + 1}: ${(ms / (rowMs[0] ?? ms)).toFixed(2)}`).join("  ");
   const first = rowMs[0] ?? NaN;
   const draft =

@@ -10,22 +10,17 @@
  * model that answers bench/prompts/repetitive.ts: n-gram lookup where answers repeat their prompts. Writes
  * bench/results/speculation-NAME.json, unless --quick.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { loadavg } from "node:os";
-import { basename, join } from "node:path";
 import { stderr, stdout } from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
-import { describeMachine } from "../../lib/benchmark/machine.js";
 import { invalidArgument } from "../../lib/errors/air-error.js";
 import { loadModel } from "../../lib/index.js";
-import { loadAddon } from "../../lib/native/load.js";
 import { loadModelParts } from "../../lib/runtime/load-model.js";
 import { Model } from "../../lib/runtime/model.js";
 import { measureCosts, type StepTimes } from "./costs.js";
 import { readPromptDomains, specPromptsFile } from "./prompt-sets.js";
 import { formatReport, type SpeculationSuiteReport } from "./report.js";
+import { modelName, provenance, saveResults } from "./results.js";
 import {
   measureDomains,
   measureProse,
@@ -66,12 +61,7 @@ const mostRows = 9;
 const measured = await measure(target);
 stderr.write(stderr.isTTY ? "\r\x1b[K" : "");
 const report: SpeculationSuiteReport = {
-  date: new Date().toISOString().slice(0, 10),
-  command: [
-    "npx tsx bench/speculation/suite.ts",
-    ...process.argv.slice(2).map((word) => basename(word)),
-  ].join(" "),
-  machine: { ...describeMachine(loadAddon()), loadAverage: loadavg()[0] ?? 0 },
+  ...provenance("bench/speculation/suite.ts"),
   target: modelName(target),
   ...(draft !== undefined && { draft: modelName(draft) }),
   ...(chat !== undefined && { chat: modelName(chat) }),
@@ -80,11 +70,8 @@ const report: SpeculationSuiteReport = {
 };
 stdout.write(values.json ? `${JSON.stringify(report)}\n` : formatReport(report));
 if (!quick) {
-  const folder = fileURLToPath(new URL("../results", import.meta.url));
-  const name =
-    values.out ?? [modelName(target), ...(draft === undefined ? [] : [modelName(draft)])].join("-");
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, `speculation-${name}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  const models = [target, ...(draft === undefined ? [] : [draft])].map(modelName);
+  saveResults(`speculation-${values.out ?? models.join("-")}`, report);
 }
 
 async function measure(file: string): Promise<Pick<SpeculationSuiteReport, "costs" | "sections">> {
@@ -114,10 +101,6 @@ async function measure(file: string): Promise<Pick<SpeculationSuiteReport, "cost
   lookup.push(...(await measureProse(model, options)));
   sections.push({ title: "N-gram lookup", rows: lookup });
   return { ...(costs && { costs }), sections };
-}
-
-function modelName(file: string): string {
-  return basename(file, ".gguf");
 }
 
 function positive(flag: string, text: string): number {

@@ -2,21 +2,23 @@
  * Would draft trees beat chains? Runs the target's own greedy texts through cycles of chains, of chains with siblings
  * and of beams of two paths, with the draft model's real logits, and weighs the accepted tokens against measured costs.
  *
- *   npx tsx bench/speculation/trees.ts --target FILE --draft FILE [--as FILE ...] [--threads N] [--prompts 20] [--json]
+ *   npx tsx bench/speculation/trees.ts --target FILE --draft FILE [--as FILE ...] [--threads 2] [--quick] [--json]
  *
- * --as names inflated versions of the draft model: they say the same, so only their costs are measured.
+ * --as names inflated versions of the draft model: they say the same, so only their costs are measured. Writes
+ * bench/results/draft-trees.json, unless --quick, which takes two prompts of each domain.
  */
-import { basename } from "node:path";
 import { stderr, stdout } from "node:process";
 import { parseArgs } from "node:util";
 
 import { table } from "../../lib/cli/text.js";
 import { invalidArgument } from "../../lib/errors/air-error.js";
-import { loadModel, type Model } from "../../lib/index.js";
+import { loadModel } from "../../lib/index.js";
 import { loadModelParts } from "../../lib/runtime/load-model.js";
 import { at } from "../../lib/util/array-access.js";
-import { measureCosts } from "./costs.js";
-import { beamRight, draftRanks, type TargetText } from "./draft-views.js";
+import { measureCosts, stepMs, type StepTimes } from "./costs.js";
+import { beamRight, draftRanks, greedyText, type TargetText } from "./draft-views.js";
+import { formatCosts } from "./report.js";
+import { modelName, provenance, saveResults } from "./results.js";
 import { readPromptDomains, specPromptsFile } from "./prompt-sets.js";
 import {
   chainShapes,
@@ -34,7 +36,7 @@ const { values } = parseArgs({
     draft: { type: "string" },
     as: { type: "string", multiple: true, default: [] },
     threads: { type: "string", default: "2" },
-    prompts: { type: "string", default: "20" },
+    quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -45,8 +47,9 @@ const threads = Number(values.threads);
 
 const mostRows = 16;
 const beamDepth = 7;
-const textTokens = 64;
-const costRepeats = 12;
+const { quick } = values;
+const promptsPerDomain = quick ? 2 : 20;
+const costRepeats = quick ? 4 : 24;
 
 /** The best of one kind of draft. */
 interface Best {
@@ -69,9 +72,7 @@ interface DomainDrafts {
 interface TreeResult {
   readonly draft: string;
   readonly domain: string;
-  /** Milliseconds of a draft token, and of a step of the target with one row. */
-  readonly draftMs: number;
-  readonly targetMs: number;
+  readonly costs: StepTimes;
   /** Chains first. */
   readonly best: readonly (Best & { readonly kind: string })[];
 }
@@ -80,15 +81,23 @@ const simulated = await simulateDomains(target, draft);
 const results: TreeResult[] = [];
 for (const file of [draft, ...values.as])
   results.push(...weigh(file, simulated, await treeCosts(target, file)));
-stdout.write(values.json ? `${JSON.stringify(results)}\n` : `${format(results)}\n`);
+const report = {
+  ...provenance("bench/speculation/trees.ts"),
+  target: modelName(target),
+  settings: { threads, promptsPerDomain, mostRows },
+  results,
+};
+stdout.write(values.json ? `${JSON.stringify(report)}\n` : `${format(results)}\n`);
+if (!quick) saveResults("draft-trees", report);
 
 async function simulateDomains(targetFile: string, draftFile: string): Promise<readonly DomainDrafts[]> {
   using targetModel = await loadModel(targetFile, { threads });
   using draftModel = await loadModel(draftFile, { threads });
   const domains: DomainDrafts[] = [];
-  for (const { domain, prompts } of readPromptDomains(specPromptsFile, Number(values.prompts))) {
+  for (const { domain, prompts } of readPromptDomains(specPromptsFile, promptsPerDomain)) {
     const texts: TargetText[] = [];
-    for (const { ids, text } of prompts) texts.push({ prompt: ids, tokens: await greedy(targetModel, text) });
+    for (const { ids, text } of prompts)
+      texts.push({ prompt: ids, tokens: await greedyText(targetModel, text) });
     const ranks: (readonly number[])[] = [];
     const right: (readonly number[])[] = [];
     for (const [index, text] of texts.entries()) {
@@ -115,33 +124,30 @@ async function simulateDomains(targetFile: string, draftFile: string): Promise<r
   return domains;
 }
 
-async function greedy(model: Model, prompt: string): Promise<readonly number[]> {
-  using session = model.createSession();
-  const { tokens, finishReason } = await session.generate(prompt, {
-    special: true,
-    maxTokens: textTokens,
-    speculation: "off",
-  }).result;
-  const end = model.tokenizer.endOfGenerationIds[0];
-  return finishReason === "stop" && end !== undefined ? [...tokens, end] : tokens;
+interface MeasuredTreeCosts {
+  readonly times: StepTimes;
+  readonly narrow: TreeCosts;
+  readonly beam: TreeCosts;
 }
 
 /** Costs with this draft model; a beam's draft steps have two rows after the first. */
-async function treeCosts(
-  targetFile: string,
-  draftFile: string,
-): Promise<{ readonly narrow: TreeCosts; readonly beam: TreeCosts }> {
+async function treeCosts(targetFile: string, draftFile: string): Promise<MeasuredTreeCosts> {
   const parts = await loadModelParts(targetFile, { draft: draftFile, threads });
   const opened = [parts, ...(parts.draft === undefined ? [] : [parts.draft])];
   try {
-    const { rowMs, draftMs = 0 } = await measureCosts(parts, mostRows, costRepeats);
+    const times = await measureCosts(parts, mostRows, costRepeats);
+    const { draftMs = 0 } = times;
     const { rowMs: draftRowMs } = await measureCosts(opened.at(-1) ?? parts, 2, costRepeats * 4);
     const narrow = {
-      targetMs: (rows: number) => at(rowMs, rows - 1),
+      targetMs: (rows: number) => stepMs(times, rows),
       firstDraftMs: draftMs,
       nextDraftMs: draftMs,
     };
-    return { narrow, beam: { ...narrow, nextDraftMs: (draftMs * at(draftRowMs, 1)) / at(draftRowMs, 0) } };
+    return {
+      times,
+      narrow,
+      beam: { ...narrow, nextDraftMs: (draftMs * at(draftRowMs, 1)) / at(draftRowMs, 0) },
+    };
   } finally {
     for (const { runner, arena, native } of opened)
       for (const handle of [runner, arena, native]) handle.close();
@@ -151,13 +157,12 @@ async function treeCosts(
 function weigh(
   draftFile: string,
   domains: readonly DomainDrafts[],
-  { narrow, beam }: { readonly narrow: TreeCosts; readonly beam: TreeCosts },
+  { times, narrow, beam }: MeasuredTreeCosts,
 ): readonly TreeResult[] {
   return domains.map(({ domain, kinds }) => ({
-    draft: basename(draftFile, ".gguf"),
+    draft: modelName(draftFile),
     domain,
-    draftMs: narrow.firstDraftMs,
-    targetMs: narrow.targetMs(1),
+    costs: times,
     best: Object.entries(kinds).map(([kind, options]) => ({
       kind,
       ...bestOf(options, kind === "beam" ? beam : narrow),
@@ -189,7 +194,7 @@ function format(results: readonly TreeResult[]): string {
     "over chain",
     "speed-up",
   ];
-  const rows = results.flatMap(({ draft: name, domain, targetMs, best }) => {
+  const rows = results.flatMap(({ draft: name, domain, costs, best }) => {
     const chain = best[0]?.tokensPerMs ?? NaN;
     return best.map(({ kind, shape, expectedTokens, meanRows, tokensPerMs: rate }) => [
       name,
@@ -200,9 +205,11 @@ function format(results: readonly TreeResult[]): string {
       meanRows.toFixed(1),
       rate.toFixed(4),
       `${(rate / chain).toFixed(3)}x`,
-      `${(rate * targetMs).toFixed(2)}x`,
+      `${(rate * stepMs(costs, 1)).toFixed(2)}x`,
     ]);
   });
+  const costs = new Map(results.map(({ draft: name, costs: times }) => [name, times]));
   const right = "right" as const;
-  return table([header, ...rows], ["left", "left", "left", "left", right, right, right, right, right]);
+  const best = table([header, ...rows], ["left", "left", "left", "left", right, right, right, right, right]);
+  return [...[...costs].map(([name, times]) => `${name}: ${formatCosts(times)}\n`), best].join("\n");
 }

@@ -1,12 +1,12 @@
-import type { ChatMessage } from "../model/chat-template.js";
 import type { GenerationResult } from "../runtime/generation.js";
 import type { Model } from "../runtime/model.js";
 import type { GenerateOptions } from "../runtime/options.js";
+import type { Session } from "../runtime/session.js";
 import { at } from "../util/array-access.js";
 import { compareRounds, type DecodeTally, type SpeculationComparison, sumTallies } from "./decode-tally.js";
 
 /** Raw text, or messages for the model's chat template. */
-export type BenchPrompt = string | readonly ChatMessage[];
+export type BenchPrompt = Parameters<Session["generate"]>[0];
 
 /** A way to speculate that is to be compared with not speculating. */
 export interface SpeculationSetting {
