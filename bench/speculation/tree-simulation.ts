@@ -14,6 +14,8 @@ export interface TreeShape {
 /** What a kind of draft came to over some texts. */
 export interface SimulatedCycles {
   readonly tokens: number;
+  /** Draft tokens that were right. */
+  readonly accepted: number;
   /** Rows that each cycle's step of the target has: the draft's, and that of the last known token. */
   readonly rows: readonly number[];
   /** Steps of the draft model in each cycle. */
@@ -26,41 +28,51 @@ function treeRows({ siblingDepths, width }: TreeShape, depth: number): number {
 }
 
 /**
- * Runs through texts in cycles.
+ * Runs through texts in cycles. A text of `limit` tokens was cut off there, as the session knew; a shorter one ended by
+ * itself, which its drafts did not know.
  *
- * @param accepted - how many tokens of a draft of `depth` are right from token `start` of a text on
+ * @param right - how many tokens of a draft of `depth` are right from token `start` of a text on
  */
 function simulate(
   lengths: readonly number[],
-  mostDepth: number,
+  { limit, mostDepth }: { readonly limit: number; readonly mostDepth: number },
   rowsOf: (depth: number) => number,
-  accepted: (text: number, start: number, depth: number) => number,
+  right: (text: number, start: number, depth: number) => number,
 ): SimulatedCycles {
   const rows: number[] = [];
   const draftSteps: number[] = [];
   let tokens = 0;
+  let accepted = 0;
   for (const [text, length] of lengths.entries()) {
     // The first token comes from the prompt, and the last one of a step is never drafted.
     for (let start = 1; start < length;) {
-      const depth = Math.min(mostDepth, length - start - 1);
-      const advance = accepted(text, start, depth) + 1;
+      const depth = Math.min(mostDepth, limit - start - 1);
+      const taken = right(text, start, depth);
+      const advance = Math.min(taken + 1, length - start);
       tokens += advance;
-      rows.push(rowsOf(depth));
+      accepted += taken;
+      // A draft that ends the text rightly ends there itself.
+      rows.push(rowsOf(Math.min(depth, start + taken === length ? taken : depth)));
       draftSteps.push(depth);
       start += advance;
     }
   }
-  return { tokens, rows, draftSteps };
+  return { tokens, accepted, rows, draftSteps };
 }
 
 /**
  * Runs through texts with such a tree, greedily.
  *
  * @param ranks - of each text, for each token its place among the draft model's tokens there, from 0
+ * @param limit - tokens at which texts were cut off
  */
-export function simulateTree(ranks: readonly (readonly number[])[], shape: TreeShape): SimulatedCycles {
+export function simulateTree(
+  ranks: readonly (readonly number[])[],
+  shape: TreeShape,
+  limit: number,
+): SimulatedCycles {
   const { siblingDepths, width } = shape;
-  const accepted = (text: number, start: number, depth: number): number => {
+  const right = (text: number, start: number, depth: number): number => {
     for (let place = 0; place < depth; place += 1) {
       const rank = ranks[text]?.[start + place] ?? Infinity;
       // A sibling is a leaf: what follows it is the target's own token.
@@ -69,19 +81,24 @@ export function simulateTree(ranks: readonly (readonly number[])[], shape: TreeS
     return depth;
   };
   const lengths = ranks.map(({ length }) => length);
-  return simulate(lengths, shape.depth, (depth) => treeRows(shape, depth), accepted);
+  return simulate(lengths, { limit, mostDepth: shape.depth }, (depth) => treeRows(shape, depth), right);
 }
 
 /**
  * Runs through texts with a beam that is two paths wide.
  *
- * @param right - of each text, for each token how many from there on a long beam has right
+ * @param beams - of each text, for each token how many from there on a long beam has right
+ * @param limit - tokens at which texts were cut off
  */
-export function simulateBeam(right: readonly (readonly number[])[], beamDepth: number): SimulatedCycles {
-  const lengths = right.map(({ length }) => length);
-  const accepted = (text: number, start: number, depth: number): number =>
-    Math.min(right[text]?.[start] ?? 0, depth);
-  return simulate(lengths, beamDepth, (depth) => 1 + 2 * depth, accepted);
+export function simulateBeam(
+  beams: readonly (readonly number[])[],
+  mostDepth: number,
+  limit: number,
+): SimulatedCycles {
+  const lengths = beams.map(({ length }) => length);
+  const right = (text: number, start: number, depth: number): number =>
+    Math.min(beams[text]?.[start] ?? 0, depth);
+  return simulate(lengths, { limit, mostDepth }, (depth) => 1 + 2 * depth, right);
 }
 
 /** Milliseconds of steps, by their number of rows. */
@@ -94,7 +111,10 @@ export interface TreeCosts {
 }
 
 /** Expected tokens per millisecond. */
-export function tokensPerMs({ tokens, rows, draftSteps }: SimulatedCycles, costs: TreeCosts): number {
+export function tokensPerMs(
+  { tokens, rows, draftSteps }: Omit<SimulatedCycles, "accepted">,
+  costs: TreeCosts,
+): number {
   let ms = 0;
   for (const [cycle, count] of rows.entries()) {
     const steps = draftSteps[cycle] ?? 0;

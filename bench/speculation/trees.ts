@@ -16,7 +16,7 @@ import { loadModel } from "../../lib/index.js";
 import { loadModelParts } from "../../lib/runtime/load-model.js";
 import { at } from "../../lib/util/array-access.js";
 import { measureCosts, stepMs, type StepTimes } from "./costs.js";
-import { beamRight, draftRanks, greedyText, type TargetText } from "./draft-views.js";
+import { beamRight, draftRanks, greedyText, type TargetText, textTokens } from "./draft-views.js";
 import { formatCosts } from "./report.js";
 import { modelName, provenance, saveResults } from "./results.js";
 import { readPromptDomains, specPromptsFile } from "./prompt-sets.js";
@@ -107,16 +107,16 @@ async function simulateDomains(targetFile: string, draftFile: string): Promise<r
     }
     const trees = treeShapes(mostRows).map((shape) => ({
       shape: `${shape.depth} deep, ${shape.width} wide for ${shape.siblingDepths}`,
-      cycles: simulateTree(ranks, shape),
+      cycles: simulateTree(ranks, shape, textTokens),
     }));
     const firstOnly = trees.filter(({ shape }) => shape.endsWith("2 wide for 1"));
     const chain = chainShapes(mostRows).map((shape) => ({
       shape: `${shape.depth} deep`,
-      cycles: simulateTree(ranks, shape),
+      cycles: simulateTree(ranks, shape, textTokens),
     }));
     const beam = Array.from({ length: beamDepth }, (_, index) => ({
       shape: `${index + 1} deep`,
-      cycles: simulateBeam(right, index + 1),
+      cycles: simulateBeam(right, index + 1, textTokens),
     }));
     domains.push({ domain, kinds: { chain, "two first tokens": firstOnly, "any siblings": trees, beam } });
   }
