@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { colors, escape, text, tickStep } from "./svg.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const resultsFolder = join(here, "results");
@@ -18,7 +19,6 @@ const tests = [
   { name: "deep-q8_0", title: ({ depth }) => `decode at depth ${depth}, 8-bit KV` },
 ];
 
-const colors = { air: "#0969da", peer: "#9aa4b2", text: "#1f2328", faint: "#656d76", grid: "#d8dee4" };
 const layout = { left: 64, top: 92, plotHeight: 220, bar: 34, gap: 22, panelGap: 56, bottom: 76, right: 24 };
 
 const results = readdirSync(resultsFolder)
@@ -94,9 +94,9 @@ function heading({ machine, settings, date }) {
 function legend(peer) {
   const y = 62;
   return [
-    `<rect x="16" y="${y - 1}" width="12" height="12" fill="${colors.air}"/>`,
+    `<rect x="16" y="${y - 1}" width="12" height="12" fill="${colors.blue}"/>`,
     text("air-runtime", 33, y + 9, {}),
-    `<rect x="116" y="${y - 1}" width="12" height="12" fill="${colors.peer}"/>`,
+    `<rect x="116" y="${y - 1}" width="12" height="12" fill="${colors.grey}"/>`,
     text(`${peer} = 1`, 133, y + 9, {}),
     text("numbers on bars: tokens per second", 300, y + 9, { color: colors.faint }),
   ].join("\n");
@@ -133,8 +133,8 @@ function drawPair({ model, row }, left, y) {
   ];
   const middle = left + layout.bar - 1;
   return [
-    ...bar(left, row.ratio, colors.air, row.air.median),
-    ...bar(left + layout.bar, 1, colors.peer, row.peer.median),
+    ...bar(left, row.ratio, colors.blue, row.air.median),
+    ...bar(left + layout.bar, 1, colors.grey, row.peer.median),
     text(model, middle, y(0) + 16, { anchor: "middle", size: 11 }),
     text(`${row.ratio.toFixed(2)}x`, middle, y(0) + 31, { anchor: "middle", weight: 600 }),
   ].join("\n");
@@ -142,22 +142,4 @@ function drawPair({ model, row }, left, y) {
 
 function formatRate(rate) {
   return rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3);
-}
-
-/** 1, 2 or 5 times a power of ten, for about five ticks. */
-function tickStep(highest) {
-  const rough = highest / 5;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough) ?? 10 * power;
-}
-
-function text(content, x, y, { anchor = "start", weight = 400, size = 12, color = colors.text }) {
-  return (
-    `<text x="${Number(x.toFixed(1))}" y="${Number(y.toFixed(1))}" text-anchor="${anchor}"` +
-    ` font-weight="${weight}" font-size="${size}" fill="${color}">${escape(content)}</text>`
-  );
-}
-
-function escape(content) {
-  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,12 +1,14 @@
 import type { NativeKvArena } from "../native/native.js";
 import { loadModelParts } from "../runtime/load-model.js";
-import type { ModelParts } from "../runtime/model.js";
+import { Model, type ModelParts } from "../runtime/model.js";
 import type { LoadModelOptions } from "../runtime/options.js";
 import { type EnergyMeter, findEnergyMeter } from "./energy.js";
 import { ForwardBench, forwardDepth } from "./forward-bench.js";
 import { describeMachine } from "./machine.js";
-import type { BenchmarkReport, DecodeMeasurement } from "./report.js";
+import type { BenchmarkReport, DecodeMeasurement, SpeculationReport } from "./report.js";
 import { measureSession, sessionContextTokens } from "./session-bench.js";
+import { measureSpeculation } from "./speculation-bench.js";
+import { at } from "../util/array-access.js";
 import { sum } from "./statistics.js";
 
 /** What to measure. */
@@ -21,6 +23,11 @@ export interface BenchmarkOptions {
   readonly depths?: readonly number[];
   /** Sequences that decode together, from depth 0. Default 1, 2, 4, 8. */
   readonly batches?: readonly number[];
+  /** Also compares speculative with target-only generation; drafts come from load.draft and the text itself. */
+  readonly speculation?: {
+    /** Read as it is, with the texts of control tokens as those tokens. Default: some prose. */
+    readonly prompt?: string;
+  };
   /** Called with the part done from 0 to 1, loading not included. */
   readonly onProgress?: (fraction: number) => void;
   readonly signal?: AbortSignal;
@@ -28,22 +35,38 @@ export interface BenchmarkOptions {
   readonly energy?: EnergyMeter;
 }
 
-type Settings = Required<Pick<BenchmarkOptions, "promptTokens" | "decodeTokens" | "depths" | "batches">>;
+interface Settings extends Required<
+  Pick<BenchmarkOptions, "promptTokens" | "decodeTokens" | "depths" | "batches">
+> {
+  /** What is generated with and without speculation, if that is asked for. */
+  readonly speculatedPrompt: string | undefined;
+}
 
 const pageTokens = 32;
 /** One step of decoding, and drafts of 1 to 15 tokens to verify. */
 const forwardRows = [1, 2, 4, 8, 16] as const;
 
+const speculationRounds = 3;
+const defaultPrompt =
+  "A server that answers many requests at once has to decide which of them may wait. The simplest rule is to take " +
+  "them in the order in which they came, but";
+
 /** Tokens of KV cache for the largest measurement. */
-function kvTokens({ promptTokens, decodeTokens, depths, batches }: Settings): number {
+function kvTokens({ promptTokens, decodeTokens, depths, batches, speculatedPrompt }: Settings): number {
   const wholePages = (tokens: number): number => Math.ceil(tokens / pageTokens) * pageTokens;
   return Math.max(
     wholePages(promptTokens),
     wholePages(sessionContextTokens(decodeTokens)),
+    speculatedPrompt === undefined ? 0 : wholePages(mostTokens(speculatedPrompt) + decodeTokens),
     wholePages(forwardDepth + Math.max(...forwardRows)),
     ...depths.map((depth) => wholePages(depth + decodeTokens)),
     ...batches.map((batch) => batch * wholePages(decodeTokens)),
   );
+}
+
+/** No token is less than a byte, apart from a BOS and a space that tokenizers add. */
+function mostTokens(text: string): number {
+  return Buffer.byteLength(text) + 2;
 }
 
 /** Enough rounds for a median, and few where few tokens were asked for. */
@@ -66,17 +89,35 @@ function progressOf(count: number, onProgress: BenchmarkOptions["onProgress"]) {
   };
 }
 
+async function compareSpeculation(
+  parts: ModelParts,
+  prompt: string,
+  tokens: number,
+  signal: AbortSignal | undefined,
+): Promise<SpeculationReport> {
+  const name = parts.draft === undefined ? "ngram" : "ngram and draft model";
+  // The parts stay the caller's: the model is dropped without close(), its sessions without pages.
+  const measurements = await measureSpeculation(new Model(parts), {
+    prompts: [prompt],
+    settings: [{ name, speculation: "auto" }],
+    rounds: speculationRounds,
+    generate: { maxTokens: tokens, special: true, ignoreEos: true, ...(signal && { signal }) },
+  });
+  return { ...at(measurements, 0), tokens, rounds: speculationRounds };
+}
+
 async function measure(
   parts: ModelParts,
   settings: Settings,
   options: BenchmarkOptions,
 ): Promise<Omit<BenchmarkReport, "machine" | "model">> {
   const { addon, native, arena, info } = parts;
-  const { promptTokens, decodeTokens } = settings;
+  const { promptTokens, decodeTokens, speculatedPrompt } = settings;
   const { signal, energy = findEnergyMeter() } = options;
   const depths = [...new Set(settings.depths)].filter((depth) => depth > 0).sort((a, b) => a - b);
   const batches = [...new Set(settings.batches)].filter((batch) => batch > 1).sort((a, b) => a - b);
-  const step = progressOf(6 + depths.length + batches.length, options.onProgress);
+  const count = 6 + depths.length + batches.length + (speculatedPrompt === undefined ? 0 : 1);
+  const step = progressOf(count, options.onProgress);
 
   const bench = await ForwardBench.create(parts, {
     maxSequences: Math.max(1, ...batches),
@@ -90,6 +131,10 @@ async function measure(
   for (const depth of depths) deeper.push(await step(bench.decode(depth, 1, decodeTokens)));
   for (const batch of batches) deeper.push(await step(bench.decode(0, batch, decodeTokens)));
   const session = await step(measureSession(parts, decodeTokens, signal));
+  const speculation =
+    speculatedPrompt === undefined
+      ? undefined
+      : await step(compareSpeculation(parts, speculatedPrompt, decodeTokens, signal));
   const peakRssBytes = process.resourceUsage().maxRSS * 1024; // what follows adds only the bandwidth's buffer
   // Shared machines have good and bad moments, so the bandwidth is measured around what it is compared with.
   const before = await step(addon.measureReadBandwidth(info.threads));
@@ -102,6 +147,7 @@ async function measure(
   return {
     results: [prefill, decode, ...deeper, ...forward],
     session,
+    ...(speculation && { speculation }),
     bandwidth: { readGBps, decodeFraction: decodeGBps / readGBps },
     memory: { weightBytes, kvBytesPerToken: kvBytesPerToken(arena), peakRssBytes },
     packCache: info.packCache,
@@ -121,7 +167,9 @@ export async function runBenchmark(path: string, options: BenchmarkOptions = {})
     depths = [0, 2048, 8192],
     batches = [1, 2, 4, 8],
   } = options;
-  const settings = { promptTokens, decodeTokens, depths, batches };
+  const { speculation } = options;
+  const speculatedPrompt = speculation && (speculation.prompt ?? defaultPrompt);
+  const settings = { promptTokens, decodeTokens, depths, batches, speculatedPrompt };
   const tokens = kvTokens(settings);
   const parts = await loadModelParts(path, {
     ...options.load,
@@ -140,6 +188,8 @@ export async function runBenchmark(path: string, options: BenchmarkOptions = {})
     return { machine: describeMachine(addon), model: { name, architecture, parameterCount }, ...measured };
   } finally {
     options.signal?.removeEventListener("abort", cancel);
-    for (const handle of [runner, arena, native]) handle.close();
+    const { draft } = parts;
+    const handles = [runner, arena, native, draft?.runner, draft?.arena, draft?.native];
+    for (const handle of handles) handle?.close();
   }
 }

@@ -1,5 +1,6 @@
 import type { KvType, PackCacheReport } from "../native/native.js";
 import type { MachineInfo } from "./machine.js";
+import type { SpeculationMeasurement } from "./speculation-bench.js";
 import type { Percentiles } from "./statistics.js";
 
 interface Measurement {
@@ -49,12 +50,21 @@ export interface SessionMeasurement {
   readonly overheadMs: number;
 }
 
+/** Speculative against target-only generation of one prompt, greedily. */
+export interface SpeculationReport extends SpeculationMeasurement {
+  /** Tokens of each generation. */
+  readonly tokens: number;
+  readonly rounds: number;
+}
+
 /** What `air bench` prints with --json. */
 export interface BenchmarkReport {
   readonly machine: MachineInfo;
   readonly model: { readonly name: string; readonly architecture: string; readonly parameterCount: number };
   readonly results: readonly BenchmarkResult[];
   readonly session: SessionMeasurement;
+  /** Where a way to draft was named. */
+  readonly speculation?: SpeculationReport;
   readonly bandwidth: {
     /** Memory that the same threads read, in 10^9 bytes per second. */
     readonly readGBps: number;

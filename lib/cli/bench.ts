@@ -1,9 +1,10 @@
 import { Command } from "commander";
 
-import { runBenchmark } from "../benchmark/benchmark.js";
-import type { BenchmarkReport, BenchmarkResult } from "../benchmark/report.js";
+import { type BenchmarkOptions, runBenchmark } from "../benchmark/benchmark.js";
+import type { BenchmarkReport, BenchmarkResult, SpeculationReport } from "../benchmark/report.js";
 import type { Percentiles } from "../benchmark/statistics.js";
-import { type CliIo, write, writeJson } from "./io.js";
+import { invalidArgument } from "../errors/air-error.js";
+import { type CliIo, readText, write, writeJson } from "./io.js";
 import { modelFile, noteFewerThreads, notePackCache, progressBar } from "./load.js";
 import {
   addComputeOptions,
@@ -20,6 +21,9 @@ interface BenchOptions extends Omit<ModelOptions, "ctx"> {
   readonly tokens: number;
   readonly depths: readonly number[];
   readonly batches: readonly number[];
+  /** A GGUF file, or `ngram`. */
+  readonly draft?: string;
+  readonly promptFile?: string;
   readonly json?: boolean;
 }
 
@@ -28,11 +32,13 @@ const maxBatch = 512;
 
 const examples = `
 Times are of the forward pass alone; the line "session" is greedy decoding through the public API. A forward of
-several rows computes the logits of all of them. Run it on an idle machine.
+several rows computes the logits of all of them. --draft adds greedy decoding of a prompt with and without
+speculation, in turns. Run it on an idle machine.
 
 Examples:
   air bench -m model.gguf
-  air bench -m model.gguf --threads 1 -p 128 -n 32 -d 0 -b 1,4 --json`;
+  air bench -m model.gguf --threads 1 -p 128 -n 32 -d 0 -b 1,4 --json
+  air bench -m model.gguf --draft small.gguf --prompt-file question.txt`;
 
 /** Below 100 with four digits, above without decimals. */
 function formatRate(value: number): string {
@@ -61,9 +67,35 @@ function baseline(result: BenchmarkResult, { results }: BenchmarkReport): Benchm
   return base === result ? undefined : base;
 }
 
+function formatSpeculation(report: SpeculationReport): string {
+  const { name, targetOnly, speculative, speedup, drafted, acceptanceRate, meanAcceptanceLength } = report;
+  const right = "right" as const;
+  const rows = [
+    ["speculation", "tok/s", "speed-up", "accepted", "tokens a draft"],
+    ["target only", formatRate(targetOnly.tokensPerSecond), "", "", ""],
+    [
+      name,
+      formatRate(speculative.tokensPerSecond),
+      `${speedup.median.toFixed(2)}x`,
+      drafted > 0 ? `${(acceptanceRate * 100).toFixed(0)}% of ${drafted}` : "no drafts",
+      drafted > 0 ? meanAcceptanceLength.toFixed(2) : "",
+    ],
+  ];
+  const { disabledReason, differentTexts } = report;
+  return [
+    table(rows, ["left", right, right, right, right]),
+    ...(disabledReason === undefined ? [] : [`off at the end: ${disabledReason}`]),
+    ...(differentTexts === 0
+      ? []
+      : [`${differentTexts} of ${report.rounds} texts differ from target-only's`]),
+    "",
+    "",
+  ].join("\n");
+}
+
 /** Measurements as a table, then machine, bandwidth and memory. */
 export function formatBenchmark(report: BenchmarkReport): string {
-  const { machine, model, results, session, bandwidth, memory } = report;
+  const { machine, model, results, session, speculation, bandwidth, memory } = report;
   const first = results[0];
   const measuresEnergy = results.some(({ joulesPerToken }) => joulesPerToken !== undefined);
   const rows = results.map((result) => {
@@ -106,19 +138,37 @@ export function formatBenchmark(report: BenchmarkReport): string {
   return [
     table([header, ...rows, sessionRow], ["left", "left", right, right, right, right, right, right]),
     "",
-    table(facts),
+    `${speculation === undefined ? "" : formatSpeculation(speculation)}${table(facts)}`,
     "",
   ].join("\n");
 }
 
+/** What --draft and --prompt-file ask for. */
+async function speculationOptions(
+  io: CliIo,
+  { draft, promptFile }: BenchOptions,
+): Promise<Pick<BenchmarkOptions, "load" | "speculation">> {
+  if (draft === undefined) {
+    if (promptFile === undefined) return {};
+    throw invalidArgument("--prompt-file", "--draft beside it", promptFile);
+  }
+  const load = draft === "ngram" ? {} : { draft };
+  if (promptFile === undefined) return { load, speculation: {} };
+  const prompt = await readText(io, promptFile);
+  if (prompt === "") throw invalidArgument("--prompt-file", "a file with text in it", promptFile);
+  return { load, speculation: { prompt } };
+}
+
 async function run(io: CliIo, options: BenchOptions): Promise<void> {
+  const { load, speculation } = await speculationOptions(io, options);
   const file = modelFile(io, options.model);
   const loading = progressBar(io, "loading");
   let measuring: ReturnType<typeof progressBar> | undefined;
   let report: BenchmarkReport;
   try {
     report = await runBenchmark(file, {
-      load: { ...toLoadOptions(options), onProgress: loading.update },
+      load: { ...toLoadOptions(options), ...load, onProgress: loading.update },
+      ...(speculation && { speculation }),
       promptTokens: options.prompt,
       decodeTokens: options.tokens,
       depths: options.depths,
@@ -161,7 +211,9 @@ export function benchCommand(io: CliIo): Command {
       "sequences decoding together, from depth 0",
       integerList("-b", { min: 1, max: maxBatch }),
       [1, 2, 4, 8],
-    );
+    )
+    .option("--draft <file>", "compare with speculation: a GGUF file of a draft model, or ngram")
+    .option("--prompt-file <file>", "text that --draft continues; - is stdin (default: some prose)");
   return addComputeOptions(command)
     .option("--json", "print one JSON object")
     .addHelpText("after", examples)

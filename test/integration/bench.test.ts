@@ -1,4 +1,7 @@
 import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -8,6 +11,7 @@ import type { BenchmarkReport } from "../../lib/benchmark/report.js";
 import { loadAddon } from "../../lib/native/load.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+const draftModel = fileURLToPath(new URL("../../models/air-tiny-chat-draft-q8_0.gguf", import.meta.url));
 
 async function bench(...args: readonly string[]): Promise<string> {
   const quick = ["-p", "24", "-n", "4", "-d", "0,64", "-b", "1,3", "--threads", "2"];
@@ -48,6 +52,31 @@ describe("air bench", () => {
     expect(text).toMatch(/^decode +batch 3 +[\d.]+( +[\d.]+){3} +[\d.]+x$/m);
     expect(text).toMatch(/^bandwidth +[\d.]+ GB\/s read, \d+% of it used/m);
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
+  });
+
+  test("compares a draft model with target-only decoding of a prompt", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "air-bench-"));
+    try {
+      const file = join(folder, "prompt.txt");
+      await writeFile(file, "<|user|>\nWhat is 12 times 7?<|end|>\n<|assistant|>\n");
+      const prompt = ["-n", "8", "--prompt-file", file];
+      const report = JSON.parse(await bench("--json", "--draft", draftModel, ...prompt)) as BenchmarkReport;
+      expect(report.speculation).toMatchObject({
+        name: "ngram and draft model",
+        tokens: 8,
+        differentTexts: 0,
+      });
+      expect(report.speculation?.targetOnly.tokensPerSecond).toBeGreaterThan(0);
+      expect(await bench("--draft", "ngram", ...prompt)).toMatch(/^target only +[\d.]+$\nngram +[\d.]+ /m);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test("refuses a prompt without a way to draft", async () => {
+    await expect(bench("--prompt-file", "x.txt")).rejects.toThrow(
+      "expected --draft beside it for --prompt-file",
+    );
   });
 });
 

@@ -6,6 +6,7 @@ import { type BenchmarkOptions, runBenchmark } from "../../../lib/benchmark/benc
 import { FakeAddon } from "../../support/fake-native.js";
 
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
+const draftModel = fileURLToPath(new URL("../../../models/air-tiny-chat-draft-q8_0.gguf", import.meta.url));
 
 /** A benchmark of the bundled file on the fake addon, where a forward takes 1 us and memory has 10 GB/s. */
 async function run(options: BenchmarkOptions) {
@@ -83,6 +84,23 @@ describe("runBenchmark", () => {
     await run({ onProgress: (part) => parts.push(part) });
     expect(parts.at(-1)).toBe(1);
     expect(parts).toEqual([...parts].sort((a, b) => a - b));
+  });
+
+  test("compares speculation where asked to, and frees the draft model too", async () => {
+    const { addon, report } = await run({ load: { draft: draftModel }, speculation: { prompt: "one two" } });
+    expect(report.speculation).toMatchObject({
+      name: "ngram and draft model",
+      tokens: 5,
+      rounds: 3,
+      differentTexts: 0,
+    });
+    expect(addon.controls.openHandles()).toBe(0);
+    expect((await run({})).report).not.toHaveProperty("speculation");
+  });
+
+  test("has room for a prompt of one token a byte", async () => {
+    const { report } = await run({ speculation: { prompt: "\u{1f980}".repeat(200) } });
+    expect(report.speculation).toMatchObject({ name: "ngram", tokens: 5 });
   });
 
   test("stops when asked and leaves nothing open", async () => {

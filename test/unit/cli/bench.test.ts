@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { BenchmarkReport } from "../../../lib/benchmark/report.js";
+import type { BenchmarkReport, SpeculationReport } from "../../../lib/benchmark/report.js";
 import { formatBenchmark } from "../../../lib/cli/bench.js";
 import { integerList } from "../../../lib/cli/options.js";
 
@@ -58,6 +58,46 @@ describe("formatBenchmark", () => {
   test("leaves the column of energy out where nothing reports it", () => {
     const results = report.results.slice(1);
     expect(formatBenchmark({ ...report, results })).not.toContain("J/token");
+  });
+});
+
+describe("formatBenchmark with speculation", () => {
+  const speculation = {
+    name: "ngram and draft model",
+    targetOnly: { tokensPerSecond: 82.74 },
+    speculative: { tokensPerSecond: 180.4 },
+    speedup: { median: 2.184, min: 2.1, max: 2.2 },
+    drafted: 312,
+    accepted: 222,
+    cycles: 100,
+    acceptanceRate: 222 / 312,
+    meanAcceptanceLength: 3.22,
+    differentTexts: 0,
+    tokens: 128,
+    rounds: 3,
+  };
+
+  function section(part: Partial<SpeculationReport>): readonly string[] {
+    const lines = formatBenchmark({ ...report, speculation: { ...speculation, ...part } }).split("\n");
+    const start = lines.findIndex((line) => line.startsWith("speculation"));
+    return lines.slice(start, lines.indexOf("", start));
+  }
+
+  test("shows both rates, the speed-up and the acceptance", () => {
+    expect(section({})).toEqual([
+      "speculation            tok/s  speed-up    accepted  tokens a draft",
+      "target only             82.7",
+      "ngram and draft model    180     2.18x  71% of 312            3.22",
+    ]);
+  });
+
+  test("says when drafting was off at the end, and when texts differ", () => {
+    const text = section({ disabledReason: "not worth it", differentTexts: 1 });
+    expect(text.slice(3)).toEqual(["off at the end: not worth it", "1 of 3 texts differ from target-only's"]);
+  });
+
+  test("has no acceptance without drafts", () => {
+    expect(section({ name: "ngram", drafted: 0 })[2]).toMatch(/^ngram +180 +2\.18x +no drafts$/);
   });
 });
 
