@@ -203,7 +203,7 @@ describe("accepted, recovered and bonus tokens have the target's distribution", 
   });
 
   test.each(wrongRules)("not with a rule that %s", { timeout: 20_000 }, async (_name, checked) => {
-    const { first, second } = await pValuesOf(checked, 40_000);
+    const { first, second } = await pValuesOf(checked, 20_000);
     expect(first).toBeLessThan(1e-6);
     expect(second).toBeLessThan(1e-6);
   });
