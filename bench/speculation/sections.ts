@@ -68,6 +68,7 @@ export async function measureDomains(
       settings: [...fixed, ...adaptive],
       rounds: options.rounds,
       generate: { maxTokens: domainTokens, special: true },
+      readsPromptsFirst: true,
       onProgress: (fraction) => {
         options.onProgress(domain, fraction);
       },
@@ -108,6 +109,7 @@ export async function measureSampling(
       settings,
       rounds: options.rounds,
       generate: { maxTokens: domainTokens, special: true, temperature: 0.8, seed },
+      readsPromptsFirst: true,
       onProgress: (fraction) => {
         options.onProgress(`${domain} at 0.8`, fraction);
       },

@@ -74,6 +74,14 @@ describe("measureSpeculation", () => {
     expect(measurement?.speculative.tokensPerSecond).toBe(0); // all nine are skipped or start the clock
   });
 
+  test("has both models read prompts first where asked to, and times the first token too", async () => {
+    const options = { prompts: ["word ".repeat(100)], rounds: 1 };
+    // Nine tokens in drafts of two and the token after them. Without its K/V the first one comes from the prompt's step.
+    expect((await measure(options))[0]).toMatchObject({ drafted: 5, cycles: 3, differentTexts: 0 });
+    const [measurement] = await measure({ ...options, readsPromptsFirst: true });
+    expect(measurement).toMatchObject({ drafted: 6, cycles: 3, differentTexts: 0 });
+  });
+
   test("reports progress up to the end", async () => {
     const parts: number[] = [];
     await measure({ onProgress: (part) => parts.push(part) });
