@@ -1,6 +1,6 @@
 import type { GenerationResult } from "../runtime/generation.js";
 import type { Model } from "../runtime/model.js";
-import type { GenerateOptions } from "../runtime/options.js";
+import type { GenerateOptions, SpeculationOptions } from "../runtime/options.js";
 import type { Session } from "../runtime/session.js";
 import { at } from "../util/array-access.js";
 import { compareRounds, type DecodeTally, type SpeculationComparison, sumTallies } from "./decode-tally.js";
@@ -46,11 +46,13 @@ interface TimedText {
   readonly result: GenerationResult;
 }
 
+const oneAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 1, fixed: true };
+
 /** Has both models compute the prompt; n-grams of the session learn nothing from it. */
 const readPrompt: GenerateOptions = {
   maxTokens: 3, // the second one is the first that is drafted
   ignoreEos: true,
-  speculation: { proposers: ["draft-model"], maxDraftTokens: 1, fixed: true },
+  speculation: oneAhead,
 };
 
 /** Generates once, in a session of its own. */
