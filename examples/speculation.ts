@@ -8,7 +8,7 @@ const file = (name: string): string => fileURLToPath(new URL(`../models/${name}`
 using model = await loadModel(file("air-tiny-large-q4_0.gguf"), { draft: file("air-tiny-draft-q8_0.gguf") });
 
 const prompt = "The SELECT statement is used to";
-for (const speculation of ["off", "auto", { maxDraftTokens: 4, fixed: true }] as const) {
+for (const speculation of ["off", "auto", { maxDraftTokens: 4, adaptive: false }] as const) {
   using session = model.createSession();
   const { text, speculative } = await session.generate(prompt, { maxTokens: 64, speculation }).result;
   console.log(`${JSON.stringify(speculation)}:\n${text}\n`);

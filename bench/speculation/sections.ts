@@ -41,7 +41,7 @@ const drafting: SpeculationOptions = { proposers: ["draft-model"] };
 const lookup: SpeculationSetting = { name: "ngram", speculation: { proposers: ["ngram"] } };
 
 function fixedDraft(draftTokens: number, options: SpeculationOptions = {}): SpeculationOptions {
-  return { ...drafting, ...options, maxDraftTokens: draftTokens, fixed: true };
+  return { ...drafting, ...options, maxDraftTokens: draftTokens, adaptive: false };
 }
 
 /** Greedy text of every domain: each fixed number of draft tokens, and the adaptive policy with and without n-grams. */

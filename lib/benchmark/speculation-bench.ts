@@ -46,7 +46,7 @@ interface TimedText {
   readonly result: GenerationResult;
 }
 
-const oneAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 1, fixed: true };
+const oneAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 1, adaptive: false };
 
 /** Has both models compute the prompt; n-grams of the session learn nothing from it. */
 const readPrompt: GenerateOptions = {

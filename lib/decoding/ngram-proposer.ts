@@ -64,14 +64,18 @@ export class NgramProposer implements Proposer {
       place = at(this.#previous, place);
     }
     if (this.#match === none) return undefined;
-    return {
-      strength: strengthBounds.filter((bound) => longest >= bound).length,
-      limit: this.#tokens.length - this.#match,
-    };
+    return { strength: strengthBounds.filter((bound) => longest >= bound).length, limit: Infinity };
   }
 
   propose(_text: TokenHistory, { limit }: DraftRequest): Draft {
-    return { tokens: this.#tokens.slice(this.#match, this.#match + limit) };
+    // Where the text ends the guesses go on in themselves: a loop goes on as a loop.
+    const period = this.#tokens.length - this.#match;
+    const tokens: number[] = [];
+    while (tokens.length < limit) {
+      const known = this.#tokens[this.#match + tokens.length];
+      tokens.push(known ?? at(tokens, tokens.length - period));
+    }
+    return { tokens };
   }
 
   cancel(): void {

@@ -140,13 +140,10 @@ export class SpeculationPolicy {
     this.#options.priors.observe(plan.proposer.name, plan.strength, drafted, accepted);
   }
 
-  /** Of the first token of a proposer's most promising guesses: the rate, and how many outcomes it rests on. */
-  acceptance(proposer: Proposer): { readonly rate: number; readonly weight: number } {
-    const tracks = (this.#tracks.get(proposer) ?? []).map(({ rates }) => rates);
-    const best = tracks
-      .filter(({ weight }) => weight > 0)
-      .map((rates) => ({ rate: at(rates.rates(1), 0), weight: rates.weight }));
-    return best.reduce((a, b) => (b.rate > a.rate ? b : a), { rate: 0, weight: 0 });
+  /** The rate expected of the first token of a proposer's best guesses. */
+  expectedRate(proposer: Proposer): number {
+    const tracks = this.#tracks.get(proposer) ?? [];
+    return Math.max(0, ...tracks.map(({ rates }) => at(rates.rates(1), 0)));
   }
 
   #track({ proposer, strength }: Pick<DraftPlan, "proposer" | "strength">): Track {
@@ -177,7 +174,8 @@ export class SpeculationPolicy {
   #leastConfidence({ count, speedup }: DraftChoice, sequences: number): number {
     const { costs } = this.#options;
     const plainMs = costs.stepMs(sequences) ?? 1;
-    const rowMs = ((costs.stepMs(sequences * (count + 1)) ?? plainMs) - plainMs) / count;
+    const stepMs = costs.stepMs(sequences * (count + 1)) ?? plainMs;
+    const rowMs = Math.max(0, stepMs - plainMs) / count; // measurements vary by more than a row costs
     return Math.min(0.9, (((costs.draftMs ?? 0) + rowMs) / plainMs) * speedup);
   }
 }

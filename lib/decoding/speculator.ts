@@ -157,14 +157,12 @@ export class Speculator {
     const failures = [...this.#failed].map(([{ name }, message]) => `${name} failed: ${message}`);
     if (failures.length === this.#proposers.length && failures.length > 0) return failures.join("; ");
     if (!this.#policy.isOff) return undefined;
-    const plainMs = this.#costs.stepMs(1) ?? 0;
-    const tried = this.#proposers.map((proposer) => {
-      const { rate, weight } = this.#policy.acceptance(proposer);
+    const parts = this.#proposers.map((proposer) => {
+      const percent = (this.#policy.expectedRate(proposer) * 100).toFixed(0);
       const cost = proposer.isFree ? "" : ` at ${(this.#costs.draftMs ?? 0).toFixed(2)} ms each`;
-      return weight > 0
-        ? `${proposer.name}: ${(rate * 100).toFixed(0)}% of first guesses accepted${cost}`
-        : "";
+      return `${proposer.name}: ${percent}% of first guesses accepted${cost}`;
     });
-    return `not worth it now (${tried.filter((part) => part !== "").join("; ")}; a step takes ${plainMs.toFixed(2)} ms)`;
+    const stepMs = (this.#costs.stepMs(1) ?? 0).toFixed(2);
+    return `not worth it now (${parts.join("; ")}; a step takes ${stepMs} ms)`;
   }
 }

@@ -53,10 +53,10 @@ export interface SpeculationOptions {
   /** Most tokens that are guessed ahead, 1 to 15. Default 8. */
   readonly maxDraftTokens?: number;
   /**
-   * Always guesses maxDraftTokens ahead, whether it pays or not, with the first proposer that has a guess. Default
-   * false: as many as pay on this machine, measured as it goes.
+   * As many tokens as pay on this machine, measured as it goes. False guesses maxDraftTokens ahead always, whether it
+   * pays or not, with the first proposer that has a guess. Default true.
    */
-  readonly fixed?: boolean;
+  readonly adaptive?: boolean;
   /**
    * How guesses are accepted at temperatures above 0; both give the model's exact distribution. `coupled`, the default,
    * gives a seed the same text with and without speculation. `rejection` accepts a little more.
@@ -157,7 +157,7 @@ const speculationSchema = z.strictObject(
       .min(1, "at least one proposer")
       .optional(),
     maxDraftTokens: integerFrom(1, 15).default(8),
-    fixed: z.boolean("true or false").default(false),
+    adaptive: z.boolean("true or false").default(true),
     acceptance: z.enum(["coupled", "rejection"], '"coupled" or "rejection"').default("coupled"),
   },
   "an object",

@@ -40,7 +40,7 @@ export class SessionSpeculation {
       costs,
       priors,
       maxDraftTokens: options.maxDraftTokens,
-      isFixed: options.fixed,
+      isFixed: !options.adaptive,
     });
   }
 
@@ -51,7 +51,7 @@ export class SessionSpeculation {
 
   #draftModel(
     text: EngineDraftText,
-    { fixed, acceptance }: ResolvedSpeculation,
+    { adaptive, acceptance }: ResolvedSpeculation,
     sampling: SpeculatedSampling,
   ): DraftModelProposer {
     const { rowMath, tokenizer } = this.#core;
@@ -64,7 +64,7 @@ export class SessionSpeculation {
       constraint: sampling.constraint,
       isEnd: (token) => !sampling.ignoreEos && endOfGenerationIds.includes(token),
       pick: this.#pick(acceptance, sampler, sampling.seed),
-      waits: fixed,
+      waits: !adaptive,
     });
   }
 

@@ -18,8 +18,8 @@ function bundled(name: string): string {
   return fileURLToPath(new URL(`../../models/${name}.gguf`, import.meta.url));
 }
 
-const lookup: SpeculationOptions = { proposers: ["ngram"], fixed: true };
-const twoAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 2, fixed: true };
+const lookup: SpeculationOptions = { proposers: ["ngram"], adaptive: false };
+const twoAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 2, adaptive: false };
 const chatFile = bundled("air-tiny-chat-q4_0");
 const draftFile = bundled("air-tiny-chat-draft-q8_0");
 

@@ -14,7 +14,7 @@ import { writeUselessDraft } from "../support/useless-draft.js";
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const target = modelFile("air-tiny-large-q4_0.gguf");
 const draft = modelFile("air-tiny-draft-q8_0.gguf");
-const fixed = { proposers: ["ngram", "draft-model"], maxDraftTokens: 4, fixed: true } as const;
+const fixed = { proposers: ["ngram", "draft-model"], maxDraftTokens: 4, adaptive: false } as const;
 
 describe("a model with a draft model", () => {
   let model: Model;
@@ -61,7 +61,7 @@ describe("a model with a draft model", () => {
     let accepted = 0;
     for (const prompt of evalPrompts(40)) {
       using session = model.createSession();
-      const speculation = { proposers: ["draft-model"], maxDraftTokens: 1, fixed: true } as const;
+      const speculation = { proposers: ["draft-model"], maxDraftTokens: 1, adaptive: false } as const;
       const { speculative } = await session.generate(prompt, { maxTokens: 64, speculation }).result;
       drafted += speculative?.drafted ?? 0;
       accepted += speculative?.accepted ?? 0;
@@ -73,7 +73,7 @@ describe("a model with a draft model", () => {
 
   test("takes the drafts of one text along to the next of the session", async () => {
     using session = model.createSession();
-    const speculation = { proposers: ["ngram"], maxDraftTokens: 8, fixed: true } as const;
+    const speculation = { proposers: ["ngram"], maxDraftTokens: 8, adaptive: false } as const;
     const prompt = evalPrompts(3)[1] ?? "";
     const first = await session.generate(prompt, { maxTokens: 48, speculation }).result;
     const again = await session.generate(prompt, { maxTokens: 48, speculation }).result;

@@ -24,7 +24,7 @@ export async function greedyTokens(
   const speculation =
     drafting === undefined
       ? "off"
-      : { proposers: [drafting.proposer], maxDraftTokens: drafting.maxDraftTokens, fixed: true };
+      : { proposers: [drafting.proposer], maxDraftTokens: drafting.maxDraftTokens, adaptive: false };
   return (await session.generate(prompt, { maxTokens, speculation }).result).tokens;
 }
 

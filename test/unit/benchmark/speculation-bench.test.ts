@@ -12,7 +12,7 @@ import { FakeAddon } from "../../support/fake-native.js";
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 const draftModel = fileURLToPath(new URL("../../../models/air-tiny-chat-draft-q8_0.gguf", import.meta.url));
 
-const twoAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 2, fixed: true };
+const twoAhead: SpeculationOptions = { proposers: ["draft-model"], maxDraftTokens: 2, adaptive: false };
 
 describe("measureSpeculation", () => {
   let model: Model;

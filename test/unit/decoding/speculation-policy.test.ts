@@ -179,9 +179,8 @@ describe("SpeculationPolicy", () => {
       policy.plan([offer(ngram, 100, strength), offer(model)], 100, 1);
     expect(plan(0)?.proposer).toBe(model);
     expect(plan(1)).toMatchObject({ proposer: ngram, strength: 1 });
-    expect(policy.acceptance(ngram).rate).toBeGreaterThan(0.9);
-    expect(policy.acceptance(model).weight).toBeGreaterThan(20);
-    expect(policy.acceptance(new FakeProposer("ngram"))).toEqual({ rate: 0, weight: 0 });
+    expect(policy.expectedRate(ngram)).toBeGreaterThan(0.9);
+    expect(policy.expectedRate(new FakeProposer("ngram"))).toBe(0);
   });
 
   test("asks for more confidence where draft tokens cost more", () => {
@@ -195,6 +194,16 @@ describe("SpeculationPolicy", () => {
     expect(cheap).toBeGreaterThan(0);
     expect(dear).toBeGreaterThan(cheap);
     expect(dear).toBeLessThanOrEqual(0.9);
+  });
+
+  test("asks for no less than no confidence where more rows happened to take less time", () => {
+    const proposer = new FakeProposer("draft-model");
+    const costs = new StepCosts();
+    costs.observeStep(1, 10);
+    costs.observeStep(9, 8);
+    costs.observeDraft(1, 0.1);
+    const policy = createPolicy([proposer], { costs });
+    expect(policy.plan([offer(proposer)], 100, 1)?.minConfidence).toBeGreaterThanOrEqual(0);
   });
 });
 

@@ -46,7 +46,7 @@ describe("parseOptions with the options of generate()", () => {
 
   test("fills in the documented defaults and takes undefined for absent", () => {
     expect(parseOptions(generateSchema, { topP: undefined }, "generate options")).toEqual({
-      speculation: { acceptance: "coupled", fixed: false, maxDraftTokens: 8 },
+      speculation: { acceptance: "coupled", adaptive: true, maxDraftTokens: 8 },
       temperature: 0,
       topK: 0,
       topP: 1,

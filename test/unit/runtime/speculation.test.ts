@@ -25,7 +25,7 @@ describe("a speculating generation", () => {
   test.each(cases)("with $maxDraftTokens tokens of $proposer gives the greedy text", async (chosen) => {
     const { proposer, maxDraftTokens } = chosen;
     for (const prompt of prompts) {
-      const speculation: SpeculationOptions = { proposers: [proposer], maxDraftTokens, fixed: true };
+      const speculation: SpeculationOptions = { proposers: [proposer], maxDraftTokens, adaptive: false };
       const [{ text, tokens, speculative }, expected] = await Promise.all([
         generate(prompt, { speculation }),
         plain(prompt),
@@ -40,7 +40,7 @@ describe("a speculating generation", () => {
     async (temperature) => {
       for (const prompt of prompts) {
         const options = { temperature, seed: 3, topK: 20, minP: 0.01 };
-        const speculation = { proposers: both, maxDraftTokens: 4, fixed: true };
+        const speculation = { proposers: both, maxDraftTokens: 4, adaptive: false };
         const { tokens } = await generate(prompt, { ...options, speculation });
         expect(tokens).toEqual((await plain(prompt, options)).tokens);
       }
@@ -54,14 +54,19 @@ describe("a speculating generation", () => {
       logitBias: { 5: 2, 9: -Infinity },
       logprobs: 3,
     };
-    const speculation = { proposers: both, maxDraftTokens: 5, fixed: true };
+    const speculation = { proposers: both, maxDraftTokens: 5, adaptive: false };
     const { tokens, logprobs } = await generate("abcabcabc", { ...options, speculation });
     const expected = await plain("abcabcabc", options);
     expect({ tokens, logprobs }).toEqual({ tokens: expected.tokens, logprobs: expected.logprobs });
   });
 
   test("repeats a seed's text under the rejection rule with fixed drafts", async () => {
-    const speculation = { proposers: both, maxDraftTokens: 3, fixed: true, acceptance: "rejection" } as const;
+    const speculation = {
+      proposers: both,
+      maxDraftTokens: 3,
+      adaptive: false,
+      acceptance: "rejection",
+    } as const;
     const options = { temperature: 1, seed: 8, speculation };
     const first = await generate("what?", options);
     expect((await generate("what?", options)).tokens).toEqual(first.tokens);
@@ -70,7 +75,7 @@ describe("a speculating generation", () => {
 
   test("ends at stop strings and maxTokens where they fall inside a draft", async () => {
     const { text, tokens } = await plain("what is this?");
-    const speculation = { proposers: ["draft-model"], maxDraftTokens: 8, fixed: true } as const;
+    const speculation = { proposers: ["draft-model"], maxDraftTokens: 8, adaptive: false } as const;
     for (let maxTokens = 1; maxTokens < 20; maxTokens += 1) {
       const result = await generate("what is this?", { maxTokens, speculation });
       expect(result).toMatchObject({ tokens: tokens.slice(0, maxTokens), finishReason: "length" });
@@ -84,7 +89,7 @@ describe("a speculating generation", () => {
   });
 
   test("ends at the model's own end inside a draft", async () => {
-    const speculation = { proposers: ["draft-model"], maxDraftTokens: 8, fixed: true } as const;
+    const speculation = { proposers: ["draft-model"], maxDraftTokens: 8, adaptive: false } as const;
     for (const prompt of prompts) {
       const expected = await plain(prompt, { ignoreEos: false, maxTokens: 200 });
       const result = await generate(prompt, { ignoreEos: false, maxTokens: 200, speculation });
@@ -94,7 +99,7 @@ describe("a speculating generation", () => {
   });
 
   test("reports what was drafted and accepted", async () => {
-    const speculation = { proposers: ["draft-model"], maxDraftTokens: 4, fixed: true } as const;
+    const speculation = { proposers: ["draft-model"], maxDraftTokens: 4, adaptive: false } as const;
     const { speculative, tokens } = await generate("what is this?", { speculation });
     const { drafted = 0, accepted = 0, cycles = 0, acceptanceRate, meanAcceptanceLength } = speculative ?? {};
     expect(accepted).toBeGreaterThan(0);
@@ -120,7 +125,7 @@ describe("a speculating generation", () => {
 describe("sessions that speculate at once", () => {
   test("give each the text that it gives alone, and leave both pools whole", async () => {
     const { model } = createFakeModel({ draft: true, kvTokens: 1024 });
-    const speculation = { proposers: both, maxDraftTokens: 4, fixed: true };
+    const speculation = { proposers: both, maxDraftTokens: 4, adaptive: false };
     const results = await Promise.all(prompts.map((prompt) => generate(prompt, { speculation }, model)));
     for (const [index, prompt] of prompts.entries()) {
       expect(results[index]?.tokens).toEqual((await plain(prompt)).tokens);
@@ -146,7 +151,7 @@ describe("a draft model that fails", () => {
       forwards += 1;
       if (forwards === 5) throw new Error("no more memory");
     };
-    const speculation = { proposers: ["draft-model"], maxDraftTokens: 2, fixed: true } as const;
+    const speculation = { proposers: ["draft-model"], maxDraftTokens: 2, adaptive: false } as const;
     const { tokens, speculative } = await generate("what is this?", { speculation }, model);
     expect(tokens).toEqual((await plain("what is this?")).tokens);
     expect(speculative?.disabledReason).toBe("draft-model failed: no more memory");
@@ -154,7 +159,7 @@ describe("a draft model that fails", () => {
 });
 
 describe("aborting", () => {
-  const speculation = { proposers: ["draft-model"], maxDraftTokens: 4, fixed: true } as const;
+  const speculation = { proposers: ["draft-model"], maxDraftTokens: 4, adaptive: false } as const;
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8, 9])("leaves both pools whole at forward %d", async (stopAt) => {
     const { model, addon, draftAddon } = createFakeModel({ draft: true });
