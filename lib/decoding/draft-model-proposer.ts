@@ -5,6 +5,12 @@ import type { TokenHistory } from "./penalties.js";
 import type { Draft, DraftRequest, Proposer, Prospect } from "./proposer.js";
 import type { Sampler, TokenPicker } from "./sampler.js";
 
+/** Tokens, and the draft model's probability of each. */
+export interface GreedyDraft {
+  readonly tokens: readonly number[];
+  readonly confidence: readonly number[];
+}
+
 /** The draft model's side of one text; its engine implements this. */
 export interface DraftText {
   /** Most tokens of a text that it can hold. */
@@ -14,7 +20,7 @@ export interface DraftText {
   /** Computes K/V for the tokens. */
   catchUp(tokens: ArrayLike<number>): Promise<void>;
   /** The likeliest continuation, within one native call. */
-  draft(tokens: ArrayLike<number>, request: DraftRequest): Promise<readonly number[]>;
+  draft(tokens: ArrayLike<number>, request: DraftRequest): Promise<GreedyDraft>;
   /**
    * Continues the tokens one by one: `choose` gets the logits after all of them, and returns the next token or undefined
    * to end.
@@ -82,7 +88,7 @@ export class DraftModelProposer implements Proposer {
     const started = performance.now();
     const draft =
       sampler === undefined
-        ? { tokens: this.#useful(await text.draft(this.#tokens, request)) }
+        ? this.#useful(await text.draft(this.#tokens, request))
         : await this.#sample(sampler, request);
     return missing > measurableTokens ? draft : { ...draft, ms: performance.now() - started };
   }
@@ -92,11 +98,12 @@ export class DraftModelProposer implements Proposer {
   }
 
   /** The tokens up to the first that ends the text, and before the first that the target does not have. */
-  #useful(tokens: readonly number[]): readonly number[] {
+  #useful(draft: GreedyDraft): GreedyDraft {
     const { vocabSize, isEnd } = this.#options;
-    const end = tokens.findIndex((token) => token >= vocabSize || isEnd(token));
-    if (end < 0) return tokens;
-    return tokens.slice(0, at(tokens, end) < vocabSize ? end + 1 : end);
+    const last = draft.tokens.findIndex((token) => token >= vocabSize || isEnd(token));
+    if (last < 0) return draft;
+    const end = at(draft.tokens, last) < vocabSize ? last + 1 : last;
+    return { tokens: draft.tokens.slice(0, end), confidence: draft.confidence.slice(0, end) };
   }
 
   #catchUp(): void {
@@ -116,7 +123,8 @@ export class DraftModelProposer implements Proposer {
     const known = this.#tokens;
     const tokens: number[] = [];
     const distributions: Float32Array[] = [];
-    let confidence = 1;
+    const confidence: number[] = [];
+    let product = 1;
     const history: TokenHistory = {
       get length() {
         return known.length + tokens.length;
@@ -135,8 +143,9 @@ export class DraftModelProposer implements Proposer {
         const row = padded.subarray(0, vocabSize);
         const { token, probability } = sampler.guess(row, history, keep);
         tokens.push(token);
-        confidence *= probability;
-        if (tokens.length >= limit || confidence < minConfidence || isEnd(token)) return undefined;
+        confidence.push(probability);
+        product *= probability;
+        if (tokens.length >= limit || product < minConfidence || isEnd(token)) return undefined;
         constraint?.accept(token);
         followed += 1;
         return token;
@@ -144,7 +153,7 @@ export class DraftModelProposer implements Proposer {
     } finally {
       constraint?.rollback(followed);
     }
-    return pick === undefined ? { tokens } : { tokens, distributions };
+    return pick === undefined ? { tokens, confidence } : { tokens, confidence, distributions };
   }
 }
 

@@ -8,6 +8,8 @@ export interface Draft {
   readonly tokens: readonly number[];
   /** Distributions that the tokens were drawn from, [vocabSize] each; without them every token was certain. */
   readonly distributions?: readonly Float32Array[];
+  /** The probability that the proposer gave each token, where it knows. */
+  readonly confidence?: readonly number[];
   /** Milliseconds that drafting took; undefined where there is nothing to measure, or other work was part of it. */
   readonly ms?: number;
 }

@@ -1,5 +1,6 @@
 import { at } from "../util/array-access.js";
 import { type AcceptancePriors, AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
+import { ConfidenceScale } from "./confidence.js";
 import type { Proposer, Prospect } from "./proposer.js";
 import type { StepCosts } from "./step-costs.js";
 
@@ -50,6 +51,7 @@ export function bestDraft({ rates, draftMs, sequences, costs }: DraftOutlook): D
 /** What is known of one class of a proposer's guesses. */
 interface Track {
   readonly rates: AcceptanceRates;
+  readonly scale: ConfidenceScale;
   /** Tokens for which guesses were at hand and not used, since the last trial. */
   passedOver: number;
   pause: number;
@@ -96,6 +98,7 @@ export class SpeculationPolicy {
         proposer,
         Array.from({ length: proposer.strengths }, (_, strength) => ({
           rates: new AcceptanceRates(options.priors.rate(proposer.name, strength)),
+          scale: new ConfidenceScale(),
           passedOver: 0,
           pause: firstPause[proposer.isFree ? "free" : "costly"],
         })),
@@ -134,9 +137,16 @@ export class SpeculationPolicy {
     return this.#isOff;
   }
 
-  /** Notes how a plan turned out. */
-  observe(plan: Pick<DraftPlan, "proposer" | "strength">, drafted: number, accepted: number): void {
-    this.#track(plan).rates.observe(drafted, accepted);
+  /** Notes how a plan turned out; `confidence` is the proposer's, of each token. */
+  observe(
+    plan: Pick<DraftPlan, "proposer" | "strength">,
+    drafted: number,
+    accepted: number,
+    confidence: readonly number[] = [],
+  ): void {
+    const { rates, scale } = this.#track(plan);
+    rates.observe(drafted, accepted);
+    scale.observe(confidence.slice(0, drafted), accepted);
     this.#options.priors.observe(plan.proposer.name, plan.strength, drafted, accepted);
   }
 
@@ -160,7 +170,7 @@ export class SpeculationPolicy {
     if (choice.speedup >= leastSpeedup) {
       track.passedOver = 0;
       track.pause = firstPause[plan.proposer.isFree ? "free" : "costly"];
-      const minConfidence = this.#leastConfidence(choice, sequences);
+      const minConfidence = track.scale.confidenceAt(this.#leastChance(choice, sequences));
       return { plan: { ...plan, limit: choice.count, minConfidence }, speedup: choice.speedup };
     }
     track.passedOver += 1;
@@ -170,8 +180,8 @@ export class SpeculationPolicy {
     return { plan: { ...plan, limit: Math.min(trialTokens, plan.limit) }, speedup: 1 };
   }
 
-  /** Where the next draft token's chance is worth less than its time spent at the speed reached. */
-  #leastConfidence({ count, speedup }: DraftChoice, sequences: number): number {
+  /** The chance of acceptance below which a draft token is worth less than its time, spent at the speed reached. */
+  #leastChance({ count, speedup }: DraftChoice, sequences: number): number {
     const { costs } = this.#options;
     const plainMs = costs.stepMs(sequences) ?? 1;
     const stepMs = costs.stepMs(sequences * (count + 1)) ?? plainMs;

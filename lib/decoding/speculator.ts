@@ -107,7 +107,8 @@ export class Speculator {
       this.#plainMs += (accepted + 1) * (this.#costs.stepMs(sequences) ?? 0);
     }
     if (this.#current === undefined || drafted === 0) return;
-    this.#policy.observe(this.#current.plan, drafted, accepted);
+    const { plan, draft } = this.#current;
+    this.#policy.observe(plan, drafted, accepted, draft.confidence);
     this.#cycles += 1;
     this.#drafted += drafted;
     this.#accepted += accepted;

@@ -1,5 +1,5 @@
 import type { DraftRequest } from "../decoding/proposer.js";
-import type { DraftText } from "../decoding/draft-model-proposer.js";
+import type { DraftText, GreedyDraft } from "../decoding/draft-model-proposer.js";
 import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError } from "../errors/air-error.js";
@@ -28,14 +28,14 @@ export class EngineDraftText implements DraftText {
     await this.#run({ tokens, logitsFrom: tokens.length, onLogits: () => [] });
   }
 
-  async draft(tokens: ArrayLike<number>, { limit, minConfidence }: DraftRequest): Promise<readonly number[]> {
-    let drafted: readonly number[] = [];
+  async draft(tokens: ArrayLike<number>, { limit, minConfidence }: DraftRequest): Promise<GreedyDraft> {
+    let drafted: GreedyDraft = { tokens: [], confidence: [] };
     await this.#run({
       tokens,
       count: limit,
       minConfidence,
-      onDraft: (ids) => {
-        drafted = ids;
+      onDraft: (ids, confidence) => {
+        drafted = { tokens: ids, confidence };
       },
     });
     return drafted;

@@ -5,6 +5,7 @@ import {
   DraftModelProposer,
   type DraftModelOptions,
   type DraftText,
+  type GreedyDraft,
 } from "../../../lib/decoding/draft-model-proposer.js";
 import type { DraftRequest } from "../../../lib/decoding/proposer.js";
 import { Sampler } from "../../../lib/decoding/sampler.js";
@@ -38,10 +39,13 @@ class FakeDraftText implements DraftText {
     this.cached = tokens.length;
   }
 
-  async draft(tokens: ArrayLike<number>, { limit }: DraftRequest): Promise<readonly number[]> {
+  async draft(tokens: ArrayLike<number>, { limit }: DraftRequest): Promise<GreedyDraft> {
     const last = tokens[tokens.length - 1] ?? 0;
     this.cached = tokens.length;
-    return Promise.resolve(Array.from({ length: limit }, (_, index) => (last + 1 + index) % paddedSize));
+    return Promise.resolve({
+      tokens: Array.from({ length: limit }, (_, index) => (last + 1 + index) % paddedSize),
+      confidence: Array.from({ length: limit }, () => 0.5),
+    });
   }
 
   async sample(tokens: ArrayLike<number>, choose: (row: Float32Array) => number | undefined): Promise<void> {

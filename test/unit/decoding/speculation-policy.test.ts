@@ -187,7 +187,9 @@ describe("SpeculationPolicy", () => {
     const confidenceAt = (draftMs: number): number => {
       const proposer = new FakeProposer("draft-model");
       const policy = createPolicy([proposer], { costs: costsOf({ draftMs, rowMs: 0.1 }) });
-      for (let step = 0; step < 60; step += 1) policy.observe({ proposer, strength: 0 }, 8, 8);
+      for (let step = 0; step < 60; step += 1) {
+        policy.observe({ proposer, strength: 0 }, 8, step % 9, [0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]);
+      }
       return policy.plan([offer(proposer)], 100, 1)?.minConfidence ?? NaN;
     };
     const [cheap, dear] = [confidenceAt(0.2), confidenceAt(1.5)];
