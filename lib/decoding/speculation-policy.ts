@@ -7,7 +7,9 @@ import type { StepCosts } from "./step-costs.js";
 /** Speculation has to promise this much to be worth its risk. */
 const leastSpeedup = 1.05;
 /** Of guesses that do not pay: tokens until they are tried again, and by how much that grows each time. */
-const firstPause = { free: 16, costly: 64 } as const;
+const firstPause = { free: 16, costly: 64, hopeless: 512 } as const;
+/** Below this rate of acceptance a costly proposer is hopeless: it would read all of the text for nothing. */
+const hopelessRate = 0.2;
 const pauseGrowth = 4;
 /** Cost of a draft token, of a step of one row, until it is measured. */
 const guessedDraftCost = 0.1;
@@ -41,7 +43,8 @@ export function bestDraft({ rates, draftMs, sequences, costs }: DraftOutlook): D
   const plainMs = costs.stepMs(sequences) ?? 1;
   let best: DraftChoice = { count: 0, speedup: 1 };
   for (let count = 1; count <= rates.length; count += 1) {
-    const stepMs = costs.stepMs(sequences * (count + 1)) ?? plainMs;
+    // More rows take no less time: where they seem to, the machine was busier with the fewer.
+    const stepMs = Math.max(plainMs, costs.stepMs(sequences * (count + 1)) ?? 0);
     const speedup = (at(expected, count) * plainMs) / (count * draftMs + stepMs);
     if (speedup > best.speedup) best = { count, speedup };
   }
@@ -89,6 +92,7 @@ export interface PolicyOptions {
 export class SpeculationPolicy {
   readonly #options: PolicyOptions;
   readonly #tracks: ReadonlyMap<Proposer, readonly Track[]>;
+  readonly #refusedRates = new Map<Proposer, number>();
   #isOff = false;
 
   constructor(options: PolicyOptions) {
@@ -150,10 +154,9 @@ export class SpeculationPolicy {
     this.#options.priors.observe(plan.proposer.name, plan.strength, drafted, accepted);
   }
 
-  /** The rate expected of the first token of a proposer's best guesses. */
-  expectedRate(proposer: Proposer): number {
-    const tracks = this.#tracks.get(proposer) ?? [];
-    return Math.max(0, ...tracks.map(({ rates }) => at(rates.rates(1), 0)));
+  /** Of the guesses that a proposer had at hand last and that were not used: how often the first is accepted. */
+  refusedRate(proposer: Proposer): number | undefined {
+    return this.#refusedRates.get(proposer);
   }
 
   #track({ proposer, strength }: Pick<DraftPlan, "proposer" | "strength">): Track {
@@ -174,7 +177,10 @@ export class SpeculationPolicy {
       return { plan: { ...plan, limit: choice.count, minConfidence }, speedup: choice.speedup };
     }
     track.passedOver += 1;
-    if (track.passedOver < track.pause) return undefined;
+    const rate = at(track.rates.rates(1), 0);
+    this.#refusedRates.set(plan.proposer, rate);
+    const isHopeless = !plan.proposer.isFree && rate < hopelessRate;
+    if (track.passedOver < Math.max(track.pause, isHopeless ? firstPause.hopeless : 0)) return undefined;
     track.passedOver = 0;
     track.pause *= pauseGrowth;
     return { plan: { ...plan, limit: Math.min(trialTokens, plan.limit) }, speedup: 1 };

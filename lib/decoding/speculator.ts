@@ -158,10 +158,11 @@ export class Speculator {
     const failures = [...this.#failed].map(([{ name }, message]) => `${name} failed: ${message}`);
     if (failures.length === this.#proposers.length && failures.length > 0) return failures.join("; ");
     if (!this.#policy.isOff) return undefined;
-    const parts = this.#proposers.map((proposer) => {
-      const percent = (this.#policy.expectedRate(proposer) * 100).toFixed(0);
+    const parts = this.#proposers.flatMap((proposer) => {
+      const rate = this.#policy.refusedRate(proposer);
+      if (rate === undefined) return [];
       const cost = proposer.isFree ? "" : ` at ${(this.#costs.draftMs ?? 0).toFixed(2)} ms each`;
-      return `${proposer.name}: ${percent}% of first guesses accepted${cost}`;
+      return [`${proposer.name}: ${(rate * 100).toFixed(0)}% of first guesses accepted${cost}`];
     });
     const stepMs = (this.#costs.stepMs(1) ?? 0).toFixed(2);
     return `not worth it now (${parts.join("; ")}; a step takes ${stepMs} ms)`;
