@@ -1,6 +1,6 @@
 import { at } from "../util/array-access.js";
 import { rngPurposes, uniform } from "../util/rng.js";
-import type { TokenHistory } from "./penalties.js";
+import { extendHistory, type TokenHistory } from "./penalties.js";
 import type { Draft } from "./proposer.js";
 import type { RowMath } from "./row-math.js";
 import type { Guess, Sample, Sampler } from "./sampler.js";
@@ -78,12 +78,7 @@ export function verify(
 ): Verdict {
   const tokens: number[] = [];
   let accepted = 0;
-  const text: TokenHistory = {
-    get length() {
-      return history.length + tokens.length;
-    },
-    token: (index) => (index < history.length ? history.token(index) : at(tokens, index - history.length)),
-  };
+  const text = extendHistory(history, tokens);
   for (const [index, row] of rows.entries()) {
     const sample = choose(row, text, draft, index);
     const isAccepted = sample.token === draft?.tokens[index];

@@ -1,7 +1,7 @@
 import { AirError } from "../errors/air-error.js";
 import { at } from "../util/array-access.js";
 import type { TokenConstraint } from "./constraint.js";
-import type { TokenHistory } from "./penalties.js";
+import { extendHistory, type TokenHistory } from "./penalties.js";
 import type { Draft, DraftRequest, Proposer, Prospect } from "./proposer.js";
 import type { Sampler, TokenPicker } from "./sampler.js";
 
@@ -125,12 +125,7 @@ export class DraftModelProposer implements Proposer {
     const distributions: Float32Array[] = [];
     const confidence: number[] = [];
     let product = 1;
-    const history: TokenHistory = {
-      get length() {
-        return known.length + tokens.length;
-      },
-      token: (index) => known[index] ?? tokens[index - known.length] ?? 0,
-    };
+    const history = extendHistory({ length: known.length, token: (index) => at(known, index) }, tokens);
     const keep: TokenPicker | undefined =
       pick &&
       ((probabilities, position) => {

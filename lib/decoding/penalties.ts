@@ -1,3 +1,5 @@
+import { at } from "../util/array-access.js";
+
 /** How strongly tokens that occurred lately are discouraged. */
 export interface PenaltyOptions {
   /** Above 1 discourages; 1 is off. */
@@ -16,6 +18,25 @@ export interface TokenHistory {
   token(index: number): number;
 }
 
+/** The text that goes on with `added`, which may grow afterwards. */
+export function extendHistory(text: TokenHistory, added: readonly number[]): TokenHistory {
+  return {
+    get length() {
+      return text.length + added.length;
+    },
+    token: (index) => (index < text.length ? text.token(index) : at(added, index - text.length)),
+  };
+}
+
+/** Whether any penalty is on. */
+export function hasPenalties({
+  repetitionPenalty,
+  presencePenalty,
+  frequencyPenalty,
+}: PenaltyOptions): boolean {
+  return repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0;
+}
+
 /**
  * Changes the logit z of every token that occurs c > 0 times in the last `penaltyLastN` tokens, in this order:
  *
@@ -25,8 +46,8 @@ export interface TokenHistory {
  * @returns whether any penalty is on
  */
 export function applyPenalties(row: Float32Array, history: TokenHistory, options: PenaltyOptions): boolean {
+  if (!hasPenalties(options)) return false;
   const { repetitionPenalty, presencePenalty, frequencyPenalty, penaltyLastN } = options;
-  if (repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0) return false;
   const counts = new Map<number, number>();
   for (let index = Math.max(0, history.length - penaltyLastN); index < history.length; index += 1) {
     const token = history.token(index);

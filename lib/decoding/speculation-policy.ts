@@ -40,15 +40,27 @@ export interface DraftOutlook {
  */
 export function bestDraft({ rates, draftMs, sequences, costs }: DraftOutlook): DraftChoice {
   const expected = expectedTokens(rates);
-  const plainMs = costs.stepMs(sequences) ?? 1;
+  const plainMs = verifyMs(costs, sequences, 0);
   let best: DraftChoice = { count: 0, speedup: 1 };
   for (let count = 1; count <= rates.length; count += 1) {
-    // More rows take no less time: where they seem to, the machine was busier with the fewer.
-    const stepMs = Math.max(plainMs, costs.stepMs(sequences * (count + 1)) ?? 0);
-    const speedup = (at(expected, count) * plainMs) / (count * draftMs + stepMs);
+    const cycleMs = count * draftMs + verifyMs(costs, sequences, count);
+    const speedup = (at(expected, count) * plainMs) / cycleMs;
     if (speedup > best.speedup) best = { count, speedup };
   }
   return best;
+}
+
+/**
+ * Milliseconds of a step in which every sequence verifies `count` draft tokens. More rows take no less time: where they
+ * seem to, the machine was busier with the fewer.
+ */
+function verifyMs(costs: StepCosts, sequences: number, count: number): number {
+  const plainMs = costs.stepMs(sequences) ?? 1;
+  return Math.max(plainMs, costs.stepMs(sequences * (count + 1)) ?? 0);
+}
+
+function firstPauseOf({ isFree }: Proposer): number {
+  return isFree ? firstPause.free : firstPause.costly;
 }
 
 /** What is known of one class of a proposer's guesses. */
@@ -104,7 +116,7 @@ export class SpeculationPolicy {
           rates: new AcceptanceRates(options.priors.rate(proposer.name, strength)),
           scale: new ConfidenceScale(),
           passedOver: 0,
-          pause: firstPause[proposer.isFree ? "free" : "costly"],
+          pause: firstPauseOf(proposer),
         })),
       ]),
     );
@@ -172,7 +184,7 @@ export class SpeculationPolicy {
   ): { readonly plan: DraftPlan; readonly speedup: number } | undefined {
     if (choice.speedup >= leastSpeedup) {
       track.passedOver = 0;
-      track.pause = firstPause[plan.proposer.isFree ? "free" : "costly"];
+      track.pause = firstPauseOf(plan.proposer);
       const minConfidence = track.scale.confidenceAt(this.#leastChance(choice, sequences));
       return { plan: { ...plan, limit: choice.count, minConfidence }, speedup: choice.speedup };
     }
@@ -189,9 +201,8 @@ export class SpeculationPolicy {
   /** The chance of acceptance below which a draft token is worth less than its time, spent at the speed reached. */
   #leastChance({ count, speedup }: DraftChoice, sequences: number): number {
     const { costs } = this.#options;
-    const plainMs = costs.stepMs(sequences) ?? 1;
-    const stepMs = costs.stepMs(sequences * (count + 1)) ?? plainMs;
-    const rowMs = Math.max(0, stepMs - plainMs) / count; // measurements vary by more than a row costs
+    const plainMs = verifyMs(costs, sequences, 0);
+    const rowMs = (verifyMs(costs, sequences, count) - plainMs) / count;
     return Math.min(0.9, (((costs.draftMs ?? 0) + rowMs) / plainMs) * speedup);
   }
 }

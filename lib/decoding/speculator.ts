@@ -38,7 +38,7 @@ export interface SpeculatorOptions {
 
 /** A step that verified a draft, or none. */
 export interface VerifiedStep {
-  /** Rows of the draft that were decided: accepted ones, and the one that ended it. */
+  /** Draft tokens that the text took over. */
   readonly accepted: number;
   /** Draft tokens whose rows the step computed. */
   readonly drafted: number;

@@ -2,6 +2,7 @@ import type { AcceptanceRule } from "../decoding/acceptance.js";
 import type { TokenConstraint } from "../decoding/constraint.js";
 import { DraftModelProposer } from "../decoding/draft-model-proposer.js";
 import { NgramProposer } from "../decoding/ngram-proposer.js";
+import { hasPenalties } from "../decoding/penalties.js";
 import type { Proposer } from "../decoding/proposer.js";
 import { Sampler, type SamplingOptions, type TokenPicker } from "../decoding/sampler.js";
 import { Speculator } from "../decoding/speculator.js";
@@ -81,9 +82,6 @@ export class SessionSpeculation {
 
 /** Whether sampling comes down to the largest raw logit, which native code finds by itself. */
 function takesLikeliest(sampler: Sampler, options: SpeculatedSampling): boolean {
-  const { logitBias, constraint, repetitionPenalty, presencePenalty, frequencyPenalty } = options;
-  const isPlain = logitBias.size === 0 && constraint === undefined;
-  return (
-    sampler.isGreedy && isPlain && repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0
-  );
+  const { logitBias, constraint } = options;
+  return sampler.isGreedy && logitBias.size === 0 && constraint === undefined && !hasPenalties(options);
 }

@@ -1,26 +1,11 @@
 import { describe, expect, test } from "vitest";
 
-import type { TokenHistory } from "../../../lib/decoding/penalties.js";
 import { Sampler, type SamplingOptions } from "../../../lib/decoding/sampler.js";
 import { FakeRowOps } from "../../support/fake-row-ops.js";
+import { historyOf, plainSampling } from "../../support/toy-language.js";
 
 const maths = new FakeRowOps();
-const defaults: SamplingOptions = {
-  logitBias: new Map(),
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyLastN: 64,
-  seed: 1,
-};
-
-function historyOf(tokens: readonly number[]): TokenHistory {
-  return { length: tokens.length, token: (index) => tokens[index] ?? -1 };
-}
+const defaults: SamplingOptions = { ...plainSampling, temperature: 0 };
 
 function sample(
   logits: readonly number[],

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Engine } from "../../../lib/engine/engine.js";
 import type { Sequence } from "../../../lib/engine/sequence.js";
 import { AirError } from "../../../lib/errors/air-error.js";
-import { uniform } from "../../../lib/util/rng.js";
+import { createDice, type Dice } from "../../support/dice.js";
 import { continueAlone, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
 import {
   continueGuessing,
@@ -14,14 +14,6 @@ import {
 
 const stopped = new AirError("AIR_ERR_CANCELLED", "expected a run but received a stop");
 const closed = new AirError("AIR_ERR_CLOSED", "expected an open engine but received a closed one");
-
-/** Seeded integers in [0, limit). */
-type Dice = (limit: number) => number;
-
-function createDice(seed: number): Dice {
-  let draws = 0;
-  return (limit) => Math.floor(uniform(seed, (draws += 1), "draft") * limit);
-}
 
 async function pass(turns: number): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));

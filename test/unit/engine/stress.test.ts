@@ -1,17 +1,11 @@
 import { describe, expect, test } from "vitest";
 
 import { AirError } from "../../../lib/errors/air-error.js";
-import { uniform } from "../../../lib/util/rng.js";
+import { createDice } from "../../support/dice.js";
 import { continueAlone, continueGreedily, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
 
 const stopped = new AirError("AIR_ERR_CANCELLED", "expected a run but received a stop");
 const closed = new AirError("AIR_ERR_CLOSED", "expected an open engine but received a closed one");
-
-/** Seeded integers in [0, limit). */
-function createDice(seed: number): (limit: number) => number {
-  let draws = 0;
-  return (limit) => Math.floor(uniform(seed, (draws += 1), "sample") * limit);
-}
 
 describe("Engine under random load", () => {
   test.each([1, 2, 3, 4, 5, 6])(
