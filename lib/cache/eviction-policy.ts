@@ -2,7 +2,7 @@
 export interface EvictionState {
   readonly headGroup: number;
   readonly pageTokens: number;
-  /** Tokens computed so far, the evicted ones included. */
+  /** Tokens computed so far, the evicted ones included; also the position of the next one. */
   readonly length: number;
   /** Tokens that the coming step adds. */
   readonly incomingTokens: number;
@@ -10,27 +10,38 @@ export interface EvictionState {
   readonly cachedTokens: number;
   /** Tokens dropped so far. */
   readonly evictedTokens: number;
+  /** Position of the first token of each page, in cache order. */
+  readonly pagePositions: readonly number[];
+  /**
+   * Attention that the last computed token paid to each page, the mean over the query heads of the group. Empty unless
+   * the policy asks for it, and before the first step.
+   */
+  readonly pageMass: Float32Array;
 }
 
-/** What a policy wants for the coming step; cache indices count what is left after the drop. */
+/** What a policy wants for the coming step. */
 export interface EvictionDecision {
   /** Full pages to drop, as ascending indices into the group's page table. */
   readonly dropPages: readonly number[];
-  /** The first n cached tokens are attention sinks. */
+  /** The first n cached tokens are attention sinks: every token reads them, at the distance of its window's start. */
   readonly sinkTokens: number;
-  /** Sinks are scored with the query rotated to position - sinkShift. */
-  readonly sinkShift: number;
-  /** First cache index that is read after the sinks. */
-  readonly windowStart: number;
+  /** Besides the sinks, a token reads at most this many tokens, itself included; 0 reads all that are cached. */
+  readonly windowTokens: number;
 }
 
-/** Decides, before each step and per head group, what a sequence forgets. Pure: state in, decision out. */
+/**
+ * Decides, before each step and per head group, what a sequence forgets. Pure: state in, decision out. Output does not
+ * depend on batching as long as decisions only drop what no later token reads.
+ */
 export interface EvictionPolicy {
+  /** Names the policy and its settings: two policies of one name decide alike. */
   readonly name: string;
+  /** Whether decisions look at pageMass, which makes steps slower. Default false. */
+  readonly usesPageMass?: boolean;
   decide(state: EvictionState): EvictionDecision;
 }
 
-const nothing: EvictionDecision = { dropPages: [], sinkTokens: 0, sinkShift: 0, windowStart: 0 };
+const nothing: EvictionDecision = { dropPages: [], sinkTokens: 0, windowTokens: 0 };
 
 /** The default policy: full attention, nothing is dropped. */
 export const keepAll: EvictionPolicy = { name: "keep-all", decide: () => nothing };

@@ -8,7 +8,8 @@ export type SharedFloats = Float32Array<SharedArrayBuffer>;
 
 export type Backend = "cpu" | "cuda";
 export type CpuIsa = "reference" | "avx2" | "avxvnni" | "avx512vnni" | "neon" | "neoni8mm";
-export type KvType = "int8" | "f16";
+/** int4 has a scale per 32 dims, int8 one per token and head. */
+export type KvType = "int8" | "f16" | "int4";
 /** Of compute threads among the machine's other work: nice 10, as the process, nice -10 (takes a privilege). */
 export type ThreadPriority = "low" | "normal" | "high";
 
@@ -126,6 +127,11 @@ export interface NativeModel extends Handle {
   readonly conversions: readonly ConversionReport[];
   /** Undefined without a pack cache. */
   readonly packCache: PackCacheReport | undefined;
+  /**
+   * Sum of squares of each column of a matrix as the file has it, such as `layers.0.attention.o.weight`: [cols]. Reads the
+   * whole tensor.
+   */
+  columnSquares(role: string): Float32Array;
 }
 
 /** Page memory. Bytes, not owners: allocation and eviction are lib/cache's. */
@@ -136,6 +142,10 @@ export interface NativeKvArena extends Handle {
   readonly bytes: number;
   /** Copies page src[i] to dst[i], both [n], before the next forward. Throws AIR_ERR_BUSY during a forward. */
   copyPages(headGroup: number, src: Int32Array, dst: Int32Array): void;
+  /** Copies pages [n] into `out`, [n * bytesPerPage], in their order. Throws AIR_ERR_BUSY during a forward. */
+  readPages(headGroup: number, pages: Int32Array, out: Uint8Array): void;
+  /** Fills pages [n] from `bytes`, [n * bytesPerPage]. Throws AIR_ERR_BUSY during a forward. */
+  writePages(headGroup: number, pages: Int32Array, bytes: Uint8Array): void;
 }
 
 /**
@@ -155,19 +165,37 @@ export interface Batch {
    */
   readonly contextLengths: Int32Array;
   readonly logitRows: Int32Array; // [R] indices into tokens, ascending
-  /** [G, S] the first n cached tokens are attention sinks. Default 0. */
+  /** [G, S] the first n cached tokens are attention sinks, which every token reads. Default 0. */
   readonly sinkTokens?: Int32Array;
-  /** [G, S] evicted tokens: sinks are scored with the query rotated to position - shift. Default 0. */
-  readonly sinkShifts?: Int32Array;
-  /** [G, S] first cache index read after the sinks; entries between are not read. Default sinkTokens. */
-  readonly windowStarts?: Int32Array;
+  /** [G, S] besides the sinks, a token reads at most this many entries, up to its own. Default 0, all of them. */
+  readonly windowTokens?: Int32Array;
+  /**
+   * [G, S] tokens that were dropped after the sinks. Sinks are scored with the query rotated to its position less these
+   * and less the entries between them and its window: as if the text had neither. Default 0.
+   */
+  readonly evictedTokens?: Int32Array;
   /** [layers, queryHeads] 0 masks the head: it is not computed and contributes nothing. Default all 1. */
   readonly queryGates?: Uint8Array;
+}
+
+/** What heads and feed-forward channels contributed, summed over the step's tokens. Added to what is there. */
+export interface Activity {
+  /** [layers, queryHeads * headDim] squares of what attention hands to the output matrix; masked heads add nothing. */
+  readonly attendedSquares: SharedFloats;
+  /** [layers, feedForwardLength] squares of what is handed to the down matrix. */
+  readonly hiddenSquares: SharedFloats;
 }
 
 export interface ForwardOutput {
   /** [R, vocabSize], written in place; from allocateShared. */
   readonly logits: SharedFloats;
+  /**
+   * [G, S, P], written in place: the attention that the last token of each sequence pays to each of its pages, the mean
+   * over the query heads of the group, 0 past the last page. That token's keys are read twice then.
+   */
+  readonly pageMass?: SharedFloats;
+  /** Only for a model without pruning and a batch that asks for the logits of every token. */
+  readonly activity?: Activity;
 }
 
 export interface ForwardStats {
@@ -245,11 +273,23 @@ export interface ThreadOptions {
   readonly priority?: ThreadPriority;
 }
 
+/** Weights that are left out: not packed, not computed. 0 leaves out, 1 keeps. Biases of what is left out go too. */
+export interface Pruning {
+  /**
+   * [layers, queryHeads]. The keys and values of a KV head without query heads are left out too, and its head mask must be
+   * 255. A head dimension that is no multiple of 32 is refused with AIR_ERR_UNSUPPORTED.
+   */
+  readonly queryHeads?: Uint8Array;
+  /** [layers, ceil(feedForwardLength / 32)] groups of 32 channels. */
+  readonly channelGroups?: Uint8Array;
+}
+
 /** The threads are those that pack weights. */
 export interface LoadModelOptions extends ThreadOptions {
   readonly backend: Backend;
   /** Directory of packed weights: mapped from there when they fit, else written there for the next load. */
   readonly packCache?: string;
+  readonly pruning?: Pruning;
   /**
    * Called on the JS thread now and then, with bytes done and in all. With a pack cache, checking a file that then
    * turns out unusable counts by itself, and packing starts over from 0.
@@ -266,6 +306,11 @@ export interface CreateArenaOptions {
   readonly pageCounts: readonly number[];
   readonly keyType: KvType;
   readonly valueType: KvType;
+  /**
+   * Keys and queries are multiplied by a normalised Hadamard matrix after RoPE, which leaves scores as they are and spreads
+   * outliers over the dims. Default false.
+   */
+  readonly rotateKeys?: boolean;
 }
 
 /** The threads include the engine thread, which is the first. */
