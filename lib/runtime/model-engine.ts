@@ -1,4 +1,4 @@
-import { keepAll } from "../cache/eviction-policy.js";
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import { PagePool } from "../cache/page-pool.js";
 import { Engine, type EngineStats } from "../engine/engine.js";
 import type { NativeAddon, NativeKvArena, NativeModel, NativeRunner } from "../native/native.js";
@@ -13,6 +13,7 @@ export interface EngineParts {
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
 }
 
 /** An engine with its page pools and native handles. */
@@ -22,7 +23,7 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens } = parts;
+    const { addon, arena, runner, info, maxBatchTokens, policy } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
@@ -32,7 +33,7 @@ export class ModelEngine {
       pageTokens: arena.pageTokens,
       vocabSize: info.vocabSize,
       maxBatchTokens,
-      policy: keepAll,
+      policy,
     });
   }
 
