@@ -10,7 +10,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type KvType, loadModel, type Model, perplexity } from "../../lib/index.js";
+import { loadModel, type Model, perplexity } from "../../lib/index.js";
 
 interface ReferencePrompt {
   readonly name: string;
@@ -98,7 +98,7 @@ const text = await readFile(join(directory, "eval.txt"), "utf8");
 for (const [name, expected] of Object.entries(reference.models)) {
   for (const kv of ["f16", "int8"] as const) {
     const model = await loadModel(join(directory, `${name}-f16.gguf`), { kv, contextTokens: 1024 });
-    await checkPerplexity(model, name, text, expected.ppl_f32.ppl);
+    await checkPerplexity(model, name, kv, text, expected.ppl_f32.ppl);
     if (kv === "f16") for (const prompt of expected.prompts) await checkGreedy(model, name, prompt);
     model.close();
   }
