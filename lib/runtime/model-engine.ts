@@ -13,6 +13,8 @@ export interface EngineParts {
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
+  /** Whether sessions share the pages of texts that begin alike. */
+  readonly prefixCache: boolean;
 }
 
 /** An engine with its page pools and native handles. */
@@ -27,12 +29,13 @@ export class ModelEngine {
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
       runner,
+      arena,
       allocateShared: (length) => addon.allocateShared(length),
       pools: this.#pools,
-      pageTokens: arena.pageTokens,
       vocabSize: info.vocabSize,
       maxBatchTokens,
       policy: keepAll,
+      prefixCache: parts.prefixCache,
     });
   }
 
