@@ -36,6 +36,8 @@ export type {
   GenerationResult,
   GenerationTimings,
 } from "./runtime/generation.js";
+export type { EvictionDecision, EvictionPolicy, EvictionState } from "./cache/eviction-policy.js";
+export { sinkWindow, type SinkWindowOptions } from "./cache/sink-window.js";
 export type { JsonSchema } from "./constraint/json-schema.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";

@@ -257,6 +257,8 @@ export interface RowOps {
   ): number;
   /** log(sum(exp(row))) in float64, numerically stable. */
   logSumExpRow(row: Float32Array): number;
+  /** Kullback-Leibler divergence of softmax(logits) from softmax(reference) in nats, at least 0, in float64. */
+  divergenceRow(reference: Float32Array, logits: Float32Array): number;
   /** out = normalise(max(0, target - draft)): speculative sampling's residual (arXiv 2211.17192). */
   residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void;
 }

@@ -189,6 +189,7 @@ export function wrapAddon(raw: RawAddon): NativeAddon {
     sampleRow: (weights, ids, seed, position, purpose) =>
       call(() => raw.sampleRow(weights, ids, seed, position, purpose)),
     logSumExpRow: (row) => call(() => raw.logSumExpRow(row)),
+    divergenceRow: (reference, logits) => call(() => raw.divergenceRow(reference, logits)),
     residualRow: (target, draft, out) => {
       call(() => {
         raw.residualRow(target, draft, out);

@@ -1,4 +1,4 @@
-import { keepAll } from "../cache/eviction-policy.js";
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import { PagePool } from "../cache/page-pool.js";
 import { Engine, type EngineStats } from "../engine/engine.js";
 import type { NativeAddon, NativeKvArena, NativeModel, NativeRunner } from "../native/native.js";
@@ -13,6 +13,7 @@ export interface EngineParts {
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
   /** Whether sessions share the pages of texts that begin alike. */
   readonly prefixCache: boolean;
 }
@@ -24,7 +25,7 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens } = parts;
+    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
@@ -34,8 +35,8 @@ export class ModelEngine {
       pools: this.#pools,
       vocabSize: info.vocabSize,
       maxBatchTokens,
-      policy: keepAll,
-      prefixCache: parts.prefixCache,
+      policy,
+      prefixCache,
     });
   }
 
