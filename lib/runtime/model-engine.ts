@@ -14,6 +14,8 @@ export interface EngineParts {
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
   readonly policy: EvictionPolicy;
+  /** Whether sessions share the pages of texts that begin alike. */
+  readonly prefixCache: boolean;
 }
 
 /** An engine with its page pools and native handles. */
@@ -23,17 +25,18 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens, policy } = parts;
+    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
       runner,
+      arena,
       allocateShared: (length) => addon.allocateShared(length),
       pools: this.#pools,
-      pageTokens: arena.pageTokens,
       vocabSize: info.vocabSize,
       maxBatchTokens,
       policy,
+      prefixCache,
     });
   }
 
