@@ -23,6 +23,8 @@ export interface Reservation {
   readonly preemptions: number;
 }
 
+const noMass = new Float32Array(0);
+
 function evict(sequence: Sequence, headGroups: number, incomingTokens: number, policy: EvictionPolicy) {
   const { table } = sequence;
   const decisions: EvictionDecision[] = [];
@@ -34,6 +36,8 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       incomingTokens,
       cachedTokens: table.cachedTokens(headGroup),
       evictedTokens: table.evictedTokens(headGroup),
+      pagePositions: table.pagePositions(headGroup),
+      pageMass: sequence.pageMass[headGroup] ?? noMass,
     });
     table.drop(headGroup, decision.dropPages);
     decisions.push(decision);

@@ -19,6 +19,8 @@ Napi::Function ArenaHandle::define(Napi::Env env) {
       {InstanceAccessor<&ArenaHandle::page_tokens>("pageTokens"),
        InstanceAccessor<&ArenaHandle::head_groups>("headGroups"),
        InstanceAccessor<&ArenaHandle::bytes>("bytes"), InstanceMethod<&ArenaHandle::copy_pages>("copyPages"),
+       InstanceMethod<&ArenaHandle::read_pages>("readPages"),
+       InstanceMethod<&ArenaHandle::write_pages>("writePages"),
        InstanceMethod<&ArenaHandle::close>("close")});
 }
 
@@ -45,6 +47,15 @@ std::shared_ptr<SharedArena> ArenaHandle::require(const Napi::Value& value) {
 
 const KvArena& ArenaHandle::open(Napi::Env env) const {
   if (shared_ == nullptr) throw_closed(env, "arena");
+  return *shared_->arena;
+}
+
+KvArena& ArenaHandle::idle(Napi::Env env, const char* what) const {
+  open(env);
+  if (shared_->forwards_in_flight > 0) {
+    throw_status(env, {StatusCode::kBusy, std::string("expected an idle arena for ") + what +
+                                              " but a forward is using it"});
+  }
   return *shared_->arena;
 }
 
@@ -79,11 +90,30 @@ void ArenaHandle::copy_pages(const Napi::CallbackInfo& info) {
     throw_status(env, {StatusCode::kShape, "expected as many entries as src (" + std::to_string(src.size()) +
                                                ") for dst but received " + std::to_string(dst.size())});
   }
-  if (shared_->forwards_in_flight > 0) {
-    throw_status(env, {StatusCode::kBusy, "expected an idle arena for copyPages but a forward is using it"});
-  }
+  throw_if_error(
+      env, idle(env, "copyPages").copy_pages(group, src.data(), dst.data(), static_cast<int64_t>(src.size())));
+}
+
+void ArenaHandle::read_pages(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  open(env);
+  const int64_t group = to_integer(info[0], "headGroup", 0, std::numeric_limits<int32_t>::max());
+  const std::vector<int32_t> pages = to_int32s(info[1], "pages");
+  const Bytes out = get_byte_view(info[2], "out");
   throw_if_error(env,
-                 shared_->arena->copy_pages(group, src.data(), dst.data(), static_cast<int64_t>(src.size())));
+                 idle(env, "readPages")
+                     .read_pages(group, pages.data(), static_cast<int64_t>(pages.size()), out.data, out.length));
+}
+
+void ArenaHandle::write_pages(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  open(env);
+  const int64_t group = to_integer(info[0], "headGroup", 0, std::numeric_limits<int32_t>::max());
+  const std::vector<int32_t> pages = to_int32s(info[1], "pages");
+  const Bytes bytes = get_byte_view(info[2], "bytes");
+  throw_if_error(env, idle(env, "writePages")
+                          .write_pages(group, pages.data(), static_cast<int64_t>(pages.size()), bytes.data,
+                                       bytes.length));
 }
 
 void ArenaHandle::close(const Napi::CallbackInfo&) { shared_.reset(); }
