@@ -62,12 +62,10 @@ export interface FakeModelOptions {
   readonly chatTemplate?: ChatTemplate | undefined;
   /** With a draft model that agrees two times in three. Default false. */
   readonly draft?: boolean;
-  readonly policy?: EvictionPolicy;
 }
 
 function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boolean): ModelParts {
   const { contextTokens = 256, pageTokens = 16, maxBatchTokens = 32, tokenizer = fakeTokenizer } = options;
-  const policy = options.policy ?? keepAll;
   const native = addon.createModel(fakeSpec(fakeVocabSize), isDraft);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
   const arena = addon.createArena(native, {
@@ -85,9 +83,7 @@ function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boole
     vocabSize: fakeVocabSize,
     trainedContext: contextTokens,
     contextTokens,
-    kv: { keys: "int8", values: "int8" },
-    policy: policy.name,
-    fingerprint: "0".repeat(64),
+    kv: "int8",
     threads: 1,
     conversions: [],
     packCache: undefined,
