@@ -71,6 +71,10 @@ class Model implements NativeModel {
     return call(() => this.raw.packCache);
   }
 
+  columnSquares(role: string): Float32Array {
+    return call(() => this.raw.columnSquares(role));
+  }
+
   close(): void {
     this.raw.close();
   }
