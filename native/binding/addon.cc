@@ -42,7 +42,8 @@ AirKvType get_kv_type(const Napi::Object& options, const char* name) {
   const std::string type = get_string(options, name);
   if (type == "int8") return AIR_KV_INT8;
   if (type == "f16") return AIR_KV_F16;
-  throw_argument(options.Env(), "\"int8\" or \"f16\"", name, options.Get(name));
+  if (type == "int4") return AIR_KV_INT4;
+  throw_argument(options.Env(), "\"int8\", \"f16\" or \"int4\"", name, options.Get(name));
 }
 
 Napi::Value create_arena(const Napi::CallbackInfo& info) {

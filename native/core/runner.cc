@@ -216,7 +216,7 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
     const int64_t angles = (table * options_.max_tokens + token) * (spec().rope_dims / 2);
     kernels_.rope(rotated, heads, padded, spec().rope_dims, workspace_.cosines + angles,
                   workspace_.sines + angles, spec().rope_pairing);
-    if (arena_->layout().key_type == AIR_KV_INT8) out.quantize(kernels_, first * padded, heads * padded);
+    if (arena_->layout().key_type != AIR_KV_F16) out.quantize(kernels_, first * padded, heads * padded);
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);
