@@ -58,6 +58,7 @@ Napi::Value create_arena(const Napi::CallbackInfo& info) {
   }
   options.key_type = get_kv_type(object, "keyType");
   options.value_type = get_kv_type(object, "valueType");
+  options.rotate_keys = get_boolean_or(object, "rotateKeys", false);
   // Last: the getters of `options` are the caller's code and may have closed the model.
   const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
   std::shared_ptr<KvArena> arena;

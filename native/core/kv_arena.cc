@@ -57,6 +57,7 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
   created->model_ = std::move(model);
   created->layout_ =
       make_layout(options.page_tokens, spec.padded_head_dim(), options.key_type, options.value_type);
+  created->rotates_keys_ = options.rotate_keys;
   created->groups_.resize(static_cast<size_t>(group_count));
   for (const uint8_t group : options.head_mask) {
     Member member;
