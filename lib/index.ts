@@ -36,6 +36,8 @@ export type {
   GenerationResult,
   GenerationTimings,
 } from "./runtime/generation.js";
+export type { EvictionDecision, EvictionPolicy, EvictionState } from "./cache/eviction-policy.js";
+export { sinkWindow, type SinkWindowOptions } from "./cache/sink-window.js";
 export type { JsonSchema } from "./constraint/json-schema.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
@@ -50,6 +52,10 @@ export type {
   RowOps,
   ThreadPriority,
 } from "./native/native.js";
+export { calibrate, type CalibrateOptions } from "./compression/calibrate.js";
+export { type ComparedModel, divergence, type DivergenceResult } from "./compression/divergence.js";
+export type { WorkProgress } from "./compression/work-meter.js";
+export { formatHeadsFile, type HeadClass, type HeadsFile } from "./model/heads-file.js";
 export {
   type EvaluatedModel,
   perplexity,

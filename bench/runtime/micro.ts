@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import Benchmark from "benchmark";
 
 import { keepAll } from "../../lib/cache/eviction-policy.js";
+import { PageTable } from "../../lib/cache/page-table.js";
 import { PagePool } from "../../lib/cache/page-pool.js";
 import { describeMachine } from "../../lib/benchmark/machine.js";
 import { percentile } from "../../lib/benchmark/statistics.js";
@@ -79,7 +80,7 @@ async function tokenizerCases(): Promise<Readonly<Record<string, () => void>>> {
 function grantShares(sequences: number, tokens: number, pending: number): readonly GrantedShare[] {
   const pool = new PagePool(sequences * Math.ceil(tokens / pageTokens) + 1);
   const holders = Array.from({ length: sequences }, (_, arrival) => {
-    const sequence = new Sequence([pool], pageTokens);
+    const sequence = new Sequence(new PageTable([pool], pageTokens, () => undefined), "");
     sequence.begin(new Int32Array(tokens).fill(7), tokens - 1);
     sequence.table.append(tokens - pending);
     sequence.state = "running";

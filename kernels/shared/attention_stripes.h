@@ -48,7 +48,8 @@ static inline int64_t scale_bytes(int32_t type, int64_t dims) {
 static inline void view_stripe(const AirAttentionArgs* args, int64_t first, AirStripeView* view) {
   const AirKvLayout* layout = args->layout;
   const int64_t dims = layout->head_dim;
-  const int64_t page = args->page_table[first / layout->page_tokens];
+  const int64_t entry = first < args->gap_begin ? first : first - args->gap;
+  const int64_t page = args->page_table[entry / layout->page_tokens];
   const int64_t offset = first % layout->page_tokens;
   const uint8_t* member = args->pages + page * args->page_stride;
   view->keys = member + offset * token_bytes(layout->key_type, dims);

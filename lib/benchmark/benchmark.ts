@@ -11,10 +11,14 @@ import { measureSpeculation } from "./speculation-bench.js";
 import { at } from "../util/array-access.js";
 import { sum } from "./statistics.js";
 
+/** Options that the benchmark chooses itself, or whose steps it does not make. */
+type ChosenOptions =
+  "contextTokens" | "kvTokens" | "pageTokens" | "maxBatchTokens" | "window" | "sinks" | "policy" | "heads";
+
 /** What to measure. */
 export interface BenchmarkOptions {
   /** How the model is loaded; the sizes of context and KV cache follow from the rest. */
-  readonly load?: Omit<LoadModelOptions, "contextTokens" | "kvTokens" | "pageTokens" | "maxBatchTokens">;
+  readonly load?: Omit<LoadModelOptions, ChosenOptions>;
   /** Tokens of the prefill. Default 512. */
   readonly promptTokens?: number;
   /** Steps of each decode measurement. Default 128. */

@@ -102,7 +102,7 @@ export class ForwardBench {
 
   #common(batch: number) {
     const { kv, threads } = this.#parts.info;
-    return { batch, threads, kv };
+    return { batch, threads, kv: kv.keys === kv.values ? kv.keys : `${kv.keys}/${kv.values}` };
   }
 
   #shape(sequences: number, cachedTokens: number, newTokens: number): StepShape {

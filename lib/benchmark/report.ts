@@ -7,7 +7,8 @@ interface Measurement {
   /** Sequences that share each step. */
   readonly batch: number;
   readonly threads: number;
-  readonly kv: KvType;
+  /** Precision of the KV cache; keys and values as `int8/int4` where they differ. */
+  readonly kv: string;
   /** Tokens of all sequences over the time of all repetitions. */
   readonly tokensPerSecond: number;
   /** Where the machine reports its energy. */

@@ -8,6 +8,11 @@ export interface ModelOptions {
   readonly model?: string;
   readonly ctx?: number;
   readonly kv: KvType;
+  readonly kvK?: KvType;
+  readonly kvV?: KvType;
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly heads?: string;
   readonly threads?: number;
   readonly cpuList?: readonly number[];
   readonly priority?: ThreadPriority;
@@ -100,18 +105,34 @@ export function addModelOptions(
       `context length (default: ${defaultContext})`,
       integer("--ctx", { min: 2, max: maxTokens }),
     );
+  command
+    .option(
+      "--window <tokens>",
+      "see only the sinks and this many last tokens; memory stays bounded, texts do not",
+      integer("--window", { min: 1, max: maxTokens }),
+    )
+    .option(
+      "--sinks <tokens>",
+      "first tokens that stay visible with --window (default: 4)",
+      integer("--sinks", { min: 0, max: maxTokens }),
+    )
+    .option("--heads <file>", "what `air calibrate` found out about this model's heads");
   return addComputeOptions(command);
 }
 
-/** Adds --kv, --threads, --cpu-list, --priority and --pack-cache. */
+const kvTypes = ["int8", "f16", "int4"] as const;
+
+/** Adds --kv, --kv-k, --kv-v, --threads, --cpu-list, --priority and --pack-cache. */
 export function addComputeOptions(command: Command): Command {
   return command
     .option(
       "--kv <type>",
-      "type of the KV cache: int8 or f16",
-      oneOf("--kv", ["int8", "f16"], "int8 or f16"),
+      "precision of the KV cache: int8, f16 or int4",
+      oneOf("--kv", kvTypes, "int8, f16 or int4"),
       "int8",
     )
+    .option("--kv-k <type>", "precision of the keys alone", oneOf("--kv-k", kvTypes, "int8, f16 or int4"))
+    .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, "int8, f16 or int4"))
     .option(
       "--threads <n>",
       "compute threads (default: one per physical core)",
@@ -190,6 +211,11 @@ export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal)
 export function toLoadOptions(options: ModelOptions): LoadModelOptions {
   return {
     kv: options.kv,
+    ...(options.kvK !== undefined && { kvKeys: options.kvK }),
+    ...(options.kvV !== undefined && { kvValues: options.kvV }),
+    ...(options.window !== undefined && { window: options.window }),
+    ...(options.sinks !== undefined && { sinks: options.sinks }),
+    ...(options.heads !== undefined && { heads: options.heads }),
     ...(options.ctx !== undefined && { contextTokens: options.ctx }),
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.cpuList !== undefined && { cpuList: options.cpuList }),

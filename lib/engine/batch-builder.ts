@@ -29,8 +29,8 @@ export class BatchBuilder {
   readonly #contextLengths = new IndexBuffer();
   readonly #logitRows = new IndexBuffer();
   readonly #sinkTokens = new IndexBuffer();
-  readonly #sinkShifts = new IndexBuffer();
-  readonly #windowStarts = new IndexBuffer();
+  readonly #windowTokens = new IndexBuffer();
+  readonly #evictedTokens = new IndexBuffer();
 
   constructor(headGroups: number) {
     this.#headGroups = headGroups;
@@ -72,8 +72,8 @@ export class BatchBuilder {
     const pageTables = this.#pageTables.view(cells * maxPages).fill(nullPage);
     const contextLengths = this.#contextLengths.view(cells);
     const sinkTokens = this.#sinkTokens.view(cells);
-    const sinkShifts = this.#sinkShifts.view(cells);
-    const windowStarts = this.#windowStarts.view(cells);
+    const windowTokens = this.#windowTokens.view(cells);
+    const evictedTokens = this.#evictedTokens.view(cells);
     for (let headGroup = 0; headGroup < this.#headGroups; headGroup += 1) {
       for (const [order, { sequence, spareTokens, decisions }] of shares.entries()) {
         const cell = headGroup * shares.length + order;
@@ -81,11 +81,11 @@ export class BatchBuilder {
         pageTables.set(sequence.table.pages(headGroup), cell * maxPages);
         contextLengths[cell] = sequence.table.cachedTokens(headGroup) - spareTokens;
         sinkTokens[cell] = decision.sinkTokens;
-        sinkShifts[cell] = decision.sinkShift;
-        windowStarts[cell] = decision.windowStart;
+        windowTokens[cell] = decision.windowTokens;
+        evictedTokens[cell] = sequence.table.evictedTokens(headGroup);
       }
     }
-    return { pageTables, contextLengths, sinkTokens, sinkShifts, windowStarts };
+    return { pageTables, contextLengths, sinkTokens, windowTokens, evictedTokens };
   }
 
   /** Pages of the longest page table. */

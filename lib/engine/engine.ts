@@ -1,37 +1,19 @@
-import type { EvictionPolicy } from "../cache/eviction-policy.js";
-import type { PagePool } from "../cache/page-pool.js";
+import { PageTable, type PageTableState } from "../cache/page-table.js";
 import { AirCapacityError, AirError } from "../errors/air-error.js";
-import type { NativeRunner, SharedFloats } from "../native/native.js";
+import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { BatchBuilder } from "./batch-builder.js";
+import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
-import { type GrantedShare, reservePages } from "./page-reservation.js";
+import type { EngineOptions, EngineStats } from "./engine-options.js";
+import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
+import { PrefixReuse } from "./prefix-reuse.js";
 import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
 import { shareStep, type StepBudget } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
-/** What an engine works with. The engine does not close the runner. */
-export interface EngineOptions {
-  readonly runner: NativeRunner;
-  readonly allocateShared: (length: number) => SharedFloats;
-  /** One per head group of the arena. */
-  readonly pools: readonly PagePool[];
-  readonly pageTokens: number;
-  readonly vocabSize: number;
-  /** Most tokens in one step: the prefill chunk. */
-  readonly maxBatchTokens: number;
-  readonly policy: EvictionPolicy;
-}
-
-/** Counters since the engine was made. */
-export interface EngineStats {
-  readonly steps: number;
-  readonly computedTokens: number;
-  readonly computeMicros: number;
-  /** Runs that lost their pages to an older one and were computed again. */
-  readonly preemptions: number;
-}
+export type { EngineOptions, EngineStats } from "./engine-options.js";
 
 /** Most memory for the logits of one step; it bounds the rows. */
 const maxLogitsBytes = 64 * 2 ** 20;
@@ -43,6 +25,10 @@ export class Engine {
   readonly #builder: BatchBuilder;
   readonly #sequences = new Set<Sequence>();
   readonly #runs = new Map<Sequence, Run>();
+  readonly #prefixes: PrefixReuse | undefined;
+  /** What waits for the end of the step. */
+  readonly #resting: (() => void)[] = [];
+  readonly #pageMass: PageMass | undefined;
   #logits: SharedFloats;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
@@ -56,11 +42,18 @@ export class Engine {
     this.#budget = { tokens: options.maxBatchTokens, rows };
     this.#builder = new BatchBuilder(options.pools.length);
     this.#logits = options.allocateShared(options.vocabSize);
+    this.#pageMass =
+      options.policy.usesPageMass === true
+        ? new PageMass(options.pools.length, (length) => options.allocateShared(length))
+        : undefined;
+    if (options.prefixCache && options.policy.usesPageMass !== true) {
+      this.#prefixes = new PrefixReuse(options.pools, options.arena.pageTokens);
+    }
   }
 
   /** Counters since the engine was made. */
   get stats(): EngineStats {
-    return { ...this.#stats };
+    return { ...this.#stats, prefixCache: this.#prefixes?.stats };
   }
 
   /** Bytes of the logits buffer. */
@@ -68,11 +61,53 @@ export class Engine {
     return this.#logits.byteLength;
   }
 
-  /** Makes an empty sequence; hand it to closeSequence() in the end. */
-  createSequence(): Sequence {
-    const sequence = new Sequence(this.#options.pools, this.#options.pageTokens);
-    this.#sequences.add(sequence);
+  /**
+   * Makes an empty sequence; hand it to closeSequence() in the end.
+   *
+   * @param prefixKey - it shares pages with sequences of the same key only
+   */
+  createSequence(prefixKey = ""): Sequence {
+    const { pools, arena } = this.#options;
+    const table = new PageTable(pools, arena.pageTokens, (headGroup, from, to) => {
+      arena.copyPages(headGroup, Int32Array.of(from), Int32Array.of(to));
+    });
+    return this.#own(new Sequence(table, prefixKey), (this.#arrivals += 1));
+  }
+
+  /** Makes a sequence that goes on from what another one knows, and shares its pages. */
+  forkSequence(sequence: Sequence): Sequence {
+    this.#assertIdle(sequence, "fork");
+    return this.#own(sequence.fork(), sequence.arrival);
+  }
+
+  /**
+   * Makes a sequence with pages for a saved state, which idle sequences give up where none are free. The caller fills
+   * them, between steps, before the sequence runs.
+   *
+   * @returns undefined when there are too few pages
+   */
+  restoreSequence(tokens: readonly number[], state: PageTableState, prefixKey: string): Sequence | undefined {
+    const needed = state.pagePositions.map((positions) => positions.length);
+    if (!makeRoom(needed, this.#options.pools, [...this.#sequences])) return undefined;
+    const sequence = this.createSequence(prefixKey);
+    sequence.table.restore(state);
+    sequence.restore(tokens);
     return sequence;
+  }
+
+  /** Calls `action` while no step is in flight, so that it may use the arena: at once, or after the step. */
+  atRest<T>(action: () => T): Promise<T> {
+    const done = createDeferred<T>();
+    const act = (): void => {
+      try {
+        done.resolve(action());
+      } catch (error) {
+        done.reject(error);
+      }
+    };
+    if (this.#inStep.length === 0) act();
+    else this.#resting.push(act);
+    return done.promise;
   }
 
   /** Whether a sequence can run: it was made here and not closed. */
@@ -95,12 +130,7 @@ export class Engine {
    *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
-    if (!this.has(sequence)) {
-      throw new AirError("AIR_ERR_CLOSED", "expected an open sequence for a run but received a closed one");
-    }
-    if (this.#runs.has(sequence)) {
-      throw new AirError("AIR_ERR_BUSY", "expected an idle sequence for a run but received one with a run");
-    }
+    this.#assertIdle(sequence, "run");
     sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
@@ -128,6 +158,28 @@ export class Engine {
   async close(reason: AirError): Promise<void> {
     for (const sequence of this.#sequences) this.closeSequence(sequence, reason);
     await this.#loop;
+    this.#prefixes?.clear();
+  }
+
+  #own(sequence: Sequence, arrival: number): Sequence {
+    sequence.arrival = arrival;
+    this.#sequences.add(sequence);
+    return sequence;
+  }
+
+  #assertIdle(sequence: Sequence, purpose: string): void {
+    if (!this.has(sequence)) {
+      throw new AirError(
+        "AIR_ERR_CLOSED",
+        `expected an open sequence for a ${purpose} but received a closed one`,
+      );
+    }
+    if (this.#runs.has(sequence)) {
+      throw new AirError(
+        "AIR_ERR_BUSY",
+        `expected an idle sequence for a ${purpose} but received one with a run`,
+      );
+    }
   }
 
   async #runLoop(): Promise<void> {
@@ -180,6 +232,9 @@ export class Engine {
   #plan(): readonly GrantedShare[] {
     const { pools, policy } = this.#options;
     const waiting = new Set<Sequence>();
+    for (const sequence of this.#runs.keys()) {
+      if (sequence.state === "running") this.#prefixes?.adopt(sequence);
+    }
     for (;;) {
       const shares = shareStep(this.#candidates(waiting), this.#budget);
       if (shares.length === 0) return [];
@@ -228,6 +283,7 @@ export class Engine {
     }
     this.#inStep = [];
     conclude();
+    for (const act of this.#resting.splice(0)) act();
   }
 
   #drafts(sequence: Sequence): boolean {
@@ -241,9 +297,12 @@ export class Engine {
     const rows = batch.logitRows.length;
     const tokens = batch.tokens.length;
     const started = performance.now();
-    const { computeMicros } = await this.#options.runner.forward(batch, { logits: this.#logitsFor(rows) });
+    const pageMass = this.#pageMass?.output(batch.pageTables.length);
+    const output = { logits: this.#logitsFor(rows), ...(pageMass && { pageMass }) };
+    const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
     this.#count(tokens, computeMicros);
+    this.#pageMass?.handOut(granted, batch.pageTables.length);
     return () => {
       this.#deliver(granted, info);
     };
@@ -270,6 +329,7 @@ export class Engine {
           at(requests, order).onDraft(draft.tokens, draft.confidence);
           return true;
         });
+        this.#prefixes?.register(sequence);
       }
     };
   }
@@ -301,6 +361,7 @@ export class Engine {
         }
         return sequence.knownTokens === sequence.computedTokens;
       });
+      this.#prefixes?.register(sequence);
     }
   }
 
@@ -343,11 +404,12 @@ export class Engine {
   }
 
   #exhaustedError(sequence: Sequence): AirCapacityError {
-    const pages = this.#options.pools.map((pool) => String(pool.usablePages)).join(" + ");
+    const { pools, arena } = this.#options;
+    const pages = pools.map((pool) => String(pool.usablePages)).join(" + ");
     return new AirCapacityError(
       "AIR_ERR_KV_EXHAUSTED",
       `expected KV pages for ${sequence.knownTokens} tokens but received ${pages} pages of ` +
-        `${this.#options.pageTokens} tokens in all`,
+        `${arena.pageTokens} tokens in all`,
     );
   }
 }

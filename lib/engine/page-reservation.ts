@@ -1,4 +1,6 @@
 import type { EvictionDecision, EvictionPolicy } from "../cache/eviction-policy.js";
+import type { PagePool } from "../cache/page-pool.js";
+import { at } from "../util/array-access.js";
 import { type Share, shareOf } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
 
@@ -21,6 +23,8 @@ export interface Reservation {
   readonly preemptions: number;
 }
 
+const noMass = new Float32Array(0);
+
 function evict(sequence: Sequence, headGroups: number, incomingTokens: number, policy: EvictionPolicy) {
   const { table } = sequence;
   const decisions: EvictionDecision[] = [];
@@ -32,6 +36,8 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       incomingTokens,
       cachedTokens: table.cachedTokens(headGroup),
       evictedTokens: table.evictedTokens(headGroup),
+      pagePositions: table.pagePositions(headGroup),
+      pageMass: sequence.pageMass[headGroup] ?? noMass,
     });
     table.drop(headGroup, decision.dropPages);
     decisions.push(decision);
@@ -39,12 +45,17 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
   return decisions;
 }
 
+function longestIdle(holders: readonly Sequence[]): Sequence | undefined {
+  const idle = holders.filter((holder) => holder.state === "idle" && holder.table.heldPages > 0);
+  if (idle.length === 0) return undefined;
+  return idle.reduce((oldest, other) => (other.arrival < oldest.arrival ? other : oldest));
+}
+
 /** Whose pages `sequence` may take: the longest idle first, then the newest run that is newer than its own. */
 function findVictim(sequence: Sequence, holders: readonly Sequence[]): Sequence | undefined {
   const others = holders.filter((other) => other !== sequence && other.table.heldPages > 0);
-  const idle = others.filter((other) => other.state === "idle");
-  if (idle.length > 0)
-    return idle.reduce((oldest, other) => (other.arrival < oldest.arrival ? other : oldest));
+  const idle = longestIdle(others);
+  if (idle !== undefined) return idle;
   const newer = others.filter((other) => other.arrival > sequence.arrival);
   if (newer.length === 0) return undefined;
   return newer.reduce((newest, other) => (other.arrival > newest.arrival ? other : newest));
@@ -59,6 +70,26 @@ function preempt(victim: Sequence): boolean {
   victim.table.release();
   if (victim.state === "idle") return false;
   victim.state = "waiting";
+  return true;
+}
+
+/**
+ * Takes pages from idle sequences, the longest idle first, until every pool has enough free ones.
+ *
+ * @param needed - pages, by head group
+ * @returns whether there are enough now
+ */
+export function makeRoom(
+  needed: readonly number[],
+  pools: readonly PagePool[],
+  holders: readonly Sequence[],
+): boolean {
+  const isShort = (): boolean => pools.some((pool, headGroup) => pool.freePages < at(needed, headGroup));
+  while (isShort()) {
+    const victim = longestIdle(holders);
+    if (victim === undefined) return false;
+    preempt(victim);
+  }
   return true;
 }
 

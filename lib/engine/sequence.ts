@@ -1,5 +1,5 @@
-import { PageTable } from "../cache/page-table.js";
-import type { PagePool } from "../cache/page-pool.js";
+import type { PageTable } from "../cache/page-table.js";
+import type { PrefixNode } from "../cache/prefix-index.js";
 import { at } from "../util/array-access.js";
 
 /**
@@ -22,13 +22,26 @@ export class Sequence {
   logitsFrom = 0;
   /** Tokens past the known ones that the current run's steps may compute by themselves. */
   spareTokens = 0;
-  /** Tokens whose K/V the current run took over from earlier ones. */
+  /** Tokens whose K/V the current run took over from earlier ones, of this sequence or others. */
   reusedTokens = 0;
+  /** By head group, the attention that the last step paid to each page, if the policy looks at it. */
+  pageMass: readonly Float32Array[] = [];
+  /** Which texts it may share pages with: those of sequences with the same key. */
+  readonly prefixKey: string;
+  /** The last page of the text that the prefix cache was seen to know. */
+  prefix: PrefixNode | undefined;
+  /** Full pages of the text that the prefix cache was told of. */
+  registeredPages = 0;
+  /** Whether the current run asked the prefix cache for pages, and whether it got any. */
+  lookedUp = false;
+  tookOver = false;
   readonly #tokens: number[] = [];
   #draftTokens = 0;
+  #runTokens = 0;
 
-  constructor(pools: readonly PagePool[], pageTokens: number) {
-    this.table = new PageTable(pools, pageTokens);
+  constructor(table: PageTable, prefixKey: string) {
+    this.table = table;
+    this.prefixKey = prefixKey;
   }
 
   /** Tokens at the end that are guesses, until settle(). */
@@ -79,10 +92,37 @@ export class Sequence {
   begin(tokens: ArrayLike<number>, logitsFrom: number): void {
     const common = this.commonTokens(tokens);
     this.reusedTokens = this.table.truncate(Math.min(common, logitsFrom));
-    this.#tokens.length = common;
-    this.#draftTokens = 0;
-    for (let index = common; index < tokens.length; index += 1) this.#tokens.push(at(tokens, index));
+    this.#know(tokens, common);
     this.logitsFrom = logitsFrom;
+    this.#runTokens = tokens.length;
+    this.lookedUp = false;
+    this.tookOver = false;
+  }
+
+  /** Replaces the K/V by those of full pages that hold the beginning of the known tokens; by head group. */
+  adopt(pages: readonly (readonly number[])[]): void {
+    this.table.release();
+    this.table.adopt(pages);
+    this.reusedTokens = Math.max(this.reusedTokens, Math.min(this.computedTokens, this.#runTokens));
+  }
+
+  /** An idle sequence that knows the same tokens and shares the K/V. */
+  fork(): Sequence {
+    const fork = new Sequence(this.table.fork(), this.prefixKey);
+    fork.#know(this.#tokens, 0);
+    fork.prefix = this.prefix;
+    fork.registeredPages = this.registeredPages;
+    return fork;
+  }
+
+  /** The tokens that have K/V. */
+  computed(): readonly number[] {
+    return this.#tokens.slice(0, this.computedTokens);
+  }
+
+  /** Gives an empty sequence the tokens of a restored table. */
+  restore(tokens: readonly number[]): void {
+    this.#know(tokens, 0);
   }
 
   /** Length of the prefix that `tokens` has in common with the tokens that have K/V. */
@@ -91,5 +131,15 @@ export class Sequence {
     let common = 0;
     while (common < limit && this.#tokens[common] === tokens[common]) common += 1;
     return common;
+  }
+
+  #know(tokens: ArrayLike<number>, common: number): void {
+    // The pages before the first new token stay those of the same text.
+    const pages = Math.floor(common / this.table.pageTokens);
+    if ((this.prefix?.depth ?? 0) > pages) this.prefix = undefined;
+    this.registeredPages = Math.min(this.registeredPages, pages);
+    this.#tokens.length = common;
+    this.#draftTokens = 0;
+    for (let index = common; index < tokens.length; index += 1) this.#tokens.push(at(tokens, index));
   }
 }

@@ -61,6 +61,10 @@ export const errorCodes = {
     meaning: "The prompt does not fit the context.",
     remedy: "Shorten the prompt or load the model with more contextTokens (--ctx).",
   },
+  AIR_ERR_HEADS_FILE: {
+    meaning: "The heads file is damaged, or was calibrated for another model.",
+    remedy: "Calibrate this model file (`air calibrate`), or load it without --heads.",
+  },
   AIR_ERR_TOKENIZER: {
     meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
     remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",

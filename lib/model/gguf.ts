@@ -24,6 +24,8 @@ export interface FileTensor {
 export interface ModelFile {
   readonly path: string;
   readonly fileBytes: number;
+  /** Length of the header, without the padding before the tensor data. */
+  readonly headerBytes: number;
   readonly metadata: Metadata;
   /** In file order; ranges lie in the file and do not overlap. */
   readonly tensors: readonly FileTensor[];
@@ -47,8 +49,9 @@ export async function readGguf(path: string): Promise<ModelFile> {
     const repairs = guardHeader(handle, fileBytes, path);
     const header = await parseHeader(path);
     const metadata = collectMetadata(header.metadata as object as Readonly<Record<string, unknown>>, repairs);
-    const tensors = collectTensors(header.tensorInfos, metadata, header.tensorInfoByteRange[1], fileBytes);
-    return { path, fileBytes, metadata, tensors };
+    const [, headerBytes] = header.tensorInfoByteRange;
+    const tensors = collectTensors(header.tensorInfos, metadata, headerBytes, fileBytes);
+    return { path, fileBytes, headerBytes, metadata, tensors };
   } finally {
     await handle.close();
   }

@@ -71,6 +71,10 @@ class Model implements NativeModel {
     return call(() => this.raw.packCache);
   }
 
+  columnSquares(role: string): Float32Array {
+    return call(() => this.raw.columnSquares(role));
+  }
+
   close(): void {
     this.raw.close();
   }
@@ -92,6 +96,18 @@ class KvArena implements NativeKvArena {
   copyPages(headGroup: number, src: Int32Array, dst: Int32Array): void {
     call(() => {
       this.raw.copyPages(headGroup, src, dst);
+    });
+  }
+
+  readPages(headGroup: number, pages: Int32Array, out: Uint8Array): void {
+    call(() => {
+      this.raw.readPages(headGroup, pages, out);
+    });
+  }
+
+  writePages(headGroup: number, pages: Int32Array, bytes: Uint8Array): void {
+    call(() => {
+      this.raw.writePages(headGroup, pages, bytes);
     });
   }
 
@@ -173,6 +189,7 @@ export function wrapAddon(raw: RawAddon): NativeAddon {
     sampleRow: (weights, ids, seed, position, purpose) =>
       call(() => raw.sampleRow(weights, ids, seed, position, purpose)),
     logSumExpRow: (row) => call(() => raw.logSumExpRow(row)),
+    divergenceRow: (reference, logits) => call(() => raw.divergenceRow(reference, logits)),
     residualRow: (target, draft, out) => {
       call(() => {
         raw.residualRow(target, draft, out);

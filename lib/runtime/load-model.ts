@@ -1,17 +1,17 @@
 import { describeModel, type ModelDescription } from "../model/architecture.js";
 import { type ChatTemplate, createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
+import { type HeadsFile, pruningOf, readHeadsFile } from "../model/heads-file.js";
+import { fingerprintModel } from "../model/fingerprint.js";
 import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
+import { kvSettings } from "./kv-settings.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
 import { preparePackCache } from "./pack-cache.js";
 import { assertSharedVocabulary } from "./shared-vocabulary.js";
-
-/** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
-const defaultContextTokens = 4096;
 
 /** Prefill chunk of a draft model: short, because decoding waits for it. */
 const draftBatchTokens = 128;
@@ -35,12 +35,12 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const resolved = parseOptions(loadModelSchema, options, "model options");
   const { packCache } = resolved;
   if (packCache !== undefined) await preparePackCache(packCache);
-  const target = await readHeader(path);
+  const target = await readHeader(path, resolved.heads);
   const { onProgress } = options;
   if (resolved.draft === undefined) {
     return loadParts(target, resolved, options.addon, onProgress);
   }
-  const draft = await readHeader(resolved.draft);
+  const draft = await readHeader(resolved.draft, undefined);
   assertSharedVocabulary(target.tokenizer, draft.tokenizer);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
   const parts = await loadParts(target, resolved, options.addon, (done) => onProgress?.(done * share));
@@ -60,13 +60,21 @@ interface ModelHeader {
   readonly description: ModelDescription;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate | undefined;
+  readonly fingerprint: string;
+  readonly heads: HeadsFile | undefined;
 }
 
-async function readHeader(path: string): Promise<ModelHeader> {
+async function readHeader(path: string, headsPath: string | undefined): Promise<ModelHeader> {
   const file = await readGguf(path);
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
-  return { description, tokenizer, chatTemplate: createChatTemplate(file.metadata, tokenizer) };
+  const fingerprint = await fingerprintModel(file);
+  const heads =
+    headsPath === undefined
+      ? undefined
+      : await readHeadsFile(headsPath, { fingerprint, spec: description.spec });
+  const chatTemplate = createChatTemplate(file.metadata, tokenizer);
+  return { description, tokenizer, chatTemplate, fingerprint, heads };
 }
 
 function tensorBytes({ description }: ModelHeader): number {
@@ -81,11 +89,13 @@ async function loadParts(
 ): Promise<ModelParts> {
   const { directory, spec } = header.description;
   const { packCache } = options;
+  const pruning = header.heads && pruningOf(header.heads, spec);
   const addon = givenAddon ?? loadAddon();
   const native = await addon.loadModel(directory, spec, {
     backend: "cpu",
     ...threadOptions(options),
     ...(packCache !== undefined && { packCache }),
+    ...(pruning && { pruning }),
     onProgress: (doneBytes, totalBytes) => onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
   return assemble(addon, native, header, options);
@@ -103,21 +113,21 @@ function threadOptions({ threads, cpuList, priority }: ResolvedLoadModelOptions)
 function assemble(
   addon: NativeAddon,
   native: NativeModel,
-  { description, tokenizer, chatTemplate }: ModelHeader,
+  { description, tokenizer, chatTemplate, fingerprint, heads }: ModelHeader,
   options: ResolvedLoadModelOptions,
 ): ModelParts {
   const { kv, pageTokens, maxBatchTokens } = options;
-  const { architecture, name, parameterCount, trainedContext, spec } = description;
-  const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
-  const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
+  const { architecture, name, parameterCount, trainedContext, spec, directory } = description;
   const opened: { close(): void }[] = [native];
   try {
+    const { contextTokens, headMask, pageCounts, policy } = kvSettings(spec, trainedContext, heads, options);
+    const types = { keys: options.kvKeys ?? kv, values: options.kvValues ?? kv };
     const arena = addon.createArena(native, {
-      headMask: new Uint8Array(spec.layers * spec.kvHeads), // one head group: full attention everywhere
+      headMask,
       pageTokens,
-      pageCounts: [pages + 1],
-      keyType: kv,
-      valueType: kv,
+      pageCounts,
+      keyType: types.keys,
+      valueType: types.values,
     });
     opened.unshift(arena);
     const runner = addon.createRunner(native, arena, {
@@ -132,12 +142,26 @@ function assemble(
       vocabSize: spec.vocabSize,
       trainedContext,
       contextTokens,
-      kv,
+      kv: types,
+      policy: policy.name,
+      fingerprint,
       threads: runner.threads,
       conversions: native.conversions,
       packCache: native.packCache,
     };
-    return { addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens };
+    return {
+      addon,
+      native,
+      arena,
+      runner,
+      tokenizer,
+      chatTemplate,
+      info,
+      maxBatchTokens,
+      policy,
+      spec,
+      directory,
+    };
   } catch (error) {
     for (const handle of opened) handle.close();
     throw error;

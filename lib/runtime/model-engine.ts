@@ -1,4 +1,4 @@
-import { keepAll } from "../cache/eviction-policy.js";
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import { PagePool } from "../cache/page-pool.js";
 import { Engine, type EngineStats } from "../engine/engine.js";
 import type { NativeAddon, NativeKvArena, NativeModel, NativeRunner } from "../native/native.js";
@@ -13,6 +13,9 @@ export interface EngineParts {
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
+  /** Whether sessions share the pages of texts that begin alike. */
+  readonly prefixCache?: boolean;
 }
 
 /** An engine with its page pools and native handles. */
@@ -22,17 +25,18 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens } = parts;
+    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache = true } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
       runner,
+      arena,
       allocateShared: (length) => addon.allocateShared(length),
       pools: this.#pools,
-      pageTokens: arena.pageTokens,
       vocabSize: info.vocabSize,
       maxBatchTokens,
-      policy: keepAll,
+      policy,
+      prefixCache,
     });
   }
 

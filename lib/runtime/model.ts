@@ -1,16 +1,19 @@
 import { AcceptancePriors } from "../decoding/acceptance-rates.js";
 import { StepCosts } from "../decoding/step-costs.js";
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type {
   ConversionReport,
+  DecoderSpec,
   KvType,
   NativeAddon,
   NativeKvArena,
   NativeModel,
   NativeRunner,
+  NativeTensorDirectory,
   PackCacheReport,
   RowOps,
 } from "../native/native.js";
@@ -31,7 +34,12 @@ export interface ModelInfo {
   readonly trainedContext: number;
   /** Most tokens of one text, as loaded. */
   readonly contextTokens: number;
-  readonly kv: KvType;
+  /** Precisions of the KV cache. */
+  readonly kv: { readonly keys: KvType; readonly values: KvType };
+  /** What sequences forget: the name of the eviction policy. */
+  readonly policy: string;
+  /** Names the model file by its content. */
+  readonly fingerprint: string;
   /** Compute threads; fewer than asked for where a cgroup's CPU quota allows no more. */
   readonly threads: number;
   /** What packing did to the file's tensors. */
@@ -69,6 +77,9 @@ export interface ModelParts {
   readonly chatTemplate: ChatTemplate | undefined;
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
+  readonly spec: DecoderSpec;
+  readonly directory: NativeTensorDirectory;
   /** Parts of the draft model, where there is one; without a draft of its own. */
   readonly draft?: ModelParts;
 }

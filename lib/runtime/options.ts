@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { JsonSchema } from "../constraint/json-schema.js";
 import type { AcceptanceRule } from "../decoding/acceptance.js";
 import type { ProposerName } from "../decoding/proposer.js";
@@ -12,8 +13,23 @@ export interface LoadModelOptions {
   readonly contextTokens?: number;
   /** Tokens of KV cache that all sessions share, rounded up to pages. Default: contextTokens. */
   readonly kvTokens?: number;
-  /** Precision of the KV cache. Default `int8`, half the memory of `f16`. */
+  /** Precision of the KV cache. Default `int8`, half the memory of `f16`; `int4` takes a bit more than half of that. */
   readonly kv?: KvType;
+  /** Precision of the keys alone. Default: that of kv. */
+  readonly kvKeys?: KvType;
+  /** Precision of the values alone. Default: that of kv. */
+  readonly kvValues?: KvType;
+  /**
+   * Tokens that a token can see besides the sinks: the newest, itself included. Memory for the cache is bounded by it then,
+   * and texts by nothing but contextTokens, whose default becomes 2^24. Default: all tokens.
+   */
+  readonly window?: number;
+  /** First tokens of a text, which every token sees in spite of the window. Default 4; 0 without a window. */
+  readonly sinks?: number;
+  /** What sequences forget instead of what window and sinks say; for policies of your own. */
+  readonly policy?: EvictionPolicy;
+  /** File that `air calibrate` made for this model: which heads keep less of the cache, and which are left out. */
+  readonly heads?: string;
   /**
    * Compute threads, of which a cgroup's CPU quota may allow fewer. Default: one for each physical core (on arm
    * big.LITTLE: big core) that this process may use, or for each CPU of cpuList.
@@ -116,19 +132,33 @@ export interface SessionOptions {
   readonly system?: string;
 }
 
-const maxContextTokens = 2 ** 24;
+/** Most tokens of one text. */
+export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";
 
 function functionSchema(): z.ZodType {
   return z.custom((value) => typeof value === "function", "a function").optional();
 }
 
+const kvTypeSchema = z.enum(["int8", "f16", "int4"], '"int8", "f16" or "int4"');
+
 /** Validates {@link LoadModelOptions} and fills in defaults that do not depend on the model. */
 export const loadModelSchema = z.strictObject(
   {
     contextTokens: integerFrom(2, maxContextTokens).optional(),
     kvTokens: integerFrom(1, 2 ** 30).optional(),
-    kv: z.enum(["int8", "f16"], '"int8" or "f16"').default("int8"),
+    kv: kvTypeSchema.default("int8"),
+    kvKeys: kvTypeSchema.optional(),
+    kvValues: kvTypeSchema.optional(),
+    window: integerFrom(1, maxContextTokens).optional(),
+    sinks: integerFrom(0, maxContextTokens).optional(),
+    policy: z
+      .custom<EvictionPolicy>(
+        (value) => typeof value === "object" && value !== null && "decide" in value && "name" in value,
+        "an eviction policy with a name and decide()",
+      )
+      .optional(),
+    heads: z.string("a heads file").min(1, "a heads file").optional(),
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),

@@ -60,8 +60,12 @@ class ArenaHandle : public Napi::ObjectWrap<ArenaHandle> {
   Napi::Value head_groups(const Napi::CallbackInfo& info);
   Napi::Value bytes(const Napi::CallbackInfo& info);
   void copy_pages(const Napi::CallbackInfo& info);
+  void read_pages(const Napi::CallbackInfo& info);
+  void write_pages(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   const KvArena& open(Napi::Env env) const;
+  // The arena, when no forward uses it. After all that reads JS values, as RunnerHandle::idle().
+  KvArena& idle(Napi::Env env, const char* what) const;
 
   std::shared_ptr<SharedArena> shared_;
 };

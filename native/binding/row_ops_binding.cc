@@ -114,6 +114,14 @@ Napi::Value log_sum_exp(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), log_sum_exp_row(row.data, row.length));
 }
 
+Napi::Value divergence(const Napi::CallbackInfo& info) {
+  const Floats reference = get_row(info[0], "reference");
+  const Floats logits = get_floats(info[1], "logits");
+  if (logits.length != reference.length)
+    throw_length(info.Env(), "logits", reference.length, logits.length);
+  return Napi::Number::New(info.Env(), divergence_row(reference.data, logits.data, reference.length));
+}
+
 void residual(const Napi::CallbackInfo& info) {
   const Floats target = get_row(info[0], "target");
   const Floats draft = get_floats(info[1], "draft");
@@ -131,6 +139,7 @@ void define_row_ops(Napi::Env env, Napi::Object exports) {
   exports.Set("topKRow", Napi::Function::New(env, top_k, "topKRow"));
   exports.Set("sampleRow", Napi::Function::New(env, sample, "sampleRow"));
   exports.Set("logSumExpRow", Napi::Function::New(env, log_sum_exp, "logSumExpRow"));
+  exports.Set("divergenceRow", Napi::Function::New(env, divergence, "divergenceRow"));
   exports.Set("residualRow", Napi::Function::New(env, residual, "residualRow"));
 }
 

@@ -171,4 +171,9 @@ Int32s get_int32_view(const Napi::Value& value, const std::string& name) {
   return {static_cast<int32_t*>(array.data), static_cast<int64_t>(array.length)};
 }
 
+Bytes get_byte_view(const Napi::Value& value, const std::string& name) {
+  const TypedArray array = get_typed_array(value, name, napi_uint8_array);
+  return {static_cast<uint8_t*>(array.data), static_cast<int64_t>(array.length)};
+}
+
 }  // namespace air::binding

@@ -59,6 +59,11 @@ struct Int32s {
   int64_t length = 0;
 };
 Int32s get_int32_view(const Napi::Value& value, const std::string& name);
+struct Bytes {
+  uint8_t* data = nullptr;
+  int64_t length = 0;
+};
+Bytes get_byte_view(const Napi::Value& value, const std::string& name);
 
 }  // namespace air::binding
 

@@ -100,24 +100,64 @@ int64_t KvArena::bytes() const {
   return total;
 }
 
-Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count) {
+Status KvArena::check_pages(int64_t group, const int32_t* pages, int64_t count, const char* what) const {
   if (group < 0 || group >= group_count()) {
-    return {StatusCode::kPageRange, "expected a head group below " + std::to_string(group_count()) +
-                                        " for copyPages but received " + std::to_string(group)};
+    return {StatusCode::kPageRange, "expected a head group below " + std::to_string(group_count()) + " for " +
+                                        what + " but received " + std::to_string(group)};
   }
-  Group& pages = groups_[static_cast<size_t>(group)];
+  const int64_t page_count = groups_[static_cast<size_t>(group)].page_count;
   for (int64_t i = 0; i < count; ++i) {
-    for (const int32_t page : {src[i], dst[i]}) {
-      if (page < 1 || page >= pages.page_count) {
-        return {StatusCode::kPageRange, "expected a page from 1 to " + std::to_string(pages.page_count - 1) +
-                                            " for copyPages but received " + std::to_string(page)};
-      }
+    if (pages[i] < 1 || pages[i] >= page_count) {
+      return {StatusCode::kPageRange, "expected a page from 1 to " + std::to_string(page_count - 1) + " for " +
+                                          what + " but received " + std::to_string(pages[i])};
     }
   }
+  return {};
+}
+
+Status KvArena::check_page_bytes(int64_t group, const int32_t* pages, int64_t count, int64_t length,
+                                 const char* what) const {
+  AIR_RETURN_IF_ERROR(check_pages(group, pages, count, what));
+  const int64_t expected = count * groups_[static_cast<size_t>(group)].page_bytes;
+  if (length != expected) {
+    return {StatusCode::kShape, "expected " + std::to_string(expected) + " bytes for " + what +
+                                    " but received " + std::to_string(length)};
+  }
+  return {};
+}
+
+Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count) {
+  AIR_RETURN_IF_ERROR(check_pages(group, src, count, "copyPages"));
+  AIR_RETURN_IF_ERROR(check_pages(group, dst, count, "copyPages"));
+  Group& pages = groups_[static_cast<size_t>(group)];
   if (pages.page_bytes == 0) return {};  // a group without heads has no memory
   for (int64_t i = 0; i < count; ++i) {
     std::memmove(pages.memory.data() + dst[i] * pages.page_bytes,
                  pages.memory.data() + src[i] * pages.page_bytes, static_cast<size_t>(pages.page_bytes));
+  }
+  return {};
+}
+
+Status KvArena::read_pages(int64_t group, const int32_t* pages, int64_t count, uint8_t* out,
+                           int64_t length) const {
+  AIR_RETURN_IF_ERROR(check_page_bytes(group, pages, count, length, "readPages"));
+  const Group& source = groups_[static_cast<size_t>(group)];
+  if (source.page_bytes == 0) return {};
+  for (int64_t i = 0; i < count; ++i) {
+    std::memcpy(out + i * source.page_bytes, source.memory.data() + pages[i] * source.page_bytes,
+                static_cast<size_t>(source.page_bytes));
+  }
+  return {};
+}
+
+Status KvArena::write_pages(int64_t group, const int32_t* pages, int64_t count, const uint8_t* bytes,
+                            int64_t length) {
+  AIR_RETURN_IF_ERROR(check_page_bytes(group, pages, count, length, "writePages"));
+  Group& target = groups_[static_cast<size_t>(group)];
+  if (target.page_bytes == 0) return {};
+  for (int64_t i = 0; i < count; ++i) {
+    std::memcpy(target.memory.data() + pages[i] * target.page_bytes, bytes + i * target.page_bytes,
+                static_cast<size_t>(target.page_bytes));
   }
   return {};
 }

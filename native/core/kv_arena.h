@@ -57,9 +57,17 @@ class KvArena {
 
   // Copies page src[i] to dst[i], in order. The caller makes sure that no forward runs.
   Status copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count);
+  // Copies pages to `out` or from `bytes`, [count, page_bytes] in `length` bytes. The caller makes sure that no forward
+  // runs.
+  Status read_pages(int64_t group, const int32_t* pages, int64_t count, uint8_t* out, int64_t length) const;
+  Status write_pages(int64_t group, const int32_t* pages, int64_t count, const uint8_t* bytes,
+                     int64_t length);
 
  private:
   KvArena() = default;
+  Status check_pages(int64_t group, const int32_t* pages, int64_t count, const char* what) const;
+  Status check_page_bytes(int64_t group, const int32_t* pages, int64_t count, int64_t length,
+                          const char* what) const;
 
   std::shared_ptr<const Model> model_;
   AirKvLayout layout_{};

@@ -125,6 +125,19 @@ double log_sum_exp_row(const float* row, int64_t count) noexcept {
   return static_cast<double>(largest) + std::log(total);
 }
 
+double divergence_row(const float* reference, const float* logits, int64_t count) noexcept {
+  const double reference_total = log_sum_exp_row(reference, count);
+  const double total = log_sum_exp_row(logits, count);
+  double sum = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const double log_p = reference[i] - reference_total;
+    // Less likely tokens together weigh less than float32 tells apart.
+    if (log_p < -40) continue;
+    sum += static_cast<double>(std::exp(static_cast<float>(log_p))) * (log_p - (logits[i] - total));
+  }
+  return sum < 0 ? 0 : sum;  // a NaN stays one
+}
+
 void residual_row(const float* target, const float* draft, int64_t count, float* out) noexcept {
   double total = 0;
   for (int64_t i = 0; i < count; ++i) total += std::max(0.0F, target[i] - draft[i]);

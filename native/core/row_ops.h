@@ -35,6 +35,9 @@ float peak_probability(const float* row, int64_t count, int64_t best) noexcept;
 // log(sum(exp(row))) in float64.
 double log_sum_exp_row(const float* row, int64_t count) noexcept;
 
+// Kullback-Leibler divergence of softmax(logits) from softmax(reference), in nats, at least 0.
+double divergence_row(const float* reference, const float* logits, int64_t count) noexcept;
+
 // out = normalise(max(0, target - draft)), the residual distribution of speculative sampling
 // (arXiv 2211.17192, section 2.3). Equal rows have no residual: out = target then. out may be target.
 void residual_row(const float* target, const float* draft, int64_t count, float* out) noexcept;

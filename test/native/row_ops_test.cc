@@ -130,3 +130,25 @@ TEST(peak_probability_of_equals_and_of_a_lone_value) {
   const float lone[] = {-kInfinity, -50, -kInfinity};
   CHECK_EQ(air::peak_probability(lone, 3, 1), 1.0F);
 }
+
+TEST(divergence_is_that_of_the_definition) {
+  const std::vector<float> reference = random_row(1000);
+  std::vector<float> logits = reference;
+  for (size_t i = 0; i < logits.size(); ++i) logits[i] += i % 2 == 0 ? 0.5F : -0.25F;
+  const auto log_probs = [](const std::vector<float>& row) {
+    double total = 0;
+    for (const float value : row) total += std::exp(static_cast<double>(value));
+    std::vector<double> out;
+    for (const float value : row) out.push_back(value - std::log(total));
+    return out;
+  };
+  const std::vector<double> p = log_probs(reference);
+  const std::vector<double> q = log_probs(logits);
+  double expected = 0;
+  for (size_t i = 0; i < p.size(); ++i) expected += std::exp(p[i]) * (p[i] - q[i]);
+  const double divergence = air::divergence_row(reference.data(), logits.data(), 1000);
+  CHECK(std::fabs(divergence / expected - 1) < 1e-5);
+  CHECK(air::divergence_row(reference.data(), reference.data(), 1000) == 0);
+  logits[3] = kNan;
+  CHECK(std::isnan(air::divergence_row(reference.data(), logits.data(), 1000)));
+}

@@ -11,6 +11,8 @@ export interface FakeEngineOptions {
   readonly maxBatchTokens?: number;
   readonly vocabSize?: number;
   readonly policy?: EvictionPolicy;
+  /** Default false. */
+  readonly prefixCache?: boolean;
 }
 
 /** An engine over the fake addon. */
@@ -35,11 +37,12 @@ export function createFakeEngine(options: FakeEngineOptions = {}): {
   const engine = new Engine({
     runner,
     allocateShared: (length) => addon.allocateShared(length),
+    arena,
     pools,
-    pageTokens,
     vocabSize,
     maxBatchTokens,
     policy,
+    prefixCache: options.prefixCache ?? false,
   });
   return { engine, pools, addon };
 }

@@ -89,6 +89,13 @@ export class FakeRowOps implements RowOps {
     return largest + Math.log(row.reduce((sum, value) => sum + Math.exp(value - largest), 0));
   }
 
+  divergenceRow(reference: Float32Array, logits: Float32Array): number {
+    const [from, to] = [this.logSumExpRow(reference), this.logSumExpRow(logits)];
+    return reference.reduce((sum, value, id) => {
+      return sum + Math.exp(value - from) * (value - from - ((logits[id] ?? NaN) - to));
+    }, 0);
+  }
+
   residualRow(target: Float32Array, draft: Float32Array, out: Float32Array): void {
     const excess = (id: number): number => Math.max(0, (target[id] ?? 0) - (draft[id] ?? 0));
     let total = 0;

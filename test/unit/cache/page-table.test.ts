@@ -7,7 +7,7 @@ const pageTokens = 16;
 
 function createTable(...pageCounts: number[]): { pools: PagePool[]; table: PageTable } {
   const pools = pageCounts.map((count) => new PagePool(count));
-  return { pools, table: new PageTable(pools, pageTokens) };
+  return { pools, table: new PageTable(pools, pageTokens, () => undefined) };
 }
 
 describe("PageTable", () => {

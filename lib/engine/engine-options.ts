@@ -1,0 +1,34 @@
+import type { EvictionPolicy } from "../cache/eviction-policy.js";
+import type { PagePool } from "../cache/page-pool.js";
+import type { NativeKvArena, NativeRunner, SharedFloats } from "../native/native.js";
+import type { PrefixCacheStats } from "./prefix-reuse.js";
+
+/** What an engine works with. The engine does not close the runner and the arena. */
+export interface EngineOptions {
+  readonly runner: NativeRunner;
+  /** The runner's. */
+  readonly arena: NativeKvArena;
+  readonly allocateShared: (length: number) => SharedFloats;
+  /** One per head group of the arena. */
+  readonly pools: readonly PagePool[];
+  readonly vocabSize: number;
+  /** Most tokens in one step: the prefill chunk. */
+  readonly maxBatchTokens: number;
+  readonly policy: EvictionPolicy;
+  /**
+   * Whether sequences share the pages of texts that begin alike. Without effect when the policy looks at attention: what
+   * it drops then depends on the steps.
+   */
+  readonly prefixCache: boolean;
+}
+
+/** Counters since the engine was made. */
+export interface EngineStats {
+  readonly steps: number;
+  readonly computedTokens: number;
+  readonly computeMicros: number;
+  /** Runs that lost their pages to an older one and were computed again. */
+  readonly preemptions: number;
+  /** Undefined when the prefix cache is off. */
+  readonly prefixCache: PrefixCacheStats | undefined;
+}

@@ -1,0 +1,175 @@
+#include "native/binding/handles.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "native/binding/handle_support.h"
+#include "native/core/propose.h"
+
+namespace air::binding {
+
+namespace {
+
+constexpr napi_type_tag kRunnerTag = {0x5d9a7c31e0f24b86, 0x94d1a3b7c5e80f12};
+
+Batch get_batch(const Napi::Value& value) {
+  const Napi::Object object = get_object(value, "batch");
+  Batch batch;
+  batch.tokens = get_int32s(object, "tokens");
+  batch.positions = get_int32s(object, "positions");
+  batch.slots = get_int32s(object, "slots");
+  batch.sequence_starts = get_int32s(object, "sequenceStarts");
+  batch.page_tables = get_int32s(object, "pageTables");
+  batch.context_lengths = get_int32s(object, "contextLengths");
+  batch.logit_rows = get_int32s(object, "logitRows");
+  batch.sink_tokens = get_int32s_or_empty(object, "sinkTokens");
+  batch.window_tokens = get_int32s_or_empty(object, "windowTokens");
+  batch.evicted_tokens = get_int32s_or_empty(object, "evictedTokens");
+  batch.query_gates = get_bytes_or_empty(object, "queryGates");
+  return batch;
+}
+
+}  // namespace
+
+Napi::Function RunnerHandle::define(Napi::Env env) {
+  return DefineClass(
+      env, "NativeRunner",
+      {InstanceAccessor<&RunnerHandle::threads>("threads"),
+       InstanceAccessor<&RunnerHandle::workspace_bytes>("workspaceBytes"),
+       InstanceMethod<&RunnerHandle::forward>("forward"),
+       InstanceMethod<&RunnerHandle::forward_sync>("forwardSync"),
+       InstanceMethod<&RunnerHandle::propose>("propose"), InstanceMethod<&RunnerHandle::cancel>("cancel"),
+       InstanceMethod<&RunnerHandle::close>("close")});
+}
+
+RunnerHandle::RunnerHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  info.This().As<Napi::Object>().TypeTag(&kRunnerTag);
+}
+
+RunnerHandle* RunnerHandle::Unwrap(const Napi::Value& value) {
+  check_tag(value, kRunnerTag, "runner");
+  return ObjectWrap::Unwrap(value.As<Napi::Object>());
+}
+
+Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
+                                  std::shared_ptr<SharedArena> arena) {
+  Napi::Object object = construct(env, "NativeRunner");
+  RunnerHandle* handle = Unwrap(object);
+  handle->engine_ = EngineThread::start(env, std::move(runner));
+  handle->arena_ = std::move(arena);
+  handle->draft_logits_ = std::make_shared<std::vector<float>>();
+  return object;
+}
+
+EngineThread& RunnerHandle::open(Napi::Env env) const {
+  if (engine_ == nullptr) throw_closed(env, "runner");
+  return *engine_;
+}
+
+Napi::Value RunnerHandle::threads(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).runner().options().threads);
+}
+
+Napi::Value RunnerHandle::workspace_bytes(const Napi::CallbackInfo& info) {
+  return number(info.Env(), open(info.Env()).runner().workspace_bytes());
+}
+
+EngineThread& RunnerHandle::idle(Napi::Env env) const {
+  EngineThread& engine = open(env);
+  if (engine.busy()) {
+    throw_status(env, {StatusCode::kBusy, "expected an idle runner for forward but one is in flight"});
+  }
+  return engine;
+}
+
+RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool needs_shared_output) const {
+  const Napi::Env env = info.Env();
+  Step step;
+  step.batch = get_batch(info[0]);
+  const Napi::Value output = get_object(info[1], "output").Get("logits");
+  const Floats logits = get_floats(output, "output.logits");
+  if (needs_shared_output && !logits.is_shared) {
+    throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", "output.logits",
+                   output);
+  }
+  const int64_t needed = step.batch.row_count() * idle(env).runner().spec().vocab_size;
+  if (logits.length < needed) {
+    throw_status(env, {StatusCode::kShape, "expected rows * vocabSize = " + std::to_string(needed) +
+                                               " values or more for output.logits but received " +
+                                               std::to_string(logits.length)});
+  }
+  step.logits = logits.data;
+  step.output = output.As<Napi::Object>();
+  return step;
+}
+
+Napi::Promise RunnerHandle::submit(Napi::Env env, EngineThread::Work work) {
+  work.on_settled = [arena = arena_] { --arena->forwards_in_flight; };
+  const Napi::Promise promise = EngineThread::submit(env, engine_, std::move(work));
+  ++arena_->forwards_in_flight;
+  return promise;
+}
+
+Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
+  Step step = read_step(info, true);
+  EngineThread::Work work;
+  work.output = Napi::Persistent(step.output);
+  work.compute = [batch = std::move(step.batch), logits = step.logits](Runner& runner) {
+    return runner.forward(batch, logits);
+  };
+  return submit(info.Env(), std::move(work));
+}
+
+Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Step step = read_step(info, false);
+  Runner& runner = engine_->runner();
+  runner.clear_cancel();
+  int64_t compute_micros = 0;
+  const auto forward = [&step](Runner& on) { return on.forward(step.batch, step.logits); };
+  throw_if_error(env, timed(runner, forward, &compute_micros));
+  Napi::Object stats = Napi::Object::New(env);
+  stats.Set("computeMicros", number(env, compute_micros));
+  return stats;
+}
+
+Napi::Value RunnerHandle::propose(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ProposeRequest request;
+  request.batch = get_batch(info[0]);
+  const Napi::Object options = get_object(info[1], "options");
+  request.counts = get_int32s(options, "counts");
+  const double min_confidence = get_number(options, "minConfidence");
+  if (!(min_confidence >= 0 && min_confidence <= 1)) {
+    throw_argument(env, "a number from 0 to 1", "minConfidence", options.Get("minConfidence"));
+  }
+  request.min_confidence = static_cast<float>(min_confidence);
+  idle(env);
+  const auto result = std::make_shared<ProposeResult>();
+  EngineThread::Work work;
+  work.compute = [request = std::move(request), logits = draft_logits_, result](Runner& runner) {
+    return air::propose(runner, request, logits.get(), result.get());
+  };
+  work.report = [result](Napi::Env report_env, Napi::Object stats) {
+    Napi::Int32Array tokens = Napi::Int32Array::New(report_env, result->tokens.size());
+    std::copy(result->tokens.begin(), result->tokens.end(), tokens.Data());
+    Napi::Float32Array confidence = Napi::Float32Array::New(report_env, result->confidence.size());
+    std::copy(result->confidence.begin(), result->confidence.end(), confidence.Data());
+    stats.Set("tokens", tokens);
+    stats.Set("confidence", confidence);
+  };
+  return submit(env, std::move(work));
+}
+
+void RunnerHandle::cancel(const Napi::CallbackInfo& info) {
+  EngineThread& engine = open(info.Env());
+  if (engine.busy()) engine.runner().cancel();
+}
+
+void RunnerHandle::close(const Napi::CallbackInfo&) {
+  if (engine_ != nullptr) engine_->close();
+  engine_.reset();
+  arena_.reset();
+}
+
+}  // namespace air::binding
