@@ -33,6 +33,21 @@ AirKvLayout make_layout(int64_t page_tokens, int64_t head_dim, AirKvType key_typ
   return layout;
 }
 
+// The keys and values of a KV head without query heads are not computed (native/core/pruning.h).
+Status check_pruned_heads(const Model& model, const std::vector<uint8_t>& head_mask) {
+  const int64_t kv_heads = model.spec().kv_heads;
+  for (size_t i = 0; i < head_mask.size(); ++i) {
+    const auto layer = static_cast<int64_t>(i) / kv_heads;
+    const int64_t kv_head = static_cast<int64_t>(i) % kv_heads;
+    if (head_mask[i] == kDroppedHead || model.layers()[static_cast<size_t>(layer)].shape.has_kv_head(kv_head))
+      continue;
+    return {StatusCode::kArgument, "expected 255 (dropped) for headMask of layer " + std::to_string(layer) +
+                                       ", KV head " + std::to_string(kv_head) +
+                                       ", which is pruned, but received " + std::to_string(head_mask[i])};
+  }
+  return {};
+}
+
 }  // namespace
 
 Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
@@ -53,6 +68,7 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
                                     " values for headMask but received " +
                                     std::to_string(options.head_mask.size())};
   }
+  AIR_RETURN_IF_ERROR(check_pruned_heads(*model, options.head_mask));
   auto created = std::shared_ptr<KvArena>(new KvArena());
   created->model_ = std::move(model);
   created->layout_ =

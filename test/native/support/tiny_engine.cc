@@ -72,7 +72,7 @@ air::Batch make_batch(const Engine& engine, const std::vector<int32_t>& tokens,
 
 std::vector<float> run(Engine& engine, const air::Batch& batch) {
   std::vector<float> logits(static_cast<size_t>(batch.row_count() * engine.runner->spec().vocab_size), NAN);
-  const air::Status status = engine.runner->forward(batch, logits.data());
+  const air::Status status = engine.runner->forward(batch, {logits.data()});
   CHECK_MSG(status.ok(), status.message());
   return logits;
 }
