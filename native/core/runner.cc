@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string>
 
+#include "native/core/hadamard.h"
 #include "native/core/products.h"
 #include "native/core/weights/pack.h"
 
@@ -262,6 +263,7 @@ void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
   const int64_t angles = token * (spec().rope_dims / 2);
   kernels_.rope(key, 1, padded, spec().rope_dims, workspace_.cosines + angles, workspace_.sines + angles,
                 spec().rope_pairing);
+  if (arena_->rotates_keys()) hadamard_transform(key, padded);
   const AirKvLayout& layout = arena_->layout();
   const int64_t page_bytes = arena_->groups()[static_cast<size_t>(member.group)].page_bytes;
   uint8_t* page = arena_->member_pages(member) + slot / layout.page_tokens * page_bytes;
@@ -290,7 +292,10 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
     const int64_t angles = (table * options_.max_tokens + token) * (spec().rope_dims / 2);
     kernels_.rope(rotated, heads, padded, spec().rope_dims, workspace_.cosines + angles,
                   workspace_.sines + angles, spec().rope_pairing);
-    if (arena_->layout().key_type == AIR_KV_INT8) out.quantize(kernels_, first * padded, heads * padded);
+    if (arena_->rotates_keys()) {
+      for (int64_t head = 0; head < heads; ++head) hadamard_transform(rotated + head * padded, padded);
+    }
+    if (arena_->layout().key_type != AIR_KV_F16) out.quantize(kernels_, first * padded, heads * padded);
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);

@@ -116,7 +116,7 @@ TEST(rows_are_bit_identical_alone_chunked_and_batched) {
   // Past one split of 512 cached tokens, so that partial results are merged.
   constexpr int64_t kTokens = 600;
   for (const TensorType type : kWeightTypes) {
-    for (const AirKvType kv_type : {AIR_KV_INT8, AIR_KV_F16}) {
+    for (const AirKvType kv_type : {AIR_KV_INT8, AIR_KV_F16, AIR_KV_INT4}) {
       TinyOptions options;
       options.type = type;
       options.layers = 1;

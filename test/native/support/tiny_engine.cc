@@ -22,6 +22,7 @@ Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const E
                                    1 + engine.pages_per_sequence * options.sequences);
   arena_options.key_type = options.kv_type;
   arena_options.value_type = options.kv_type;
+  arena_options.rotate_keys = options.rotate_keys;
   air::Status status = air::KvArena::create(tiny.model, arena_options, &engine.arena);
   CHECK_MSG(status.ok(), status.message());
   air::RunnerOptions runner_options;
