@@ -52,6 +52,10 @@ export type {
   RowOps,
   ThreadPriority,
 } from "./native/native.js";
+export { calibrate, type CalibrateOptions } from "./compression/calibrate.js";
+export { type ComparedModel, divergence, type DivergenceResult } from "./compression/divergence.js";
+export type { WorkProgress } from "./compression/work-meter.js";
+export { formatHeadsFile, type HeadClass, type HeadsFile } from "./model/heads-file.js";
 export {
   type EvaluatedModel,
   perplexity,

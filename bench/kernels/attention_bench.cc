@@ -70,8 +70,9 @@ Timing measure(const AirKernelTable& table, const HeadShape& shape, const AirKvL
   args.layout = &layout;
   args.page_stride = page_bytes;
   args.page_table = page_table.data();
-  const int64_t end = kContext, first_query = 0;
+  const int64_t end = kContext, window_start = 0, first_query = 0;
   args.ends = &end;
+  args.window_starts = &window_start;
   args.prefetch_end = kContext;
   args.rows = 1;
   args.first_query = &first_query;

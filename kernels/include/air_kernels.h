@@ -46,12 +46,13 @@ typedef struct {
   const uint8_t* pages;       // the group's page 0, at this member's offset
   int64_t page_stride;        // bytes from one page to the next
   const int32_t* page_table;  // pages of the sequence, in cache order
-  // Row r reads the cache indices [begin, ends[r]) without the gap [sink_tokens, window_start). begin is a
+  // Row r reads the cache indices [begin, ends[r]) without the gap [sink_tokens, window_starts[r]). begin is a
   // multiple of AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others
   // with q.
   int64_t begin;
-  const int64_t* ends;                // [rows], ascending
-  int64_t sink_tokens, window_start;  // sink_tokens <= window_start; both 0 when everything is read
+  const int64_t* ends;           // [rows], ascending
+  const int64_t* window_starts;  // [rows], ascending, none below sink_tokens; all 0 when everything is read
+  int64_t sink_tokens;
   int64_t prefetch_end;        // indices below this are worth fetching ahead: the caller reads them next
   int32_t rows, heads;         // rows * heads is 1 .. AIR_ATTENTION_MAX_QUERIES
   const int64_t* first_query;  // [rows] where the row's heads start among the queries below

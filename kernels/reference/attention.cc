@@ -14,8 +14,9 @@ struct Queries {
 
 // One query of one row, and where its result goes.
 struct Query {
-  int64_t index;  // among Queries
-  int64_t end;    // of its row
+  int64_t index;         // among Queries
+  int64_t end;           // of its row
+  int64_t window_start;  // of its row
   float* running_max;
   float* acc;  // [D]
 };
@@ -26,9 +27,9 @@ struct Token {
   int64_t offset;         // within the page
 };
 
-bool is_read(const AirAttentionArgs& args, int64_t end, int64_t index) {
-  if (index < args.begin || index >= end) return false;
-  return index < args.sink_tokens || index >= args.window_start;
+bool is_read(const AirAttentionArgs& args, const Query& query, int64_t index) {
+  if (index < args.begin || index >= query.end) return false;
+  return index < args.sink_tokens || index >= query.window_start;
 }
 
 Token find_token(const AirAttentionArgs& args, int64_t index) {
@@ -97,7 +98,7 @@ void attend_block(const AirAttentionArgs& args, const Query& query, int64_t bloc
   float new_max = old_max;
   bool any_read = false;
   for (int64_t i = 0; i < AIR_ATTENTION_BLOCK; ++i) {
-    if (!is_read(args, query.end, block + i)) continue;
+    if (!is_read(args, query, block + i)) continue;
     any_read = true;
     scores[i] = score_token(args, query.index, block + i);
     if (scores[i] > new_max) new_max = scores[i];
@@ -110,7 +111,7 @@ void attend_block(const AirAttentionArgs& args, const Query& query, int64_t bloc
   for (int l = 0; l < AIR_STRIPE; ++l) lanes[l] *= correction;
   for (int64_t d = 0; d < dims; ++d) query.acc[d] *= correction;
   for (int64_t i = 0; i < AIR_ATTENTION_BLOCK; ++i) {
-    if (!is_read(args, query.end, block + i)) continue;
+    if (!is_read(args, query, block + i)) continue;
     const float p = canonical_exp(scores[i] - new_max);
     lanes[i % AIR_STRIPE] += p;
     add_value(args, block + i, p, query.acc);
@@ -123,8 +124,8 @@ void attention(const AirAttentionArgs* args) {
   const int64_t dims = args->layout->head_dim;
   for (int64_t i = 0; i < args->rows * args->heads; ++i) {
     const int64_t row = i / args->heads;
-    const Query query = {args->first_query[row] + i % args->heads, args->ends[row], args->running_max + i,
-                         args->acc + i * dims};
+    const Query query = {args->first_query[row] + i % args->heads, args->ends[row], args->window_starts[row],
+                         args->running_max + i, args->acc + i * dims};
     float lanes[AIR_STRIPE] = {};
     *query.running_max = -INFINITY;
     memset(query.acc, 0, static_cast<size_t>(dims) * sizeof(float));

@@ -143,19 +143,18 @@ static void attend(const AirAttentionArgs* args) {
     add_values<Isa>(work, scores, corrections, args->acc + first * dims);
   };
 
-  const int64_t first_end = args->ends[0];
   const int64_t last_end = args->ends[args->rows - 1];
   for (int64_t block = args->begin; block < last_end; block += AIR_ATTENTION_BLOCK) {
     block = skip_gap(args, block);
     const int64_t next = skip_gap(args, block + AIR_ATTENTION_BLOCK);
     AirBlockView view;
-    if (args->rows == 1 || block + AIR_ATTENTION_BLOCK <= first_end) {
-      view_block(args, block, last_end, &view);
+    if (reads_alike(args, block)) {
+      view_block(args, block, 0, &view);
       if (view.stripe_count > 0) attend_block(view, 0, queries, next);
       continue;
     }
-    for (int r = 0; r < args->rows; ++r) {  // the rows end at different tokens of this block
-      view_block(args, block, args->ends[r], &view);
+    for (int r = 0; r < args->rows; ++r) {  // the rows start or end at different tokens of this block
+      view_block(args, block, r, &view);
       if (view.stripe_count > 0) attend_block(view, r * args->heads, args->heads, next);
     }
   }

@@ -46,13 +46,13 @@ static inline void view_stripe(const AirAttentionArgs* args, int64_t first, AirS
   view->value_scales = member + layout->value_scales_offset + 2 * offset;
 }
 
-// Fills `view` with what a row that ends at `end` reads of the block that starts at cache index `block`. A
-// stripe without read tokens is never looked up: its page may not exist.
-static inline void view_block(const AirAttentionArgs* args, int64_t block, int64_t end, AirBlockView* view) {
+// Fills `view` with what row `row` reads of the block that starts at cache index `block`. A stripe without read
+// tokens is never looked up: its page may not exist.
+static inline void view_block(const AirAttentionArgs* args, int64_t block, int64_t row, AirBlockView* view) {
   view->stripe_count = 0;
   for (int64_t first = block; first < block + AIR_ATTENTION_BLOCK; first += AIR_STRIPE) {
-    const uint32_t in_range = lanes_between(first, args->begin, end);
-    const uint32_t read = in_range & ~lanes_between(first, args->sink_tokens, args->window_start);
+    const uint32_t in_range = lanes_between(first, args->begin, args->ends[row]);
+    const uint32_t read = in_range & ~lanes_between(first, args->sink_tokens, args->window_starts[row]);
     if (read == 0) continue;
     AirStripeView* stripe = &view->stripes[view->stripe_count++];
     view_stripe(args, first, stripe);
@@ -61,15 +61,28 @@ static inline void view_block(const AirAttentionArgs* args, int64_t block, int64
   }
 }
 
-// The first block at or after `block` that is not wholly inside the gap.
+// Whether all rows read the same tokens of the block at cache index `block`: none ends in or before it, and no
+// window starts in it while others do not.
+static inline bool reads_alike(const AirAttentionArgs* args, int64_t block) {
+  if (args->rows == 1) return true;
+  const int64_t first_start = args->window_starts[0];
+  const int64_t last_start = args->window_starts[args->rows - 1];
+  const int64_t block_end = block + AIR_ATTENTION_BLOCK;
+  return block_end <= args->ends[0] &&
+         (first_start == last_start || block_end <= first_start || block >= last_start);
+}
+
+// The first block at or after `block` that is not wholly inside every row's gap, of which the first row's is the
+// shortest.
 static inline int64_t skip_gap(const AirAttentionArgs* args, int64_t block) {
-  const bool in_gap = block >= args->sink_tokens && block + AIR_ATTENTION_BLOCK <= args->window_start;
-  return in_gap ? args->window_start / AIR_ATTENTION_BLOCK * AIR_ATTENTION_BLOCK : block;
+  const int64_t window_start = args->window_starts[0];
+  const bool in_gap = block >= args->sink_tokens && block + AIR_ATTENTION_BLOCK <= window_start;
+  return in_gap ? window_start / AIR_ATTENTION_BLOCK * AIR_ATTENTION_BLOCK : block;
 }
 
 // Whether the stripe at cache index `first` is worth fetching ahead.
 static inline bool is_fetched(const AirAttentionArgs* args, int64_t first) {
-  const bool in_gap = first >= args->sink_tokens && first + AIR_STRIPE <= args->window_start;
+  const bool in_gap = first >= args->sink_tokens && first + AIR_STRIPE <= args->window_starts[0];
   return first < args->prefetch_end && !in_gap;
 }
 

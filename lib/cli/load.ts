@@ -20,26 +20,26 @@ export function modelFile(io: CliIo, file: string | undefined): string {
   return bundledModel;
 }
 
-/** Shows how far something is, from 0 to 1. */
+/** Shows how far something is, from 0 to 1, and what is going on. */
 export interface ProgressBar {
-  readonly update: (fraction: number) => void;
+  readonly update: (fraction: number, remark?: string) => void;
   readonly stop: () => void;
 }
 
 /** A progress bar on stderr where that is a terminal; silent elsewhere. */
 export function progressBar(io: CliIo, label: string): ProgressBar {
   if (io.stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
-  const format = `${label} {bar} {percentage}%`;
+  const format = `${label} {bar} {percentage}%{remark}`;
   // With cursor and wrapping left alone there is nothing to restore, so the bar needs no handlers for signals.
   const untouched = { hideCursor: false, linewrap: true, gracefulExit: false };
   const bar = new SingleBar(
     { format, stream: io.stderr, clearOnComplete: true, ...untouched },
     Presets.shades_classic,
   );
-  bar.start(1, 0);
+  bar.start(1, 0, { remark: "" });
   return {
-    update: (fraction) => {
-      bar.update(fraction);
+    update: (fraction, remark = "") => {
+      bar.update(fraction, { remark: remark === "" ? "" : ` ${remark}` });
     },
     stop: () => {
       bar.stop();

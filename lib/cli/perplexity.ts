@@ -1,6 +1,12 @@
 import { Command } from "commander";
 
-import { perplexity, type PerplexityResult } from "../index.js";
+import {
+  divergence,
+  type DivergenceResult,
+  type Model,
+  perplexity,
+  type PerplexityResult,
+} from "../index.js";
 import { type CliIo, readText, write, writeJson } from "./io.js";
 import { openModel, progressBar } from "./load.js";
 import { addModelOptions, integer, type ModelOptions } from "./options.js";
@@ -8,6 +14,7 @@ import { addModelOptions, integer, type ModelOptions } from "./options.js";
 interface PerplexityOptions extends ModelOptions {
   readonly file: string;
   readonly stride?: number;
+  readonly klAgainst?: string;
   readonly json?: boolean;
 }
 
@@ -20,7 +27,38 @@ scores only what is new, so that every token sees more context.
 
 Examples:
   air perplexity -m model.gguf -f eval.txt
-  air perplexity -m model.gguf -f eval.txt --kv f16 --ctx 1024 --stride 256 --json`;
+  air perplexity -m model.gguf -f eval.txt --kv f16 --ctx 1024 --stride 256 --json
+  air perplexity -m model.gguf -f eval.txt --kv-k int4 --kv-v int4 --kl-against f16
+  air perplexity -m model-q4_0.gguf -f eval.txt --heads heads.json --kl-against model-f16.gguf`;
+
+/** The model that --kl-against names: another file, or the same one with everything kept in float16. */
+async function openReference(io: CliIo, options: PerplexityOptions, ctx: number): Promise<Model> {
+  const { klAgainst = "f16", model, threads, cpuList, priority, packCache } = options;
+  const file = klAgainst === "f16" ? model : klAgainst;
+  const plain: ModelOptions = {
+    kv: "f16",
+    ctx,
+    ...(file !== undefined && { model: file }),
+    ...(threads !== undefined && { threads }),
+    ...(cpuList !== undefined && { cpuList }),
+    ...(priority !== undefined && { priority }),
+    ...(packCache !== undefined && { packCache }),
+  };
+  return (await openModel(io, plain)).model;
+}
+
+function divergenceLines({
+  meanDivergence,
+  p99Divergence,
+  sameTopRate,
+  reference,
+}: DivergenceResult): string {
+  return (
+    `reference  ${reference.perplexity.toFixed(4)}\n` +
+    `divergence mean ${meanDivergence.toFixed(6)}   p99 ${p99Divergence.toFixed(5)} nats   ` +
+    `same top token ${(sameTopRate * 100).toFixed(2)}%\n`
+  );
+}
 
 async function run(io: CliIo, options: PerplexityOptions): Promise<void> {
   const text = await readText(io, options.file);
@@ -28,23 +66,35 @@ async function run(io: CliIo, options: PerplexityOptions): Promise<void> {
   const opened = await openModel(io, { ...options, ctx: contextTokens });
   using model = opened.model;
   const bar = progressBar(io, "scoring");
+  const ids = model.tokenizer.encode(text, { special: false, bos: false });
+  const stride = options.stride ?? contextTokens;
+  const settings = { contextTokens, stride, onProgress: bar.update, signal: io.signal };
   let result: PerplexityResult;
+  let compared: DivergenceResult | undefined;
   try {
-    result = await perplexity(model, model.tokenizer.encode(text, { special: false, bos: false }), {
-      contextTokens,
-      stride: options.stride ?? contextTokens,
-      onProgress: bar.update,
-      signal: io.signal,
-    });
+    if (options.klAgainst === undefined) result = await perplexity(model, ids, settings);
+    else {
+      using reference = await openReference(io, options, contextTokens);
+      compared = await divergence(model, reference, ids, settings);
+      result = compared.model;
+    }
   } finally {
     bar.stop();
   }
   const { perplexity: value, tokens, meanNll } = result;
   if (options.json === true) {
-    await writeJson(io, { perplexity: value, tokens, meanNll });
+    const { meanDivergence, p99Divergence, sameTopRate, reference } = compared ?? {};
+    const against = compared && {
+      meanDivergence,
+      p99Divergence,
+      sameTopRate,
+      referencePerplexity: reference?.perplexity,
+    };
+    await writeJson(io, { perplexity: value, tokens, meanNll, ...against });
   } else {
     const nats = meanNll.toFixed(5);
     await write(io.stdout, `perplexity ${value.toFixed(4)}   mean NLL ${nats} nats   ${tokens} tokens\n`);
+    if (compared !== undefined) await write(io.stdout, divergenceLines(compared));
   }
 }
 
@@ -61,6 +111,10 @@ export function perplexityCommand(io: CliIo): Command {
       "--stride <tokens>",
       "how far each window moves (default: the context length)",
       integer("--stride", { min: 1, max: 1 << 24 }),
+    )
+    .option(
+      "--kl-against <file>",
+      "also compare with another model of the same vocabulary, or with this one and a float16 cache: f16",
     )
     .option("--json", "print one JSON object")
     .addHelpText("after", examples)

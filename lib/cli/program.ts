@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 
 import { AirError } from "../errors/air-error.js";
 import { benchCommand } from "./bench.js";
+import { calibrateCommand } from "./calibrate.js";
 import { chatCommand } from "./chat.js";
 import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
@@ -41,6 +42,7 @@ export function createProgram(io: CliIo): Command {
     chatCommand,
     inspectCommand,
     perplexityCommand,
+    calibrateCommand,
     benchCommand,
     tokenizeCommand,
   ];

@@ -61,7 +61,11 @@ const defaults = { windowTokens: 252, sinkTokens: 4, scoreTokens: 4096, holdoutT
  * @throws {AirError} as loadModel(); AIR_ERR_ARGUMENT for a text that is too short and options out of range;
  *   AIR_ERR_CANCELLED when the signal aborts, with all scores so far in the journal
  */
-export async function calibrate(path: string, text: string, options: CalibrateOptions = {}): Promise<HeadsFile> {
+export async function calibrate(
+  path: string,
+  text: string,
+  options: CalibrateOptions = {},
+): Promise<HeadsFile> {
   const parts = await loadModelParts(path, {
     contextTokens: 2,
     ...threadOptions(options),
@@ -94,7 +98,8 @@ function resolveBudgets(options: CalibrateOptions, spec: DecoderSpec) {
   const headCap = Math.max(1, Math.floor(layerCap * spec.queryHeads));
   const groups = Math.ceil(spec.feedForwardLength / 32);
   const groupCap = Math.min(groups - 1, Math.max(1, Math.floor(layerCap * groups)));
-  const maxIncrease = options.maxPerplexityIncrease ?? (budget === 0 && channelBudget === 0 ? 0.01 : undefined);
+  const maxIncrease =
+    options.maxPerplexityIncrease ?? (budget === 0 && channelBudget === 0 ? 0.01 : undefined);
   if (maxIncrease !== undefined && !(maxIncrease >= 0)) {
     throw invalidArgument("maxPerplexityIncrease", "a number of at least 0", maxIncrease);
   }
@@ -152,9 +157,11 @@ class Calibration {
   }
 
   async run(): Promise<HeadsFile> {
-    const { spec } = this;
+    const spec = this.#spec;
     this.#journal = await ScoreJournal.open(this.#options.journal, this.#identity());
-    await this.#meter.track("what the model predicts", this.#scored.tokenCount, () => this.#scored.keepReference());
+    await this.#meter.track("what the model predicts", this.#scored.tokenCount, () =>
+      this.#scored.keepReference(),
+    );
     const before = await this.#perplexity(wholeModel);
     const activity = await this.#measureActivity();
     const { masked, scores: queryScores } = await this.#chooseHeads(activity);
@@ -188,18 +195,9 @@ class Calibration {
     };
   }
 
-  /** Removes the journal; the caller has the result. */
-  async discardJournal(): Promise<void> {
-    await this.#journal?.discard();
-  }
-
   close(): void {
     this.#runner.close();
     this.#parts.native.close();
-  }
-
-  get spec(): DecoderSpec {
-    return this.#spec;
   }
 
   /** What the journal's scores depend on. */
@@ -208,7 +206,15 @@ class Calibration {
     const { scored, scoredRows, holdout } = this.#text;
     const rows = scoredRows.reduce((sum, list) => sum + list.length, 0);
     const sizes = [this.#contextTokens, scored.length, rows, holdout.length];
-    return JSON.stringify(["air-scores", 1, this.#parts.info.fingerprint, this.#textSha256, this.#window, kv, sizes]);
+    return JSON.stringify([
+      "air-scores",
+      1,
+      this.#parts.info.fingerprint,
+      this.#textSha256,
+      this.#window,
+      kv,
+      sizes,
+    ]);
   }
 
   #createRunner(parts: ModelParts): CalibrationRunner {
@@ -228,7 +234,8 @@ class Calibration {
     const scored = this.#scored.tokenCount;
     const holdout = this.#holdout.tokenCount;
     const activity = heads > 0 || channelBudget > 0 ? 1 : 0;
-    const trials = headScoreCount(layers * queryHeads, heads) + (maxIncrease === undefined ? 0 : layers * kvHeads);
+    const trials =
+      headScoreCount(layers * queryHeads, heads) + (maxIncrease === undefined ? 0 : layers * kvHeads);
     const bisection = maxIncrease === undefined ? 0 : bisectionSteps(layers * kvHeads);
     return scored * (2 + activity + trials) + holdout * (2 + bisection);
   }
@@ -265,7 +272,9 @@ class Calibration {
 
   #columnSquares(matrix: "attention.o" | "feed_forward.down"): readonly Float32Array[] {
     const { native } = this.#parts;
-    return Array.from({ length: this.#spec.layers }, (_, layer) => native.columnSquares(`layers.${layer}.${matrix}.weight`));
+    return Array.from({ length: this.#spec.layers }, (_, layer) =>
+      native.columnSquares(`layers.${layer}.${matrix}.weight`),
+    );
   }
 
   async #chooseHeads(activity: Activity | undefined) {
@@ -275,7 +284,11 @@ class Calibration {
       spec: this.#spec,
       count: heads,
       layerCap: headCap,
-      contributions: headContributions(this.#spec, activity.attendedSquares, this.#columnSquares("attention.o")),
+      contributions: headContributions(
+        this.#spec,
+        activity.attendedSquares,
+        this.#columnSquares("attention.o"),
+      ),
       score: async (masked) => (await this.#score("query heads", { masked, streamed: new Set() })).divergence,
     });
   }
@@ -285,7 +298,8 @@ class Calibration {
     const { maxIncrease } = this.#budgets;
     const { layers, kvHeads } = this.#spec;
     const divergences = new Map<string, number>();
-    const scoreOf = (head: number, to: Demotion["to"]): number | null => divergences.get(`${head} ${to}`) ?? null;
+    const scoreOf = (head: number, to: Demotion["to"]): number | null =>
+      divergences.get(`${head} ${to}`) ?? null;
     const nothing = { masked, streamed: new Set<number>(), scoreOf };
     if (maxIncrease === undefined) return nothing;
     const heads = Array.from({ length: layers * kvHeads }, (_, head) => head).filter(
@@ -295,7 +309,10 @@ class Calibration {
     const limit = before * (1 + maxIncrease);
     const selectionOf = (ordered: readonly Demotion[], count: number): HeadSelection => {
       const { streamed, dropped } = demote(ordered, count);
-      return { masked: new Set([...masked, ...[...dropped].flatMap((head) => this.#queryHeadsOf(head))]), streamed };
+      return {
+        masked: new Set([...masked, ...[...dropped].flatMap((head) => this.#queryHeadsOf(head))]),
+        streamed,
+      };
     };
     let [ordered, count]: [readonly Demotion[], number] = [[], 0];
     for (const to of ["stream", "dropped"] as const) {
@@ -312,7 +329,9 @@ class Calibration {
       const done = count;
       ordered = orderDemotions(demotions);
       const all = ordered;
-      count = done + (await countWithin(all.length - done, limit, (n) => this.#perplexity(selectionOf(all, done + n))));
+      count =
+        done +
+        (await countWithin(all.length - done, limit, (n) => this.#perplexity(selectionOf(all, done + n))));
     }
     return { ...selectionOf(ordered, count), scoreOf };
   }
@@ -326,7 +345,11 @@ class Calibration {
     const { channelBudget, groupCap } = this.#budgets;
     const { layers } = this.#spec;
     if (channelBudget === 0 || activity === undefined) return Array.from({ length: layers }, () => []);
-    const shares = channelShares(this.#spec, activity.hiddenSquares, this.#columnSquares("feed_forward.down"));
+    const shares = channelShares(
+      this.#spec,
+      activity.hiddenSquares,
+      this.#columnSquares("feed_forward.down"),
+    );
     return chooseChannelGroups(shares, layers, channelBudget, groupCap);
   }
 
@@ -362,7 +385,10 @@ class Calibration {
 /** Names a selection in the journal. */
 function keyOf({ masked, streamed }: HeadSelection): string {
   const list = (heads: ReadonlySet<number>): string => [...heads].sort((a, b) => a - b).join(",");
-  return createHash("sha256").update(`${list(masked)} ${list(streamed)}`).digest("hex").slice(0, 24);
+  return createHash("sha256")
+    .update(`${list(masked)} ${list(streamed)}`)
+    .digest("hex")
+    .slice(0, 24);
 }
 
 function byLayer<Value>(layers: number, width: number, valueOf: (head: number) => Value): Value[][] {
@@ -378,9 +404,15 @@ function listByLayer(heads: ReadonlySet<number>, layers: number, width: number):
   );
 }
 
-function classOf(kvHead: number, { masked, streamed }: HeadSelection, { queryHeads, kvHeads }: DecoderSpec): HeadClass {
+function classOf(
+  kvHead: number,
+  { masked, streamed }: HeadSelection,
+  { queryHeads, kvHeads }: DecoderSpec,
+): HeadClass {
   const group = queryHeads / kvHeads;
-  const isUsed = Array.from({ length: group }, (_, order) => kvHead * group + order).some((head) => !masked.has(head));
+  const isUsed = Array.from({ length: group }, (_, order) => kvHead * group + order).some(
+    (head) => !masked.has(head),
+  );
   if (!isUsed) return "dropped";
   return streamed.has(kvHead) ? "stream" : "full";
 }

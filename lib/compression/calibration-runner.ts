@@ -120,7 +120,13 @@ export class CalibrationRunner {
     const { addon, native } = this.#model;
     const { contextTokens, keyType, valueType, threads, cpuList, priority } = this.#options;
     const pages = Math.ceil(contextTokens / pageTokens) + 1;
-    const arena = addon.createArena(native, { headMask, pageTokens, pageCounts: [pages, pages], keyType, valueType });
+    const arena = addon.createArena(native, {
+      headMask,
+      pageTokens,
+      pageCounts: [pages, pages],
+      keyType,
+      valueType,
+    });
     try {
       const runner = addon.createRunner(native, arena, {
         maxTokens: this.#chunkTokens,
@@ -142,7 +148,9 @@ export class CalibrationRunner {
     const { layers, queryHeads, kvHeads } = this.#model.spec;
     const group = queryHeads / kvHeads;
     return Uint8Array.from({ length: layers * kvHeads }, (_, head) => {
-      const isUsed = Array.from({ length: group }, (__, order) => head * group + order).some((h) => !masked.has(h));
+      const isUsed = Array.from({ length: group }, (__, order) => head * group + order).some(
+        (h) => !masked.has(h),
+      );
       return isUsed ? Number(streamed.has(head)) : 255;
     });
   }
@@ -165,7 +173,10 @@ export class CalibrationRunner {
   #batch(tokens: Int32Array, start: number, end: number, rows: readonly number[]): Batch {
     const { windowTokens, sinkTokens } = this.#options.window;
     if (end > this.#options.contextTokens) {
-      throw new AirError("AIR_ERR_INTERNAL", `expected ${this.#options.contextTokens} tokens but received ${end}`);
+      throw new AirError(
+        "AIR_ERR_INTERNAL",
+        `expected ${this.#options.contextTokens} tokens but received ${end}`,
+      );
     }
     const count = end - start;
     const positions = Int32Array.from({ length: count }, (_, index) => start + index);

@@ -46,7 +46,10 @@ export function divideText(
   }
   const windows = textWindows(model, tokens, { contextTokens, stride: contextTokens });
   const isHeldOut = (_: TextWindow, order: number): boolean => order % holdoutEvery === holdoutEvery - 1;
-  const scored = spread(windows.filter((window, order) => !isHeldOut(window, order)), Math.ceil(scoreTokens / contextTokens));
+  const scored = spread(
+    windows.filter((window, order) => !isHeldOut(window, order)),
+    Math.ceil(scoreTokens / contextTokens),
+  );
   const holdout = spread(windows.filter(isHeldOut), Math.ceil(holdoutTokens / contextTokens));
   const rows = Math.max(1, Math.floor(maxRows / scored.length));
   return { scored, scoredRows: scored.map(({ fed }) => spread([...fed.keys()], rows)), holdout };
@@ -55,5 +58,7 @@ export function divideText(
 /** At most `count` items, evenly spaced, the last one among them. */
 function spread<Item>(items: readonly Item[], count: number): readonly Item[] {
   if (items.length <= count) return items;
-  return Array.from({ length: count }, (_, order) => at(items, Math.floor(((order + 1) * items.length) / count) - 1));
+  return Array.from({ length: count }, (_, order) =>
+    at(items, Math.floor(((order + 1) * items.length) / count) - 1),
+  );
 }

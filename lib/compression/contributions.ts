@@ -22,7 +22,8 @@ export function channelShares(
   for (let layer = 0; layer < layers; layer += 1) {
     let total = 0;
     for (let channel = 0; channel < feedForwardLength; channel += 1) {
-      const energy = at(hiddenSquares, layer * feedForwardLength + channel) * at(at(downSquares, layer), channel);
+      const energy =
+        at(hiddenSquares, layer * feedForwardLength + channel) * at(at(downSquares, layer), channel);
       total += energy;
       const group = layer * groups + Math.floor(channel / channelsPerGroup);
       shares[group] = at(shares, group) + energy;

@@ -1,5 +1,10 @@
 import { at } from "../util/array-access.js";
-import { type EvaluatedModel, negativeLogLikelihood, type PerplexityOptions, type PerplexityResult } from "./evaluate.js";
+import {
+  type EvaluatedModel,
+  negativeLogLikelihood,
+  type PerplexityOptions,
+  type PerplexityResult,
+} from "./evaluate.js";
 import { type TextWindow, textWindows } from "./text-windows.js";
 
 /** How far one model's predictions are from another's, over the tokens of a text. */
@@ -68,7 +73,12 @@ class ReferenceRows {
     this.#rows = new Float32Array(this.capacity * vocabSize);
   }
 
-  async compute({ fed }: TextWindow, from: number, to: number, signal: AbortSignal | undefined): Promise<void> {
+  async compute(
+    { fed }: TextWindow,
+    from: number,
+    to: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     this.#first = from;
     await this.#model.evaluate(fed.subarray(0, to), {
       logitsFrom: from,

@@ -60,7 +60,11 @@ export async function perplexity(
  *
  * @throws {AirError} AIR_ERR_INTERNAL when the row holds NaN or infinity
  */
-export function negativeLogLikelihood(maths: Pick<RowOps, "logSumExpRow">, row: Float32Array, token: number): number {
+export function negativeLogLikelihood(
+  maths: Pick<RowOps, "logSumExpRow">,
+  row: Float32Array,
+  token: number,
+): number {
   const nll = maths.logSumExpRow(row) - (row[token] ?? NaN);
   if (Number.isFinite(nll)) return nll;
   throw new AirError("AIR_ERR_INTERNAL", `expected finite logits for token ${token} but received ${nll}`);

@@ -1,4 +1,4 @@
-import { appendFile, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 
 import { AirError } from "../errors/air-error.js";
 import type { Score } from "./scored-text.js";
@@ -46,11 +46,6 @@ export class ScoreJournal {
     if (path !== undefined) await writable(path, () => appendFile(path, `${formatEntry(name, score)}\n`));
     return score;
   }
-
-  /** Removes the file, when the result is safe elsewhere. */
-  async discard(): Promise<void> {
-    if (this.#path !== undefined) await rm(this.#path, { force: true });
-  }
 }
 
 function formatEntry(name: string, { divergence, nll }: Score): string {
@@ -82,6 +77,8 @@ async function writable(path: string, write: () => Promise<void>): Promise<void>
     await write();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a writable file for ${path} but received ${reason}`, { cause });
+    throw new AirError("AIR_ERR_IO", `expected a writable file for ${path} but received ${reason}`, {
+      cause,
+    });
   }
 }

@@ -51,7 +51,9 @@ const headsFileSchema = z.strictObject({
 export type HeadsFile = z.output<typeof headsFileSchema>;
 
 function headsError(path: string, expected: string, received: string, cause?: unknown): AirError {
-  return new AirError("AIR_ERR_HEADS_FILE", `expected ${expected} for ${path} but received ${received}`, { cause });
+  return new AirError("AIR_ERR_HEADS_FILE", `expected ${expected} for ${path} but received ${received}`, {
+    cause,
+  });
 }
 
 /**
@@ -65,7 +67,9 @@ export async function readHeadsFile(path: string, model: HeadsModel): Promise<He
     text = await readFile(path, "utf8");
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a readable heads file for ${path} but received ${reason}`, { cause });
+    throw new AirError("AIR_ERR_IO", `expected a readable heads file for ${path} but received ${reason}`, {
+      cause,
+    });
   }
   return parseHeadsFile(text, path, model);
 }
@@ -87,7 +91,11 @@ export function parseHeadsFile(text: string, path: string, { fingerprint, spec }
   const parsed = headsFileSchema.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw headsError(path, "a heads file of format 1", `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "others"}`);
+    throw headsError(
+      path,
+      "a heads file of format 1",
+      `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "others"}`,
+    );
   }
   const heads = parsed.data;
   if (heads.model.fingerprint !== fingerprint) {
@@ -104,10 +112,16 @@ export function parseHeadsFile(text: string, path: string, { fingerprint, spec }
     for (const [kvHead, headClass] of classes.entries()) {
       const masked = new Set(heads.maskedQueryHeads[layer]);
       const group = queryHeads / kvHeads;
-      const isUnused = Array.from({ length: group }, (_, head) => kvHead * group + head).every((h) => masked.has(h));
+      const isUnused = Array.from({ length: group }, (_, head) => kvHead * group + head).every((h) =>
+        masked.has(h),
+      );
       if (isUnused === (headClass === "dropped")) continue;
       const where = `KV head ${kvHead} of layer ${layer}`;
-      throw headsError(path, "KV heads dropped when all of their query heads are masked", `${headClass} for ${where}`);
+      throw headsError(
+        path,
+        "KV heads dropped when all of their query heads are masked",
+        `${headClass} for ${where}`,
+      );
     }
   }
   return heads;
@@ -151,6 +165,20 @@ function keptFlags(lists: readonly (readonly number[])[], width: number): Uint8A
   const kept = new Uint8Array(lists.length * width).fill(1);
   for (const [layer, list] of lists.entries()) for (const left of list) kept[layer * width + left] = 0;
   return kept;
+}
+
+/** KV cache at a length of the text, as a fraction of what it is without the file; prefill chunks and pages come on top. */
+export function kvFraction(
+  { kvHeads, window }: Pick<HeadsFile, "kvHeads" | "window">,
+  tokens: number,
+): number {
+  const held: Readonly<Record<HeadClass, number>> = {
+    full: tokens,
+    stream: Math.min(tokens, window.windowTokens + window.sinkTokens),
+    dropped: 0,
+  };
+  const classes = kvHeads.flat();
+  return classes.reduce((sum, headClass) => sum + held[headClass], 0) / (classes.length * tokens);
 }
 
 /** The file's text. */

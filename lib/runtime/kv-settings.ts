@@ -1,5 +1,10 @@
 import { type EvictionPolicy, keepAll } from "../cache/eviction-policy.js";
-import { perHeadGroup, sinkWindow, sinkWindowCapacity, type SinkWindowOptions } from "../cache/sink-window.js";
+import {
+  perHeadGroup,
+  sinkWindow,
+  sinkWindowCapacity,
+  type SinkWindowOptions,
+} from "../cache/sink-window.js";
 import { invalidArgument } from "../errors/air-error.js";
 import { headMaskOf, type HeadsFile } from "../model/heads-file.js";
 import type { DecoderSpec } from "../native/native.js";
@@ -10,6 +15,12 @@ const defaultContextTokens = 4096;
 
 /** Sinks that a window comes with when the caller names none (StreamingLLM, arXiv 2309.17453, section 3.1). */
 const defaultSinkTokens = 4;
+
+/**
+ * Tokens of a prompt that a windowed head group has room for besides its window. Longer chunks are not much faster, and
+ * their pages would be most of what a window costs.
+ */
+const windowChunkTokens = 128;
 
 /** The shape of a model's KV cache, and what its sequences forget. */
 export interface KvSettings {
@@ -22,7 +33,10 @@ export interface KvSettings {
 }
 
 /** The window that options ask for, if any. */
-export function windowOf({ window, sinks }: Pick<ResolvedLoadModelOptions, "window" | "sinks">): SinkWindowOptions | undefined {
+export function windowOf({
+  window,
+  sinks,
+}: Pick<ResolvedLoadModelOptions, "window" | "sinks">): SinkWindowOptions | undefined {
   if (window !== undefined) return { windowTokens: window, sinkTokens: sinks ?? defaultSinkTokens };
   if (sinks !== undefined) throw invalidArgument("sinks", "a window to go with it", sinks);
   return undefined;
@@ -40,18 +54,24 @@ export function kvSettings(
   if (options.policy !== undefined && window !== undefined) {
     throw invalidArgument("window", "none with a policy of your own", window.windowTokens);
   }
-  const usualContext = window === undefined ? Math.min(trainedContext, defaultContextTokens) : maxContextTokens;
+  const usualContext =
+    window === undefined ? Math.min(trainedContext, defaultContextTokens) : maxContextTokens;
   const contextTokens = options.contextTokens ?? usualContext;
   const pages = (tokens: number): number => Math.ceil(tokens / pageTokens) + 1;
   /** Pages of a head group whose sequences hold no more than a window. */
   const windowPages = (limits: SinkWindowOptions): number => {
-    const capacity = Math.min(sinkWindowCapacity(limits, maxBatchTokens, pageTokens), contextTokens);
+    const capacity = Math.min(
+      sinkWindowCapacity(limits, Math.min(maxBatchTokens, windowChunkTokens), pageTokens),
+      contextTokens,
+    );
     const sequences = Math.max(1, Math.ceil((options.kvTokens ?? contextTokens) / contextTokens));
     return pages(sequences * capacity);
   };
   const headMask = heads === undefined ? new Uint8Array(layers * kvHeads) : headMaskOf(heads);
   const fullPages =
-    window === undefined || options.kvTokens !== undefined ? pages(options.kvTokens ?? contextTokens) : windowPages(window);
+    window === undefined || options.kvTokens !== undefined
+      ? pages(options.kvTokens ?? contextTokens)
+      : windowPages(window);
   const fullPolicy = options.policy ?? (window === undefined ? keepAll : sinkWindow(window));
   if (heads === undefined || !headMask.includes(1)) {
     return { contextTokens, headMask, pageCounts: [fullPages], policy: fullPolicy };

@@ -70,7 +70,9 @@ async function readHeader(path: string, headsPath: string | undefined): Promise<
   const tokenizer = createTokenizer(file.metadata);
   const fingerprint = await fingerprintModel(file);
   const heads =
-    headsPath === undefined ? undefined : await readHeadsFile(headsPath, { fingerprint, spec: description.spec });
+    headsPath === undefined
+      ? undefined
+      : await readHeadsFile(headsPath, { fingerprint, spec: description.spec });
   const chatTemplate = createChatTemplate(file.metadata, tokenizer);
   return { description, tokenizer, chatTemplate, fingerprint, heads };
 }
@@ -115,7 +117,7 @@ function assemble(
   options: ResolvedLoadModelOptions,
 ): ModelParts {
   const { kv, pageTokens, maxBatchTokens } = options;
-  const { architecture, name, parameterCount, trainedContext, spec } = description;
+  const { architecture, name, parameterCount, trainedContext, spec, directory } = description;
   const opened: { close(): void }[] = [native];
   try {
     const { contextTokens, headMask, pageCounts, policy } = kvSettings(spec, trainedContext, heads, options);
@@ -147,7 +149,19 @@ function assemble(
       conversions: native.conversions,
       packCache: native.packCache,
     };
-    return { addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens, policy };
+    return {
+      addon,
+      native,
+      arena,
+      runner,
+      tokenizer,
+      chatTemplate,
+      info,
+      maxBatchTokens,
+      policy,
+      spec,
+      directory,
+    };
   } catch (error) {
     for (const handle of opened) handle.close();
     throw error;

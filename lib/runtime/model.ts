@@ -7,11 +7,13 @@ import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type {
   ConversionReport,
+  DecoderSpec,
   KvType,
   NativeAddon,
   NativeKvArena,
   NativeModel,
   NativeRunner,
+  NativeTensorDirectory,
   PackCacheReport,
   RowOps,
 } from "../native/native.js";
@@ -76,6 +78,8 @@ export interface ModelParts {
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
   readonly policy: EvictionPolicy;
+  readonly spec: DecoderSpec;
+  readonly directory: NativeTensorDirectory;
   /** Parts of the draft model, where there is one; without a draft of its own. */
   readonly draft?: ModelParts;
 }

@@ -23,8 +23,8 @@ Batch get_batch(const Napi::Value& value) {
   batch.context_lengths = get_int32s(object, "contextLengths");
   batch.logit_rows = get_int32s(object, "logitRows");
   batch.sink_tokens = get_int32s_or_empty(object, "sinkTokens");
-  batch.sink_shifts = get_int32s_or_empty(object, "sinkShifts");
-  batch.window_starts = get_int32s_or_empty(object, "windowStarts");
+  batch.window_tokens = get_int32s_or_empty(object, "windowTokens");
+  batch.evicted_tokens = get_int32s_or_empty(object, "evictedTokens");
   batch.query_gates = get_bytes_or_empty(object, "queryGates");
   return batch;
 }

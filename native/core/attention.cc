@@ -177,9 +177,13 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
   const ReadRange* ranges = ranges_ + member.group * batch_->token_count();
   const int64_t split_end = std::min(begin + kSplitTokens, length);
   int64_t ends[AIR_ATTENTION_MAX_QUERIES];
+  int64_t window_starts[AIR_ATTENTION_MAX_QUERIES];
   for (int64_t row = 0; row < work.row_count; ++row) {
     ends[row] = std::min<int64_t>(ranges[work.rows[row]].end, split_end);
+    window_starts[row] = ranges[work.rows[row]].window_start;
   }
+  if (begin >= ranges[work.rows[0]].sink_tokens && split_end <= window_starts[0])
+    return;  // in every row's gap
   AirAttentionArgs args{};
   args.layout = &arena_.layout();
   args.pages = arena_.member_pages(member);
@@ -187,8 +191,8 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
   args.page_table = ranges[work.rows[0]].page_table;
   args.begin = begin;
   args.ends = ends;
+  args.window_starts = window_starts;
   args.sink_tokens = ranges[work.rows[0]].sink_tokens;
-  args.window_start = ranges[work.rows[0]].window_start;
   args.prefetch_end = goes_on ? length : split_end;
   int64_t run = 0;
   for (int64_t head = 0; head < heads_; head += std::max<int64_t>(run, 1)) {
@@ -212,6 +216,7 @@ void Attention::attend_heads(const Work& work, int64_t row, int64_t rows, int64_
   }
   AirAttentionArgs call = args;
   call.ends += row;
+  call.window_starts += row;
   call.rows = static_cast<int32_t>(rows);
   call.heads = static_cast<int32_t>(count);
   call.first_query = first_query;

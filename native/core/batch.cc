@@ -1,6 +1,8 @@
 #include "native/core/batch.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 namespace air {
 
@@ -107,8 +109,8 @@ class BatchChecker {
       const char* name;
       int64_t size;
     } optional[] = {{"sinkTokens", size_of(batch_.sink_tokens)},
-                    {"sinkShifts", size_of(batch_.sink_shifts)},
-                    {"windowStarts", size_of(batch_.window_starts)}};
+                    {"windowTokens", size_of(batch_.window_tokens)},
+                    {"evictedTokens", size_of(batch_.evicted_tokens)}};
     for (const auto& field : optional) {
       if (field.size != 0 && field.size != per_sequence) {
         return shape_error(field.name, "headGroups * sequences = " + text(per_sequence) + " entries or none",
@@ -156,24 +158,40 @@ class BatchChecker {
     }
     ReadRange range;
     range.page_table = table;
-    range.sink_tokens = optional_value(batch_.sink_tokens, at, 0);
-    range.sink_shift = optional_value(batch_.sink_shifts, at, 0);
-    range.window_start = optional_value(batch_.window_starts, at, range.sink_tokens);
+    range.sink_tokens = optional_value(batch_.sink_tokens, at);
     if (range.sink_tokens < 0 || range.sink_tokens > context) {
       return range_error(element("sinkTokens", at), "0 to the context length (" + text(context) + ")",
                          range.sink_tokens);
     }
-    if (range.window_start < range.sink_tokens || range.window_start > context) {
-      return range_error(
-          element("windowStarts", at),
-          "sinkTokens (" + text(range.sink_tokens) + ") to the context length (" + text(context) + ")",
-          range.window_start);
+    for (const auto& [name, values] : {std::pair("windowTokens", &batch_.window_tokens),
+                                       std::pair("evictedTokens", &batch_.evicted_tokens)}) {
+      const int32_t value = optional_value(*values, at);
+      if (value < 0) return range_error(element(name, at), "0 or more", value);
     }
     return check_slots(group, sequence, range, ranges);
   }
 
-  static int32_t optional_value(const std::vector<int32_t>& values, int64_t index, int32_t fallback) {
-    return values.empty() ? fallback : values[static_cast<size_t>(index)];
+  static int32_t optional_value(const std::vector<int32_t>& values, int64_t index) {
+    return values.empty() ? 0 : values[static_cast<size_t>(index)];
+  }
+
+  // The window of a token whose own entry is the last before range->end, and where that puts the sinks.
+  Status place_window(int64_t cell, int64_t token, ReadRange* range) const {
+    const int64_t window = optional_value(batch_.window_tokens, cell);
+    const int64_t evicted = optional_value(batch_.evicted_tokens, cell);
+    const int64_t sinks = range->sink_tokens;
+    const int64_t window_start = window > 0 ? std::max(sinks, range->end - window) : sinks;
+    const int64_t skipped = window_start - sinks;
+    const int64_t position = batch_.positions[static_cast<size_t>(token)];
+    if (evicted + skipped > position) {
+      return range_error(element("evictedTokens", cell),
+                         "at most the position " + text(position) + " less " + text(skipped) +
+                             " entries between sinks and window",
+                         evicted);
+    }
+    range->window_start = static_cast<int32_t>(window_start);
+    range->sink_shift = static_cast<int32_t>(evicted + skipped);
+    return {};
   }
 
   // From the last token back: each written token is the newest entry of what the tokens from it on read.
@@ -185,13 +203,8 @@ class BatchChecker {
     for (int64_t token = batch_.sequence_starts[static_cast<size_t>(sequence + 1)] - 1; token >= first;
          --token) {
       range.end = end;
+      AIR_RETURN_IF_ERROR(place_window(group * sequences_ + sequence, token, &range));
       ranges[token] = range;
-      const int64_t shift = range.sink_shift;
-      if (shift < 0 || shift > batch_.positions[static_cast<size_t>(token)]) {
-        return range_error(
-            element("sinkShifts", group * sequences_ + sequence),
-            "0 to the token's position (" + text(batch_.positions[static_cast<size_t>(token)]) + ")", shift);
-      }
       const int64_t index = group * tokens_ + token;
       const int32_t slot = batch_.slots[static_cast<size_t>(index)];
       if (slot == -1) continue;

@@ -20,8 +20,8 @@ struct Batch {
   std::vector<int32_t> context_lengths;  // [G, S]
   std::vector<int32_t> logit_rows;       // [R], strictly ascending
   std::vector<int32_t> sink_tokens;      // [G, S], or empty: none
-  std::vector<int32_t> sink_shifts;      // [G, S], or empty: 0
-  std::vector<int32_t> window_starts;    // [G, S], or empty: sink_tokens
+  std::vector<int32_t> window_tokens;    // [G, S], or empty: 0, everything
+  std::vector<int32_t> evicted_tokens;   // [G, S], or empty: 0
   std::vector<uint8_t> query_gates;      // [layers, query_heads], or empty: all open
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
@@ -34,8 +34,8 @@ struct ReadRange {
   const int32_t* page_table = nullptr;  // the sequence's pages, in cache order
   int32_t sink_tokens = 0;
   int32_t window_start = 0;
-  int32_t end = 0;  // cache indices [0, sink_tokens) and [window_start, end) are read
-  int32_t sink_shift = 0;
+  int32_t end = 0;         // cache indices [0, sink_tokens) and [window_start, end) are read
+  int32_t sink_shift = 0;  // how far before the token's position its sink queries are rotated to
 };
 
 // Checks every index against the model, the arena and the limits, and fills `ranges` (group-major). After it

@@ -96,8 +96,8 @@ class NextBatch {
       if (!from.empty()) to->push_back(from[at]);
     };
     copy(first_.sink_tokens, &batch->sink_tokens);
-    copy(first_.sink_shifts, &batch->sink_shifts);
-    copy(first_.window_starts, &batch->window_starts);
+    copy(first_.window_tokens, &batch->window_tokens);
+    copy(first_.evicted_tokens, &batch->evicted_tokens);
     return true;
   }
 

@@ -160,10 +160,20 @@ struct Result {
   std::vector<float> max, sum, acc;
 };
 
-// Computes `heads` queries for each row, row r from query first_query[r] on and up to the token ends[r].
-Result attend_rows(const AirKernelTable& table, const Cache& cache, const std::vector<int64_t>& first_query,
-                   const std::vector<int64_t>& ends, int heads) {
-  const size_t queries = first_query.size() * static_cast<size_t>(heads);
+// What one call computes: row r has `heads` queries from first_query[r] on.
+struct Rows {
+  int heads;
+  std::vector<int64_t> first_query, ends, window_starts;
+
+  void add(int64_t query, int64_t end, int64_t window_start) {
+    first_query.push_back(query);
+    ends.push_back(end);
+    window_starts.push_back(window_start);
+  }
+};
+
+Result attend_rows(const AirKernelTable& table, const Cache& cache, const Rows& rows) {
+  const size_t queries = rows.ends.size() * static_cast<size_t>(rows.heads);
   Result r = {std::vector<float>(queries, 7.0f), std::vector<float>(queries, 7.0f),
               std::vector<float>(queries * static_cast<size_t>(cache.c.dims), 7.0f)};
   AirAttentionArgs args = {};
@@ -172,13 +182,13 @@ Result attend_rows(const AirKernelTable& table, const Cache& cache, const std::v
   args.page_stride = cache.page_stride;
   args.page_table = cache.table.data();
   args.begin = cache.c.begin;
-  args.ends = ends.data();
+  args.ends = rows.ends.data();
+  args.window_starts = rows.window_starts.data();
   args.prefetch_end = cache.c.end;
   args.sink_tokens = cache.c.sink_tokens;
-  args.window_start = cache.c.window_start;
-  args.rows = static_cast<int32_t>(ends.size());
-  args.heads = heads;
-  args.first_query = first_query.data();
+  args.rows = static_cast<int32_t>(rows.ends.size());
+  args.heads = rows.heads;
+  args.first_query = rows.first_query.data();
   args.q = cache.queries.values.data();
   args.q_int8 = cache.queries.q.data();
   args.q_scales = cache.queries.scales.data();
@@ -198,7 +208,7 @@ Result attend_rows(const AirKernelTable& table, const Cache& cache, const std::v
 
 // One row: heads [first, first + count) of the cache's queries.
 Result attend(const AirKernelTable& table, const Cache& cache, int first, int count) {
-  return attend_rows(table, cache, {first}, {cache.c.end}, count);
+  return attend_rows(table, cache, {count, {first}, {cache.c.end}, {cache.c.window_start}});
 }
 
 void append(Result& all, const Result& part) {
@@ -293,7 +303,8 @@ TEST(a_head_does_not_depend_on_the_heads_beside_it) {
 struct RowsCase {
   const char* reason;
   int rows, heads;
-  int64_t begin, last_end, sink_tokens, window_start;
+  int64_t begin, last_end, sink_tokens, window_start;  // the first row's window
+  int64_t slide = 0;                                   // how much later each row's window starts
 };
 
 // Every row ends one token after the row before it.
@@ -307,6 +318,15 @@ const RowsCase kRowsCases[] = {
     {"sinks and a gap", 4, 4, 0, 405, 4, 300},
     {"the window starts where rows end", 8, 2, 0, 206, 10, 200},
     {"the first rows end in the gap", 8, 2, 0, 205, 10, 201},
+    {"windows start inside one block", 4, 4, 0, 250, 0, 71, 1},
+    {"windows start in two blocks", 16, 1, 0, 300, 5, 121, 1},
+    {"windows start and end in one block", 5, 3, 0, 60, 3, 20, 1},
+    {"windows start where the sinks end", 8, 2, 0, 140, 37, 37, 1},
+    {"windows start in the sinks' block and after", 6, 2, 0, 140, 37, 60, 1},
+    {"windows of one token", 8, 2, 64, 140, 5, 132, 1},
+    {"windows start before the range", 8, 2, 128, 330, 0, 122, 1},
+    {"windows start a block apart", 5, 3, 0, 500, 70, 100, 64},
+    {"windows start past their ends", 4, 4, 0, 130, 4, 129, 5},
 };
 
 // The reference, one row at a time, is what every ISA has to give for the rows together.
@@ -321,15 +341,18 @@ TEST(a_row_does_not_depend_on_the_rows_beside_it) {
       Random random(37);
       const Cache cache(c, types, random);
       Result apart;
-      std::vector<int64_t> first_query, ends;
+      Rows all = {rows.heads, {}, {}, {}};
       for (int r = 0; r < rows.rows; ++r) {
-        first_query.push_back((rows.rows - 1 - r) * rows.heads);  // rows need not lie in order
-        ends.push_back(rows.last_end - (rows.rows - 1 - r));
-        append(apart,
-               attend_rows(*air_kernels_reference(), cache, {first_query.back()}, {ends.back()}, rows.heads));
+        Rows one = {rows.heads, {}, {}, {}};
+        for (Rows* call : {&all, &one}) {
+          // Rows need not lie in order.
+          call->add((rows.rows - 1 - r) * rows.heads, rows.last_end - (rows.rows - 1 - r),
+                    rows.window_start + r * rows.slide);
+        }
+        append(apart, attend_rows(*air_kernels_reference(), cache, one));
       }
       for (const AirKernelTable* table : tables) {
-        const Result together = attend_rows(*table, cache, first_query, ends, rows.heads);
+        const Result together = attend_rows(*table, cache, all);
         CHECK_MSG(same_bits(apart, together), describe(c, types, table->isa));
       }
     }
@@ -348,7 +371,7 @@ TEST(a_nan_shows_in_the_rows_that_read_it_and_only_there) {
     air_kernels_reference()->kv_write(&cache.layout, cache.member(68), 68 % c.page_tokens, nans.data(),
                                       nans.data());
     for (const AirKernelTable* table : tables) {
-      const Result result = attend_rows(*table, cache, {0, 4}, {68, 70}, 4);
+      const Result result = attend_rows(*table, cache, {4, {0, 4}, {68, 70}, {0, 0}});
       for (size_t query = 0; query < 8; ++query) {
         CHECK_MSG(std::isnan(result.sum[query]) == (query >= 4), describe(c, types, table->isa));
         CHECK_MSG(std::isnan(result.acc[query * 64]) == (query >= 4), describe(c, types, table->isa));

@@ -34,8 +34,8 @@ constexpr int64_t kVocabSize = 50;
 // What one head group lets a sequence see.
 struct Window {
   int32_t sink_tokens = 0;
-  int32_t sink_shift = 0;
-  int32_t window_start = 0;
+  int32_t window_tokens = 0;
+  int32_t evicted_tokens = 0;
 };
 
 // A text of which [0, cached) was computed before the step that is to draft, and [cached, known) is part of it.
@@ -54,8 +54,8 @@ struct Drafted {
 void set_window(const Window& window, Batch* batch) {
   const auto sequences = static_cast<size_t>(batch->sequence_count());
   const auto fields = {std::pair(&batch->sink_tokens, window.sink_tokens),
-                       std::pair(&batch->sink_shifts, window.sink_shift),
-                       std::pair(&batch->window_starts, window.window_start)};
+                       std::pair(&batch->window_tokens, window.window_tokens),
+                       std::pair(&batch->evicted_tokens, window.evicted_tokens)};
   for (const auto& [field, value] : fields) {
     field->assign(batch->context_lengths.size(), 0);
     std::fill(field->begin() + static_cast<std::ptrdiff_t>(sequences), field->end(), value);
@@ -199,7 +199,7 @@ TEST(drafts_with_head_groups_sinks_and_windows) {
   options.groups = 2;
   options.head_mask = {0, 1, 1, 0};  // [layers 2, kv_heads 2]
   const std::vector<Text> texts = {{24, 25, 9}, {30, 38, 4}, {20, 21, 30}};
-  const Window window{3, 12, 17};
+  const Window window{3, 11, 4};
   for (const AirKernelTable* kernels : air::usable_kernels()) {
     check_drafts(tiny, kernels, options, texts, nullptr);
     check_drafts(tiny, kernels, options, texts, &window);

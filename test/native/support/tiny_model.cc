@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -151,13 +152,17 @@ Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, con
   Row windowed = query;
   Row shifted = query;
   rotate(spec, windowed.data(), position);
-  rotate(spec, shifted.data(), position - visible.sink_shift);
+  const auto length = static_cast<int64_t>(keys.size());
+  const int64_t sinks = visible.sink_tokens;
+  const int64_t window_start =
+      visible.window_tokens == 0 ? sinks : std::max(sinks, length - visible.window_tokens);
+  rotate(spec, shifted.data(), position - visible.evicted_tokens - (window_start - sinks));
   Row scores;
   std::vector<size_t> read;
   for (size_t i = 0; i < keys.size(); ++i) {
     const auto index = static_cast<int64_t>(i);
-    const bool is_sink = index < visible.sink_tokens;
-    if (!is_sink && index < visible.window_start) continue;
+    const bool is_sink = index < sinks;
+    if (!is_sink && index < window_start) continue;
     double score = 0;
     for (size_t d = 0; d < query.size(); ++d) score += (is_sink ? shifted : windowed)[d] * keys[i][d];
     scores.push_back(score / std::sqrt(static_cast<double>(spec.head_dim)));

@@ -41,11 +41,11 @@ struct TinyModel {
 // Fails the running test when the model does not load.
 TinyModel make_tiny_model(const TinyOptions& options);
 
-// Which cache entries a head sees, and how far the query's position moves for the sinks.
+// Which cache entries a head sees, as a batch's fields of these names say.
 struct Visibility {
   int64_t sink_tokens = 0;
-  int64_t sink_shift = 0;
-  int64_t window_start = 0;
+  int64_t window_tokens = 0;
+  int64_t evicted_tokens = 0;
 };
 
 // How the independent computation treats each KV head and query head. Empty vectors: plain full attention.
