@@ -34,6 +34,8 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       incomingTokens,
       cachedTokens: table.cachedTokens(headGroup),
       evictedTokens: table.evictedTokens(headGroup),
+      pagePositions: table.pagePositions(headGroup),
+      pageMass: new Float32Array(),
     });
     table.drop(headGroup, decision.dropPages);
     decisions.push(decision);
