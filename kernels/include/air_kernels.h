@@ -45,13 +45,16 @@ typedef struct {
   const AirKvLayout* layout;
   const uint8_t* pages;       // the group's page 0, at this member's offset
   int64_t page_stride;        // bytes from one page to the next
-  const int32_t* page_table;  // pages of the sequence, in cache order
-  // Row r reads the cache indices [begin, ends[r]) without the gap [sink_tokens, window_starts[r]). begin is a
+  const int32_t* page_table;  // pages of the sequence that were not dropped, in order
+  // Indices count the entries of the text, the dropped ones included: those are [gap_begin, gap_begin + gap), both
+  // multiples of page_tokens, and have no place in the page table.
+  int64_t gap_begin, gap;
+  // Row r reads the indices [begin, ends[r]) without the gap [sink_tokens, window_starts[r]). begin is a
   // multiple of AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others
   // with q.
   int64_t begin;
   const int64_t* ends;           // [rows], ascending
-  const int64_t* window_starts;  // [rows], ascending, none below sink_tokens; all 0 when everything is read
+  const int64_t* window_starts;  // [rows], ascending, none below sink_tokens or inside the gap; all 0 when everything is read
   int64_t sink_tokens;
   int64_t prefetch_end;        // indices below this are worth fetching ahead: the caller reads them next
   int32_t rows, heads;         // rows * heads is 1 .. AIR_ATTENTION_MAX_QUERIES

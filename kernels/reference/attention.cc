@@ -34,7 +34,8 @@ bool is_read(const AirAttentionArgs& args, const Query& query, int64_t index) {
 
 Token find_token(const AirAttentionArgs& args, int64_t index) {
   const int64_t page_tokens = args.layout->page_tokens;
-  const int64_t page = args.page_table[index / page_tokens];
+  const int64_t entry = index < args.gap_begin ? index : index - args.gap;
+  const int64_t page = args.page_table[entry / page_tokens];
   return {args.pages + page * args.page_stride, index % page_tokens};
 }
 

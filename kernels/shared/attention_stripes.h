@@ -37,7 +37,8 @@ static inline void view_stripe(const AirAttentionArgs* args, int64_t first, AirS
   const AirKvLayout* layout = args->layout;
   const int64_t key_bytes = layout->key_type == AIR_KV_INT8 ? 1 : 2;
   const int64_t value_bytes = layout->value_type == AIR_KV_INT8 ? 1 : 2;
-  const int64_t page = args->page_table[first / layout->page_tokens];
+  const int64_t entry = first < args->gap_begin ? first : first - args->gap;
+  const int64_t page = args->page_table[entry / layout->page_tokens];
   const int64_t offset = first % layout->page_tokens;
   const uint8_t* member = args->pages + page * args->page_stride;
   view->keys = member + offset * layout->head_dim * key_bytes;

@@ -4,6 +4,7 @@ import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { BatchBuilder } from "./batch-builder.js";
+import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
 import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
@@ -27,6 +28,7 @@ export class Engine {
   readonly #prefixes: PrefixReuse | undefined;
   /** What waits for the end of the step. */
   readonly #resting: (() => void)[] = [];
+  readonly #pageMass: PageMass | undefined;
   #logits: SharedFloats;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
@@ -40,6 +42,10 @@ export class Engine {
     this.#budget = { tokens: options.maxBatchTokens, rows };
     this.#builder = new BatchBuilder(options.pools.length);
     this.#logits = options.allocateShared(options.vocabSize);
+    this.#pageMass =
+      options.policy.usesPageMass === true
+        ? new PageMass(options.pools.length, (length) => options.allocateShared(length))
+        : undefined;
     if (options.prefixCache && options.policy.usesPageMass !== true) {
       this.#prefixes = new PrefixReuse(options.pools, options.arena.pageTokens);
     }
@@ -291,9 +297,12 @@ export class Engine {
     const rows = batch.logitRows.length;
     const tokens = batch.tokens.length;
     const started = performance.now();
-    const { computeMicros } = await this.#options.runner.forward(batch, { logits: this.#logitsFor(rows) });
+    const pageMass = this.#pageMass?.output(batch.pageTables.length);
+    const output = { logits: this.#logitsFor(rows), ...(pageMass && { pageMass }) };
+    const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
     this.#count(tokens, computeMicros);
+    this.#pageMass?.handOut(granted, batch.pageTables.length);
     return () => {
       this.#deliver(granted, info);
     };

@@ -23,6 +23,8 @@ export interface Reservation {
   readonly preemptions: number;
 }
 
+const noMass = new Float32Array(0);
+
 function evict(sequence: Sequence, headGroups: number, incomingTokens: number, policy: EvictionPolicy) {
   const { table } = sequence;
   const decisions: EvictionDecision[] = [];
@@ -35,7 +37,7 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       cachedTokens: table.cachedTokens(headGroup),
       evictedTokens: table.evictedTokens(headGroup),
       pagePositions: table.pagePositions(headGroup),
-      pageMass: new Float32Array(),
+      pageMass: sequence.pageMass[headGroup] ?? noMass,
     });
     table.drop(headGroup, decision.dropPages);
     decisions.push(decision);

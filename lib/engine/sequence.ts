@@ -24,6 +24,8 @@ export class Sequence {
   spareTokens = 0;
   /** Tokens whose K/V the current run took over from earlier ones, of this sequence or others. */
   reusedTokens = 0;
+  /** By head group, the attention that the last step paid to each page, if the policy looks at it. */
+  pageMass: readonly Float32Array[] = [];
   /** Which texts it may share pages with: those of sequences with the same key. */
   readonly prefixKey: string;
   /** The last page of the text that the prefix cache was seen to know. */

@@ -170,8 +170,10 @@ export interface Batch {
   /** [G, S] besides the sinks, a token reads at most this many entries, up to its own. Default 0, all of them. */
   readonly windowTokens?: Int32Array;
   /**
-   * [G, S] tokens that were dropped after the sinks. Sinks are scored with the query rotated to its position less these
-   * and less the entries between them and its window: as if the text had neither. Default 0.
+   * [G, S] tokens that were dropped, a multiple of pageTokens, as if all of them right after the pages of the sinks. Once
+   * there are any, what shares those pages with the sinks is not read. Sinks are scored with the query rotated to its
+   * position less the entries between them and its window, the dropped ones included: as if the text had neither. Sums go
+   * by index in the text, so bits do not depend on when pages are dropped. Default 0.
    */
   readonly evictedTokens?: Int32Array;
   /** [layers, queryHeads] 0 masks the head: it is not computed and contributes nothing. Default all 1. */

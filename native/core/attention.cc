@@ -85,6 +85,7 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
     }
     plan->first_task.push_back(static_cast<int64_t>(plan->tasks.size()));
     for (int64_t split = 0; split == 0 || split * kSplitTokens < longest; ++split) {
+      if (split > 0 && !is_read(rows[plan->tiles[static_cast<size_t>(tile)].first_row], split)) continue;
       plan->tasks.push_back({static_cast<int32_t>(tile), static_cast<int32_t>(split)});
     }
   }
@@ -96,6 +97,16 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
   const int64_t floats = static_cast<int64_t>(plan->tasks.size()) * spec_.kv_heads * partial_floats_;
   if (static_cast<int64_t>(split_partials_.size()) < floats)
     split_partials_.resize(static_cast<size_t>(floats));
+}
+
+// Whether the token, the first of a tile, or one after it reads entries of the split in some head group.
+bool Attention::is_read(int32_t token, int64_t split) const {
+  const int64_t begin = split * kSplitTokens;
+  for (int64_t group = 0; group < arena_.group_count(); ++group) {
+    const ReadRange& range = ranges_[group * batch_->token_count() + token];
+    if (begin < range.sink_tokens || begin + kSplitTokens > range.window_start) return true;
+  }
+  return false;
 }
 
 void Attention::run_layer(int64_t index, const Plan& plan, bool quantize, Team& team) {
@@ -133,6 +144,7 @@ void Attention::run_whole_tiles(const Layer& layer, const Plan& plan, Team& team
     const Partial next = partial_at(thread_scratch_.data(), 2 * team.thread() + 1);
     attend(work, 0, true, result);
     for (int64_t split = 1; split * kSplitTokens < read_length(work); ++split) {
+      if (!is_read(work.rows[0], split)) continue;
       attend(work, split, true, next);
       merge(work, next, result);
     }
@@ -183,7 +195,7 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
     window_starts[row] = ranges[work.rows[row]].window_start;
   }
   if (begin >= ranges[work.rows[0]].sink_tokens && split_end <= window_starts[0])
-    return;  // in every row's gap
+    return;  // between the sinks and every row's window
   AirAttentionArgs args{};
   args.layout = &arena_.layout();
   args.pages = arena_.member_pages(member);
@@ -192,6 +204,8 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
   args.begin = begin;
   args.ends = ends;
   args.window_starts = window_starts;
+  args.gap_begin = ranges[work.rows[0]].gap_begin;
+  args.gap = ranges[work.rows[0]].gap;
   args.sink_tokens = ranges[work.rows[0]].sink_tokens;
   args.prefetch_end = goes_on ? length : split_end;
   int64_t run = 0;

@@ -1,12 +1,15 @@
 #include "native/core/batch.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
 namespace air {
 
 namespace {
+
+constexpr int64_t kMaxIndex = std::numeric_limits<int32_t>::max();
 
 std::string text(int64_t value) { return std::to_string(value); }
 
@@ -168,6 +171,14 @@ class BatchChecker {
       const int32_t value = optional_value(*values, at);
       if (value < 0) return range_error(element(name, at), "0 or more", value);
     }
+    range.gap = optional_value(batch_.evicted_tokens, at);
+    if (range.gap % page_tokens != 0 || range.gap > kMaxIndex - context) {
+      return range_error(element("evictedTokens", at),
+                         "a multiple of pageTokens (" + text(page_tokens) + ") below 2^31 - contextLength",
+                         range.gap);
+    }
+    const int64_t sink_pages = (range.sink_tokens + page_tokens - 1) / page_tokens;
+    range.gap_begin = static_cast<int32_t>(sink_pages * page_tokens);
     return check_slots(group, sequence, range, ranges);
   }
 
@@ -175,22 +186,29 @@ class BatchChecker {
     return values.empty() ? 0 : values[static_cast<size_t>(index)];
   }
 
-  // The window of a token whose own entry is the last before range->end, and where that puts the sinks.
-  Status place_window(int64_t cell, int64_t token, ReadRange* range) const {
+  // What a token reads whose own entry is the last of `entries` cached ones, and where that puts the sinks.
+  Status place_window(int64_t cell, int64_t token, int64_t entries, ReadRange* range) const {
     const int64_t window = optional_value(batch_.window_tokens, cell);
-    const int64_t evicted = optional_value(batch_.evicted_tokens, cell);
     const int64_t sinks = range->sink_tokens;
-    const int64_t window_start = window > 0 ? std::max(sinks, range->end - window) : sinks;
-    const int64_t skipped = window_start - sinks;
-    const int64_t position = batch_.positions[static_cast<size_t>(token)];
-    if (evicted + skipped > position) {
-      return range_error(element("evictedTokens", cell),
-                         "at most the position " + text(position) + " less " + text(skipped) +
-                             " entries between sinks and window",
-                         evicted);
+    if (range->gap > 0 && entries <= range->gap_begin) {
+      return range_error(element("contextLengths", cell),
+                         "more than the pages of the sinks (" + text(range->gap_begin) +
+                             " entries) for every token once tokens were evicted",
+                         entries);
     }
+    const int64_t end = entries + range->gap;
+    int64_t window_start = sinks;
+    if (range->gap > 0) window_start = range->gap_begin + range->gap;
+    if (window > 0) window_start = std::max(window_start, end - window);
+    const int64_t position = batch_.positions[static_cast<size_t>(token)];
+    if (window_start - sinks > position) {
+      return range_error(element("evictedTokens", cell),
+                         "no more entries between sinks and window than the position " + text(position),
+                         window_start - sinks);
+    }
+    range->end = static_cast<int32_t>(end);
     range->window_start = static_cast<int32_t>(window_start);
-    range->sink_shift = static_cast<int32_t>(evicted + skipped);
+    range->sink_shift = static_cast<int32_t>(window_start - sinks);
     return {};
   }
 
@@ -202,8 +220,7 @@ class BatchChecker {
     int32_t end = batch_.context_lengths[static_cast<size_t>(group * sequences_ + sequence)];
     for (int64_t token = batch_.sequence_starts[static_cast<size_t>(sequence + 1)] - 1; token >= first;
          --token) {
-      range.end = end;
-      AIR_RETURN_IF_ERROR(place_window(group * sequences_ + sequence, token, &range));
+      AIR_RETURN_IF_ERROR(place_window(group * sequences_ + sequence, token, end, &range));
       ranges[token] = range;
       const int64_t index = group * tokens_ + token;
       const int32_t slot = batch_.slots[static_cast<size_t>(index)];

@@ -34,7 +34,11 @@ struct ReadRange {
   const int32_t* page_table = nullptr;  // the sequence's pages, in cache order
   int32_t sink_tokens = 0;
   int32_t window_start = 0;
-  int32_t end = 0;         // cache indices [0, sink_tokens) and [window_start, end) are read
+  // Of the text's entries, the dropped ones included, [0, sink_tokens) and [window_start, end) are read. Those that
+  // were dropped are [gap_begin, gap_begin + gap).
+  int32_t end = 0;
+  int32_t gap_begin = 0;
+  int32_t gap = 0;
   int32_t sink_shift = 0;  // how far before the token's position its sink queries are rotated to
 };
 

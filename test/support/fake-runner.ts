@@ -264,7 +264,11 @@ export class FakeRunner implements NativeRunner {
     const end = (batch.contextLengths[cell] ?? 0) - later;
     const sinks = batch.sinkTokens?.[cell] ?? 0;
     const windowTokens = batch.windowTokens?.[cell] ?? 0;
-    const windowStart = windowTokens > 0 ? Math.max(sinks, end - windowTokens) : sinks;
+    // Once tokens were evicted, what shares pages with the sinks is not read.
+    const { pageTokens } = this.arena;
+    const isGone = (batch.evictedTokens?.[cell] ?? 0) > 0;
+    const first = isGone ? Math.ceil(sinks / pageTokens) * pageTokens : sinks;
+    const windowStart = windowTokens > 0 ? Math.max(first, end - windowTokens) : first;
     const maxPages = batch.pageTables.length / (this.groups * sequences);
     return { tableStart: cell * maxPages, end, sinks, windowStart };
   }
