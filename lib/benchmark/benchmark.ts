@@ -13,7 +13,15 @@ import { sum } from "./statistics.js";
 
 /** Options that the benchmark chooses itself, or whose steps it does not make. */
 type ChosenOptions =
-  "contextTokens" | "kvTokens" | "pageTokens" | "maxBatchTokens" | "window" | "sinks" | "policy" | "heads";
+  | "contextTokens"
+  | "kvTokens"
+  | "pageTokens"
+  | "maxBatchTokens"
+  | "window"
+  | "sinks"
+  | "policy"
+  | "heads"
+  | "prefixCache";
 
 /** What to measure. */
 export interface BenchmarkOptions {
@@ -180,6 +188,7 @@ export async function runBenchmark(path: string, options: BenchmarkOptions = {})
     pageTokens,
     contextTokens: tokens,
     kvTokens: tokens,
+    prefixCache: false, // what is measured is computing
   });
   const { addon, runner, arena, native, info } = parts;
   const cancel = (): void => {

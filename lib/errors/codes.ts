@@ -65,6 +65,10 @@ export const errorCodes = {
     meaning: "The heads file is damaged, or was calibrated for another model.",
     remedy: "Calibrate this model file (`air calibrate`), or load it without --heads.",
   },
+  AIR_ERR_SESSION_FILE: {
+    meaning: "The session file is damaged, or was saved with another model or other KV settings.",
+    remedy: "Restore it into the model that saved it, loaded with the same options; or go on without it.",
+  },
   AIR_ERR_TOKENIZER: {
     meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
     remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",

@@ -3,6 +3,7 @@ import type { DraftText, GreedyDraft } from "../decoding/draft-model-proposer.js
 import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError } from "../errors/air-error.js";
+import { prefixKeyOf } from "./kv-identity.js";
 import { closedError, type DraftCore } from "./model-core.js";
 
 /** One session's text in the draft model's engine, which keeps its K/V from one draft to the next. */
@@ -11,9 +12,10 @@ export class EngineDraftText implements DraftText {
   readonly #sequence: Sequence;
   #running: Promise<void> | undefined;
 
-  constructor(core: DraftCore) {
+  /** @param cacheSalt - the session's */
+  constructor(core: DraftCore, cacheSalt: string | undefined) {
     this.#core = core;
-    this.#sequence = core.engine.createSequence();
+    this.#sequence = core.engine.createSequence(prefixKeyOf(core.identity, cacheSalt));
   }
 
   get contextTokens(): number {

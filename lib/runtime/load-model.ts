@@ -7,6 +7,7 @@ import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
+import { headsIdentity } from "./kv-identity.js";
 import { kvSettings } from "./kv-settings.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
@@ -159,6 +160,8 @@ function assemble(
       info,
       maxBatchTokens,
       policy,
+      prefixCache: options.prefixCache,
+      headsIdentity: headsIdentity(heads),
       spec,
       directory,
     };

@@ -7,11 +7,16 @@ import type { Sequence } from "../engine/sequence.js";
 import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
+import type { NativeKvArena } from "../native/native.js";
 import { at } from "../util/array-access.js";
+import type { KvIdentity } from "./kv-identity.js";
 
 /** The parts of a model that its sessions share. */
 export interface ModelCore {
   readonly engine: Engine;
+  /** The engine's. */
+  readonly arena: NativeKvArena;
+  readonly identity: KvIdentity;
   readonly rowMath: RowMath;
   readonly tokenizer: Tokenizer;
   /** Undefined when the file has none. */
@@ -30,6 +35,7 @@ export interface ModelCore {
 /** The draft model of a target: an engine of its own. */
 export interface DraftCore {
   readonly engine: Engine;
+  readonly identity: KvIdentity;
   /** Logits per row; ids from here on cannot be fed to it. */
   readonly vocabSize: number;
   readonly contextTokens: number;

@@ -17,6 +17,7 @@ import type {
   PackCacheReport,
   RowOps,
 } from "../native/native.js";
+import { type KvIdentity, prefixKeyOf } from "./kv-identity.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import { ModelEngine } from "./model-engine.js";
 import type { ModelMemory } from "./model-memory.js";
@@ -78,10 +79,18 @@ export interface ModelParts {
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
   readonly policy: EvictionPolicy;
+  readonly prefixCache: boolean;
+  /** Of the heads file; see KvIdentity. */
+  readonly headsIdentity: string;
   readonly spec: DecoderSpec;
   readonly directory: NativeTensorDirectory;
   /** Parts of the draft model, where there is one; without a draft of its own. */
   readonly draft?: ModelParts;
+}
+
+function identityOf({ info, headsIdentity }: ModelParts): KvIdentity {
+  const { fingerprint, kv, policy } = info;
+  return { model: fingerprint, keys: kv.keys, values: kv.values, policy, heads: headsIdentity };
 }
 
 /** A loaded model. Sessions share its weights, its KV pages and its steps. */
@@ -109,6 +118,8 @@ export class Model {
     const { vocabSize, contextTokens } = info;
     this.#core = {
       engine: this.#target.engine,
+      arena: parts.arena,
+      identity: identityOf(parts),
       rowMath: addon,
       tokenizer,
       chatTemplate,
@@ -116,11 +127,13 @@ export class Model {
       contextTokens,
       costs: new StepCosts(),
       priors: new AcceptancePriors(),
-      draft: this.#draft && {
-        engine: this.#draft.engine,
-        vocabSize: parts.draft?.info.vocabSize ?? 0,
-        contextTokens: parts.draft?.info.contextTokens ?? 0,
-      },
+      draft: parts.draft &&
+        this.#draft && {
+          engine: this.#draft.engine,
+          identity: identityOf(parts.draft),
+          vocabSize: parts.draft.info.vocabSize,
+          contextTokens: parts.draft.info.contextTokens,
+        },
     };
   }
 
@@ -164,7 +177,7 @@ export class Model {
       }
       return [];
     };
-    const sequence = engine.createSequence();
+    const sequence = engine.createSequence(prefixKeyOf(this.#core.identity));
     try {
       await runUntilAborted(engine, sequence, { tokens, logitsFrom, onLogits }, [signal]);
     } finally {

@@ -53,6 +53,11 @@ export interface LoadModelOptions {
    * models and processes, and deleted at any time. Default: none, weights are packed on every load.
    */
   readonly packCache?: string;
+  /**
+   * Sessions share the keys and values of texts that begin alike, in whole pages, for as long as nobody needs the memory:
+   * such beginnings are not computed again. No effect on texts. Default true.
+   */
+  readonly prefixCache?: boolean;
   /** Called now and then while loading, with the part done from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /** Another implementation of the native surface, for tests. Default: the addon of this package. */
@@ -130,6 +135,11 @@ export interface GenerateOptions {
 export interface SessionOptions {
   /** System message that starts the history of chat(). */
   readonly system?: string;
+  /**
+   * Sessions share computed beginnings with sessions of the same salt only, so that one tenant cannot tell from the time to
+   * the first token what others asked. Default: none, all sessions without a salt share.
+   */
+  readonly cacheSalt?: string;
 }
 
 /** Most tokens of one text. */
@@ -166,6 +176,7 @@ export const loadModelSchema = z.strictObject(
     maxBatchTokens: integerFrom(1, 65536).default(512),
     packCache: z.string("a directory").min(1, "a directory").optional(),
     draft: z.string("a GGUF file").min(1, "a GGUF file").optional(),
+    prefixCache: z.boolean("true or false").default(true),
     onProgress: functionSchema(),
     addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
   },
@@ -241,19 +252,20 @@ export const generateSchema = z.strictObject(
 export type ResolvedGenerateOptions = z.output<typeof generateSchema>;
 
 /** Validates {@link SessionOptions}. */
-export const sessionSchema = z.strictObject({ system: z.string("a string").optional() }, "an object");
+export const sessionSchema = z.strictObject(
+  { system: z.string("a string").optional(), cacheSalt: z.string("a string").optional() },
+  "an object",
+);
 
 const roles = ["system", "user", "assistant"] as const;
 
+/** Validates a message. */
+export const messageSchema = z.object(
+  { role: z.enum(roles, '"system", "user" or "assistant"'), content: z.string("a string") },
+  "a message with role and content",
+);
+
 /** Validates the messages of a chat prompt. */
 export const messagesSchema = z.object({
-  messages: z
-    .array(
-      z.object(
-        { role: z.enum(roles, '"system", "user" or "assistant"'), content: z.string("a string") },
-        "a message with role and content",
-      ),
-      "a string or an array of messages",
-    )
-    .min(1, "at least one message"),
+  messages: z.array(messageSchema, "a string or an array of messages").min(1, "at least one message"),
 });

@@ -7,6 +7,7 @@ import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
 import { parseOptions } from "../util/options.js";
 import { decodeRequest } from "./decode-loop.js";
+import { prefixKeyOf } from "./kv-identity.js";
 import { type Generation, type GenerationResult, GenerationStream } from "./generation.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import {
@@ -17,6 +18,7 @@ import {
   type SessionOptions,
   sessionSchema,
 } from "./options.js";
+import { restoreSession, saveSession, type SessionState } from "./session-state.js";
 import { SessionSpeculation } from "./speculation.js";
 import { TextWriter } from "./text-writer.js";
 
@@ -26,18 +28,20 @@ import { TextWriter } from "./text-writer.js";
  */
 export class Session {
   readonly #core: ModelCore;
-  readonly #sequence: Sequence;
+  readonly #cacheSalt: string | undefined;
   readonly #speculation: SessionSpeculation;
   readonly #messages: ChatMessage[] = [];
+  #sequence: Sequence;
   #busy = false;
 
   /** Use model.createSession(). */
   constructor(core: ModelCore, options: SessionOptions) {
-    const { system } = parseOptions(sessionSchema, options, "session options");
+    const { system, cacheSalt } = parseOptions(sessionSchema, options, "session options");
     if (system !== undefined) this.#messages.push({ role: "system", content: system });
     this.#core = core;
-    this.#sequence = core.engine.createSequence();
-    this.#speculation = new SessionSpeculation(core);
+    this.#cacheSalt = cacheSalt;
+    this.#sequence = core.engine.createSequence(this.#prefixKey);
+    this.#speculation = new SessionSpeculation(core, cacheSalt);
   }
 
   /** The conversation that chat() continues. */
@@ -82,6 +86,52 @@ export class Session {
     return generation;
   }
 
+  /**
+   * Opens a session that goes on from the same text and messages. The two share what is computed so far, and nothing of
+   * what comes.
+   *
+   * @throws {AirError} AIR_ERR_BUSY while this session generates, AIR_ERR_CLOSED
+   */
+  fork(): Session {
+    this.#assertReady();
+    const { engine } = this.#core;
+    const fork = new Session(this.#core, this.#cacheSalt === undefined ? {} : { cacheSalt: this.#cacheSalt });
+    fork.#become({ sequence: engine.forkSequence(this.#sequence), messages: this.#messages });
+    return fork;
+  }
+
+  /**
+   * Saves text, messages and K/V, so that restore() can go on from here in another process. The file holds the
+   * conversation as plain text. There is the old file or the new one at `path` at any time, whatever happens.
+   *
+   * @throws {AirError} AIR_ERR_IO, AIR_ERR_BUSY while the session generates, AIR_ERR_CLOSED
+   */
+  async save(path: string): Promise<void> {
+    await this.#occupied(() =>
+      saveSession(this.#core, { sequence: this.#sequence, messages: this.#messages }, path),
+    );
+  }
+
+  /**
+   * Takes over what save() wrote, in place of this session's text and messages: what was computed then is not computed
+   * again, and continues bit by bit as it would have. Where KV pages are short, only the text is taken over, and
+   * computed again when it is needed. After an error the session is as it was.
+   *
+   * @throws {AirError} AIR_ERR_SESSION_FILE when the file is damaged, of another model, or of a model loaded with other
+   *   KV settings; AIR_ERR_IO, AIR_ERR_BUSY while the session generates, AIR_ERR_CLOSED
+   */
+  async restore(path: string): Promise<void> {
+    await this.#occupied(async () => {
+      const state = await restoreSession(this.#core, path, this.#prefixKey);
+      const { engine } = this.#core;
+      if (!engine.has(this.#sequence)) {
+        engine.closeSequence(state.sequence, closedError("session"));
+        throw closedError("session");
+      }
+      this.#become(state);
+    });
+  }
+
   /** Frees the session's pages. A generation in progress rejects with AIR_ERR_CLOSED. Idempotent. */
   close(): void {
     this.#core.engine.closeSequence(this.#sequence, closedError("session"));
@@ -92,10 +142,31 @@ export class Session {
     this.close();
   }
 
+  get #prefixKey(): string {
+    return prefixKeyOf(this.#core.identity, this.#cacheSalt);
+  }
+
+  #become({ sequence, messages }: SessionState): void {
+    this.#core.engine.closeSequence(this.#sequence, closedError("session"));
+    this.#sequence = sequence;
+    this.#messages.splice(0, Infinity, ...messages);
+  }
+
+  /** Does something that leaves no room for a generation. */
+  async #occupied(action: () => Promise<void>): Promise<void> {
+    this.#assertReady();
+    this.#busy = true;
+    try {
+      await action();
+    } finally {
+      this.#busy = false;
+    }
+  }
+
   #assertReady(): void {
     if (!this.#core.engine.has(this.#sequence)) throw closedError("session");
     if (this.#busy) {
-      throw new AirError("AIR_ERR_BUSY", "expected an idle session but received one that is generating");
+      throw new AirError("AIR_ERR_BUSY", "expected an idle session but received one that is at work");
     }
   }
 

@@ -20,11 +20,13 @@ export interface SpeculatedSampling extends SamplingOptions {
 /** What a session keeps for speculation from one generation to the next. */
 export class SessionSpeculation {
   readonly #core: ModelCore;
+  readonly #cacheSalt: string | undefined;
   readonly #ngram = new NgramProposer();
   #draftText: EngineDraftText | undefined;
 
-  constructor(core: ModelCore) {
+  constructor(core: ModelCore, cacheSalt: string | undefined) {
     this.#core = core;
+    this.#cacheSalt = cacheSalt;
   }
 
   /** Makes the speculator of one generation. The options name no proposer that the model does not have. */
@@ -33,7 +35,7 @@ export class SessionSpeculation {
     const names = options.proposers ?? (draft === undefined ? ["ngram"] : ["ngram", "draft-model"]);
     const proposers = names.map((name): Proposer => {
       if (name === "ngram" || draft === undefined) return this.#ngram;
-      this.#draftText ??= new EngineDraftText(draft);
+      this.#draftText ??= new EngineDraftText(draft, this.#cacheSalt);
       return this.#draftModel(this.#draftText, options, sampling);
     });
     return new Speculator({

@@ -1,4 +1,5 @@
 /** A Model over the fake addon, with a tokenizer of single characters. */
+import { type EvictionPolicy, keepAll } from "../../lib/cache/eviction-policy.js";
 import { createIncrementalDecoder } from "../../lib/model/incremental-decoder.js";
 import type { ChatTemplate } from "../../lib/model/chat-template.js";
 import type { Tokenizer } from "../../lib/model/tokenizer.js";
@@ -62,10 +63,20 @@ export interface FakeModelOptions {
   readonly chatTemplate?: ChatTemplate | undefined;
   /** With a draft model that agrees two times in three. Default false. */
   readonly draft?: boolean;
+  /** Default keepAll. */
+  readonly policy?: EvictionPolicy;
+  /** Default true. */
+  readonly prefixCache?: boolean;
 }
 
 function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boolean): ModelParts {
-  const { contextTokens = 256, pageTokens = 16, maxBatchTokens = 32, tokenizer = fakeTokenizer } = options;
+  const {
+    contextTokens = 256,
+    pageTokens = 16,
+    maxBatchTokens = 32,
+    tokenizer = fakeTokenizer,
+    policy = keepAll,
+  } = options;
   const native = addon.createModel(fakeSpec(fakeVocabSize), isDraft);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
   const arena = addon.createArena(native, {
@@ -83,13 +94,29 @@ function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boole
     vocabSize: fakeVocabSize,
     trainedContext: contextTokens,
     contextTokens,
-    kv: "int8",
+    kv: { keys: "int8", values: "int8" },
+    policy: policy.name,
+    fingerprint: isDraft ? "fake draft" : "fake target",
     threads: 1,
     conversions: [],
     packCache: undefined,
   } as const;
   const chatTemplate = "chatTemplate" in options ? options.chatTemplate : fakeTemplate;
-  return { addon, native, arena, runner, tokenizer, chatTemplate, info, maxBatchTokens };
+  return {
+    addon,
+    native,
+    arena,
+    runner,
+    tokenizer,
+    chatTemplate,
+    info,
+    maxBatchTokens,
+    policy,
+    prefixCache: options.prefixCache ?? true,
+    headsIdentity: "",
+    spec: fakeSpec(fakeVocabSize),
+    directory: { files: [], tensors: [] },
+  };
 }
 
 /**

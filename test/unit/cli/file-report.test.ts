@@ -7,7 +7,7 @@ import { type ModelFile, readGguf } from "../../../lib/model/gguf.js";
 
 const models = fileURLToPath(new URL("../../../models/", import.meta.url));
 
-const empty: ModelFile = { path: "x.gguf", fileBytes: 0, metadata: new Map(), tensors: [] };
+const empty: ModelFile = { path: "x.gguf", fileBytes: 0, headerBytes: 0, metadata: new Map(), tensors: [] };
 
 describe("reportFile", () => {
   test("reads the bundled model's facts from its header", async () => {

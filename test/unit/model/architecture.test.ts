@@ -60,6 +60,7 @@ function modelFile(changes: Changes = {}): ModelFile {
   return {
     path: changes.path ?? "tiny.gguf",
     fileBytes: 1 << 20,
+    headerBytes: 0,
     metadata: new Map(pairs.filter((entry): entry is [string, MetadataValue] => entry[1] !== undefined)),
     tensors,
   };
