@@ -61,6 +61,11 @@ export const errorCodes = {
     meaning: "The prompt does not fit the context.",
     remedy: "Shorten the prompt or load the model with more contextTokens (--ctx).",
   },
+  AIR_ERR_MEMORY: {
+    meaning: "The model would need more memory than there is.",
+    remedy:
+      "Do what the message suggests, free memory, or load it all the same with force (--force); `air plan` shows where the memory goes.",
+  },
   AIR_ERR_TOKENIZER: {
     meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
     remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",

@@ -1,3 +1,4 @@
+import { weightMemory } from "../cache/weight-memory.js";
 import { describeModel, type ModelDescription } from "../model/architecture.js";
 import { type ChatTemplate, createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
@@ -5,22 +6,24 @@ import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
+import {
+  answerMemory,
+  assertFitsMemory,
+  contextOf,
+  draftBatchTokens,
+  toPlannedModel,
+} from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
-import { preparePackCache } from "./pack-cache.js";
+import { hasPackFile, preparePackCache } from "./pack-cache.js";
 import { assertSharedVocabulary } from "./shared-vocabulary.js";
 
-/** Context length when the caller names none; trained contexts can be far longer than the memory for their K/V. */
-const defaultContextTokens = 4096;
-
-/** Prefill chunk of a draft model: short, because decoding waits for it. */
-const draftBatchTokens = 128;
-
 /**
- * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file fails early.
+ * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file and one that is too large for
+ * the memory fail early.
  *
  * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_IO, AIR_ERR_MODEL_FORMAT, AIR_ERR_UNSUPPORTED, AIR_ERR_TOKENIZER,
- *   AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON
+ *   AIR_ERR_MEMORY, AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON
  * @example
  * using model = await loadModel("model.gguf", { contextTokens: 2048 });
  * using session = model.createSession();
@@ -37,11 +40,10 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   if (packCache !== undefined) await preparePackCache(packCache);
   const target = await readHeader(path);
   const { onProgress } = options;
-  if (resolved.draft === undefined) {
-    return loadParts(target, resolved, options.addon, onProgress);
-  }
-  const draft = await readHeader(resolved.draft);
-  assertSharedVocabulary(target.tokenizer, draft.tokenizer);
+  const draft = resolved.draft === undefined ? undefined : await readHeader(resolved.draft);
+  if (draft !== undefined) assertSharedVocabulary(target.tokenizer, draft.tokenizer);
+  if (!resolved.force) await checkMemory(target.description, draft?.description, resolved);
+  if (draft === undefined) return loadParts(target, resolved, options.addon, onProgress);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
   const parts = await loadParts(target, resolved, options.addon, (done) => onProgress?.(done * share));
   const { contextTokens } = parts.info;
@@ -67,6 +69,37 @@ async function readHeader(path: string): Promise<ModelHeader> {
   const description = await describeModel(file);
   const tokenizer = createTokenizer(file.metadata);
   return { description, tokenizer, chatTemplate: createChatTemplate(file.metadata, tokenizer) };
+}
+
+/** @throws {AirCapacityError} AIR_ERR_MEMORY */
+async function checkMemory(
+  target: ModelDescription,
+  draft: ModelDescription | undefined,
+  { packCache, kv, kvTokens, memoryBytes, ...options }: ResolvedLoadModelOptions,
+): Promise<void> {
+  const isMapped = async (model: ModelDescription): Promise<boolean> => {
+    const [file] = model.directory.files;
+    if (packCache === undefined || file === undefined) return false;
+    return hasPackFile(packCache, file, weightMemory(toPlannedModel(model)).packedBytes);
+  };
+  const contextTokens = contextOf(target, options.contextTokens);
+  const plan = answerMemory({
+    target,
+    ...(draft && { draft }),
+    settings: {
+      contextTokens,
+      sequences: Math.max(1, Math.ceil((kvTokens ?? 0) / contextTokens)),
+      ...(kvTokens !== undefined && { kvTokens }),
+      keyType: kv,
+      valueType: kv,
+      pageTokens: options.pageTokens,
+      maxBatchTokens: options.maxBatchTokens,
+      threads: options.threads ?? options.cpuList?.length,
+    },
+    mapped: { target: await isMapped(target), draft: draft !== undefined && (await isMapped(draft)) },
+    memoryBytes,
+  });
+  assertFitsMemory(plan, contextTokens);
 }
 
 function tensorBytes({ description }: ModelHeader): number {
@@ -108,7 +141,7 @@ function assemble(
 ): ModelParts {
   const { kv, pageTokens, maxBatchTokens } = options;
   const { architecture, name, parameterCount, trainedContext, spec } = description;
-  const contextTokens = options.contextTokens ?? Math.min(trainedContext, defaultContextTokens);
+  const contextTokens = contextOf(description, options.contextTokens);
   const pages = Math.ceil((options.kvTokens ?? contextTokens) / pageTokens);
   const opened: { close(): void }[] = [native];
   try {

@@ -37,6 +37,13 @@ export interface LoadModelOptions {
    * models and processes, and deleted at any time. Default: none, weights are packed on every load.
    */
   readonly packCache?: string;
+  /**
+   * Memory in bytes that the process may take; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
+   * Default: what the system and its control groups have left. See planModel().
+   */
+  readonly memoryBytes?: number;
+  /** Load whatever the memory. Default false. */
+  readonly force?: boolean;
   /** Called now and then while loading, with the part done from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /** Another implementation of the native surface, for tests. Default: the addon of this package. */
@@ -116,8 +123,12 @@ export interface SessionOptions {
   readonly system?: string;
 }
 
-const maxContextTokens = 2 ** 24;
+/** Longest context that can be asked for. */
+export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";
+
+/** Tokens per KV page. */
+export const pageTokensSchema = integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32);
 
 function functionSchema(): z.ZodType {
   return z.custom((value) => typeof value === "function", "a function").optional();
@@ -132,10 +143,12 @@ export const loadModelSchema = z.strictObject(
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),
-    pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
+    pageTokens: pageTokensSchema,
     maxBatchTokens: integerFrom(1, 65536).default(512),
     packCache: z.string("a directory").min(1, "a directory").optional(),
     draft: z.string("a GGUF file").min(1, "a GGUF file").optional(),
+    memoryBytes: integerFrom(1).optional(),
+    force: z.boolean("true or false").default(false),
     onProgress: functionSchema(),
     addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
   },
