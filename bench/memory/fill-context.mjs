@@ -11,7 +11,9 @@ const model = await loadModel(file, {
   force: true,
 });
 const { vocabSize, contextTokens } = model.info;
-const tokens = Int32Array.from({ length: contextTokens }, (_, i) => Math.floor((i * vocabSize) / contextTokens));
+const tokens = Int32Array.from({ length: contextTokens }, (_, i) =>
+  Math.floor((i * vocabSize) / contextTokens),
+);
 const filled = Array.from({ length: sequences }, () =>
   model.evaluate(tokens, { logitsFrom: contextTokens - 1, onRow: () => undefined }),
 );

@@ -1,8 +1,13 @@
 import { Command } from "commander";
 
-import type { KvType } from "../index.js";
-import type { MemoryPlan, ModelMemoryPlan } from "../index.js";
-import { planModel, type PlanModelOptions } from "../index.js";
+import { invalidArgument } from "../errors/air-error.js";
+import {
+  type KvType,
+  type MemoryPlan,
+  type ModelMemoryPlan,
+  planModel,
+  type PlanModelOptions,
+} from "../index.js";
 import { type CliIo, write, writeJson } from "./io.js";
 import { modelFile } from "./load.js";
 import { byteSize, integer, maxTokens, modelFileOption, oneOf } from "./options.js";
@@ -92,9 +97,14 @@ export function formatPlan(plan: MemoryPlan): string {
   ].join("\n");
 }
 
-/** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */
+/**
+ * The library's names for what the command line asked; absent options stay absent, so its defaults hold.
+ * @throws {AirArgumentError} AIR_ERR_ARGUMENT for --sinks without --window
+ */
 export function toPlanOptions(options: PlanOptions): PlanModelOptions {
   const { ctx, window, sinks, draft, threads, memory } = options;
+  if (sinks !== undefined && window === undefined)
+    throw invalidArgument("--sinks", "--window beside it", sinks);
   return {
     sequences: options.sequences,
     keyType: options.kvK ?? options.kv,
@@ -109,7 +119,8 @@ export function toPlanOptions(options: PlanOptions): PlanModelOptions {
 }
 
 async function run(io: CliIo, options: PlanOptions): Promise<void> {
-  const plan = await planModel(modelFile(io, options.model), toPlanOptions(options));
+  const asked = toPlanOptions(options);
+  const plan = await planModel(modelFile(io, options.model), asked);
   if (options.json === true) await writeJson(io, plan);
   else await write(io.stdout, formatPlan(plan));
 }
