@@ -44,14 +44,14 @@ export interface KvDemand {
   /** Texts that are to be held at a time, each with its whole context. */
   readonly sequences: number;
   /** Tokens of all texts together, instead of sequences * contextTokens. */
-  readonly kvTokens?: number;
+  readonly kvTokens?: number | undefined;
   /** Most tokens of one step, which a window has room for besides its own. */
   readonly batchTokens: number;
   /** Tokens that streaming heads keep besides the sinks; without it every head keeps all. */
-  readonly windowTokens?: number;
-  readonly sinkTokens?: number;
+  readonly windowTokens?: number | undefined;
+  readonly sinkTokens?: number | undefined;
   /** Without it all heads stream where there is a window, and none where there is not. */
-  readonly headMask?: PlannedHeads["headMask"];
+  readonly headMask?: PlannedHeads["headMask"] | undefined;
 }
 
 /** KV heads that share a page table: those that keep everything, or those that stream. */

@@ -2,7 +2,7 @@ import { bufferMemory } from "./buffer-memory.js";
 import { kvMemory, type KvGroupMemory } from "./kv-memory.js";
 import { type MemorySuggestion, suggestSavings } from "./memory-suggestions.js";
 import type { MemorySettings, PlannedModel } from "./planned-model.js";
-import { weightMemory } from "./weight-memory.js";
+import { type WeightMemory, weightMemory } from "./weight-memory.js";
 
 /** A model to be planned for. */
 export interface PlannedLoad {
@@ -76,17 +76,26 @@ export function processMemory(models: readonly PlannedModel[]): number {
   return nodeBytes + models.reduce((sum, { vocabSize }) => sum + vocabSize * tokenizerBytesPerToken, 0);
 }
 
+/** Weights of the target and of the draft model, which few settings change. */
+interface PlannedWeights {
+  readonly target: WeightMemory;
+  readonly draft: WeightMemory | undefined;
+}
+
+function planWeights({ model, settings, draft }: Omit<MemoryPlanInput, "availableBytes">): PlannedWeights {
+  return { target: weightMemory(model, settings.heads), draft: draft && weightMemory(draft.model) };
+}
+
 /** What one model takes, without the process. */
-export function planModelMemory(
+function planModel(
   { model, weightsAreMapped = false }: PlannedLoad,
+  { packedBytes, vectorBytes, embeddingBytes }: WeightMemory,
   settings: MemorySettings,
 ): ModelMemoryPlan {
   const { contextTokens, sequences, maxBatchTokens, threads, windowTokens, sinkTokens = 0, heads } = settings;
-  const { packedBytes, vectorBytes, embeddingBytes } = weightMemory(model, heads);
   const kvTokens = settings.kvTokens ?? sequences * contextTokens;
   const batchTokens = Math.min(maxBatchTokens, kvTokens);
-  const headMask = heads?.headMask;
-  const kvGroups = kvMemory(model, { ...settings, batchTokens, ...(headMask && { headMask }) });
+  const kvGroups = kvMemory(model, { ...settings, batchTokens, headMask: heads?.headMask });
   const pageBytes = kvGroups.reduce((sum, group) => sum + group.pageBytes, 0);
   return {
     weightBytes: packedBytes + vectorBytes,
@@ -110,12 +119,23 @@ export function planModelMemory(
 /** The sizes of a plan, whatever is available. */
 export type MemoryDemand = Omit<MemoryPlan, "availableBytes" | "fits" | "maxContext" | "suggestions">;
 
-/** What both models and the process take together. */
-export function memoryDemand(input: Omit<MemoryPlanInput, "availableBytes">): MemoryDemand {
+/**
+ * What both models and the process take together.
+ *
+ * @param weights - of the same models with the same pruning
+ */
+export function memoryDemand(
+  input: Omit<MemoryPlanInput, "availableBytes">,
+  weights: PlannedWeights = planWeights(input),
+): MemoryDemand {
   const { settings, draft } = input;
-  const target = planModelMemory(input, settings);
-  const { windowTokens: _window, sinkTokens: _sinks, heads: _heads, ...plain } = settings;
-  const drafts = draft && planModelMemory(draft, { ...plain, maxBatchTokens: draft.maxBatchTokens });
+  const target = planModel(input, weights.target, settings);
+  // The draft model keeps every token of every head.
+  const plain = { ...settings, windowTokens: undefined, sinkTokens: undefined, heads: undefined };
+  const drafts =
+    draft &&
+    weights.draft &&
+    planModel(draft, weights.draft, { ...plain, maxBatchTokens: draft.maxBatchTokens });
   const models = [target, ...(drafts === undefined ? [] : [drafts])];
   const sum = (bytes: (model: ModelMemoryPlan) => number): number =>
     models.reduce((total, model) => total + bytes(model), 0);
@@ -135,10 +155,12 @@ export function memoryDemand(input: Omit<MemoryPlanInput, "availableBytes">): Me
 }
 
 /** The largest context whose demand fits; 0 when none does. */
-function largestContext(input: MemoryPlanInput): number {
-  const { kvTokens: _shared, ...settings } = input.settings;
+function largestContext(
+  { settings, availableBytes }: MemoryPlanInput,
+  needed: (settings: MemorySettings) => number,
+): number {
   const fits = (contextTokens: number): boolean =>
-    memoryDemand({ ...input, settings: { ...settings, contextTokens } }).neededBytes <= input.availableBytes;
+    needed({ ...settings, kvTokens: undefined, contextTokens }) <= availableBytes;
   let [low, high] = [0, maxContextTokens]; // low fits, or is 0
   if (fits(high)) return high;
   while (high - low > 1) {
@@ -158,13 +180,15 @@ function largestContext(input: MemoryPlanInput): number {
  * @throws {AirArgumentError} AIR_ERR_ARGUMENT for a tensor of a type that cannot be packed
  */
 export function planMemory(input: MemoryPlanInput): MemoryPlan {
-  const demand = memoryDemand(input);
+  const weights = planWeights(input);
+  const needed = (settings: MemorySettings): number =>
+    memoryDemand({ ...input, settings }, weights).neededBytes;
+  const demand = memoryDemand(input, weights);
   const { availableBytes } = input;
   const fits = demand.neededBytes <= availableBytes;
-  const maxContext = largestContext(input);
-  const after = (settings: MemorySettings): number => memoryDemand({ ...input, settings }).neededBytes;
+  const maxContext = largestContext(input, needed);
   const suggestions = fits
     ? []
-    : suggestSavings({ ...input, neededBytes: demand.neededBytes, maxContext, after });
+    : suggestSavings({ ...input, neededBytes: demand.neededBytes, maxContext, needed });
   return { ...demand, availableBytes, fits, maxContext, suggestions };
 }

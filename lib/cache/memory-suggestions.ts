@@ -19,8 +19,8 @@ export interface SuggestionInput {
   readonly neededBytes: number;
   /** The largest context that fits; 0 when none does. */
   readonly maxContext: number;
-  /** Bytes that are needed with other settings. */
-  readonly after: (settings: MemorySettings) => number;
+  /** Bytes that are needed with other settings and the same pruning. */
+  readonly needed: (settings: MemorySettings) => number;
 }
 
 /** Contexts below are of little use, so none is suggested. */
@@ -35,11 +35,6 @@ interface Change {
   readonly settings: MemorySettings;
 }
 
-function withContext(settings: MemorySettings, contextTokens: number): MemorySettings {
-  const { kvTokens: _shared, ...rest } = settings;
-  return { ...rest, contextTokens };
-}
-
 /** The first half of the KV heads of each layer streams: as much as a heads file usually asks for, whichever they are. */
 function halfStreaming({ layers, kvHeads }: PlannedModel): Uint8Array {
   return Uint8Array.from({ length: layers * kvHeads }, (_, head) => (head % kvHeads < kvHeads / 2 ? 1 : 0));
@@ -52,7 +47,11 @@ function changes({ model, settings, maxContext }: SuggestionInput): readonly Cha
   const changed: Change[] = [];
   if (context < contextTokens) {
     const text = `a context of ${context} tokens (--ctx ${context})`;
-    changed.push({ change: "context", text, settings: withContext(settings, context) });
+    changed.push({
+      change: "context",
+      text,
+      settings: { ...settings, kvTokens: undefined, contextTokens: context },
+    });
   }
   if (keyType !== "int4" || valueType !== "int4") {
     const text = "int4 keys and values (--kv int4)";
@@ -83,11 +82,11 @@ function changes({ model, settings, maxContext }: SuggestionInput): readonly Cha
 
 /** What to change about settings that do not fit: what suffices alone first, then by what it saves. */
 export function suggestSavings(input: SuggestionInput): readonly MemorySuggestion[] {
-  const { neededBytes, availableBytes, after } = input;
+  const { neededBytes, availableBytes, needed } = input;
   const found = changes(input)
     .map(({ change, text, settings }) => {
-      const needed = after(settings);
-      return { change, text, savedBytes: neededBytes - needed, fits: needed <= availableBytes };
+      const changed = needed(settings);
+      return { change, text, savedBytes: neededBytes - changed, fits: changed <= availableBytes };
     })
     .filter(({ savedBytes }) => savedBytes > 0);
   const insufficient = found.filter(({ fits }) => !fits).sort((a, b) => b.savedBytes - a.savedBytes);

@@ -44,7 +44,7 @@ export interface MemorySettings {
   /** Texts of that length that are to be held at a time. */
   readonly sequences: number;
   /** Tokens that heads which keep everything have room for, instead of sequences * contextTokens. */
-  readonly kvTokens?: number;
+  readonly kvTokens?: number | undefined;
   readonly keyType: PlannedKvType;
   readonly valueType: PlannedKvType;
   /** A multiple of 16. */
@@ -52,9 +52,9 @@ export interface MemorySettings {
   readonly maxBatchTokens: number;
   readonly threads: number;
   /** Tokens that streaming heads keep besides the sinks. Without it no head streams, else those of the mask, or all. */
-  readonly windowTokens?: number;
-  readonly sinkTokens?: number;
-  readonly heads?: PlannedHeads;
+  readonly windowTokens?: number | undefined;
+  readonly sinkTokens?: number | undefined;
+  readonly heads?: PlannedHeads | undefined;
 }
 
 /** `value` rounded up to a multiple. */
