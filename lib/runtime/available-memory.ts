@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { freemem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import { posix } from "node:path";
 
 /** A text file of the system's, or undefined where there is none. */
@@ -95,13 +95,13 @@ function controlGroupRoom(root: string): number {
 
 /**
  * Bytes that a process can still take before the system swaps or a control group's limit is met. Page cache counts as
- * available in both. Where there is no /proc/meminfo, what the operating system calls free.
+ * available in both. Systems without /proc/meminfo call it used, so there at least half of all memory is available.
  *
  * @param root - of the file system that is read, for tests
  */
 export function availableMemory(root = ""): number {
-  const available = readField(readSystem(`${root}/proc/meminfo`), "MemAvailable") ?? freemem();
-  return Math.min(available, controlGroupRoom(root));
+  const available = readField(readSystem(`${root}/proc/meminfo`), "MemAvailable");
+  return Math.min(available ?? Math.max(freemem(), totalmem() / 2), controlGroupRoom(root));
 }
 
 /** Bytes that this process holds and no file backs: they are missing from availableMemory(). */
