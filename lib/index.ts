@@ -17,6 +17,11 @@ export {
   errorCodes,
 } from "./errors/air-error.js";
 export { loadModel } from "./runtime/load-model.js";
+export { planModel, type PlanModelOptions } from "./runtime/plan-model.js";
+export type { MemoryPlan, ModelMemoryPlan } from "./cache/memory-plan.js";
+export type { MemorySuggestion } from "./cache/memory-suggestions.js";
+export type { KvGroupMemory } from "./cache/kv-memory.js";
+export type { PlannedHeads } from "./cache/planned-model.js";
 export type { EvaluateOptions, Model, ModelInfo, ModelStats } from "./runtime/model.js";
 export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
 import type { GenerateOptions, KvType, LoadModelOptions, ThreadPriority } from "../index.js";
+import { parseBytes } from "../util/quantities.js";
 
 /** Options of every command that loads a model. */
 export interface ModelOptions {
@@ -18,6 +19,7 @@ export interface ModelOptions {
   readonly priority?: ThreadPriority;
   /** Empty: none. */
   readonly packCache?: string;
+  readonly force?: boolean;
 }
 
 /** Options of the commands that sample text. */
@@ -64,7 +66,7 @@ export function decimal(flag: string, { min, max }: Range): (text: string) => nu
 }
 
 /** A parser for one of a few words; `expected` lists them. Throws AIR_ERR_ARGUMENT naming the flag. */
-function oneOf<Word extends string>(
+export function oneOf<Word extends string>(
   flag: string,
   words: readonly Word[],
   expected: string,
@@ -86,7 +88,13 @@ function cpuList(text: string): readonly number[] {
   });
 }
 
-const maxTokens = 1 << 24;
+/** Most tokens that an option takes. */
+export const maxTokens = 1 << 24;
+
+/** A parser for a size in bytes such as 8GiB; throws AIR_ERR_ARGUMENT naming the flag. */
+export function byteSize(flag: string): (text: string) => number {
+  return (text) => parseBytes(flag, text);
+}
 
 /** `-m FILE`, shared by every command that reads a model. */
 export function modelFileOption(): Option {
@@ -122,7 +130,7 @@ export function addModelOptions(
 
 const kvTypes = ["int8", "f16", "int4"] as const;
 
-/** Adds --kv, --kv-k, --kv-v, --threads, --cpu-list, --priority and --pack-cache. */
+/** Adds --kv, --kv-k, --kv-v, --threads, --cpu-list, --priority, --pack-cache and --force. */
 export function addComputeOptions(command: Command): Command {
   return command
     .option(
@@ -146,7 +154,8 @@ export function addComputeOptions(command: Command): Command {
     )
     .addOption(
       new Option("--pack-cache <dir>", "keep packed weights there for the next load").env("AIR_PACK_CACHE"),
-    );
+    )
+    .option("--force", "load even if the memory plan says that it does not fit");
 }
 
 function collectStops(text: string, previous: readonly string[] | undefined): readonly string[] {
@@ -221,5 +230,6 @@ export function toLoadOptions(options: ModelOptions): LoadModelOptions {
     ...(options.cpuList !== undefined && { cpuList: options.cpuList }),
     ...(options.priority !== undefined && { priority: options.priority }),
     ...(options.packCache !== undefined && options.packCache !== "" && { packCache: options.packCache }),
+    ...(options.force !== undefined && { force: options.force }),
   };
 }

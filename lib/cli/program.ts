@@ -10,6 +10,7 @@ import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
 import { type CliIo, writeJson } from "./io.js";
 import { perplexityCommand } from "./perplexity.js";
+import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
 import { tokenizeCommand } from "./tokenize.js";
 
@@ -41,6 +42,7 @@ export function createProgram(io: CliIo): Command {
     generateCommand,
     chatCommand,
     inspectCommand,
+    planCommand,
     perplexityCommand,
     calibrateCommand,
     benchCommand,

@@ -1,31 +1,4 @@
-const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-const countUnits = ["", "K", "M", "B", "T"] as const;
-
-function scaled(
-  value: number,
-  base: number,
-  units: readonly string[],
-): { readonly text: string; readonly unit: string } {
-  let power = 0;
-  let rest = value;
-  while (rest >= base && power < units.length - 1) {
-    rest /= base;
-    power += 1;
-  }
-  return { text: power === 0 ? String(rest) : rest.toFixed(rest < 10 ? 2 : 1), unit: units[power] ?? "" };
-}
-
-/** 5391424 as "5.14 MiB". */
-export function formatBytes(bytes: number): string {
-  const { text, unit } = scaled(bytes, 1024, byteUnits);
-  return `${text} ${unit}`;
-}
-
-/** 8392960 as "8.39M". */
-export function formatCount(count: number): string {
-  const { text, unit } = scaled(count, 1000, countUnits);
-  return `${text}${unit}`;
-}
+export { formatBytes, formatCount } from "../util/quantities.js";
 
 /** Rows in columns that are as wide as their widest cell, two spaces apart. */
 export function table(

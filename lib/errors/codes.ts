@@ -69,6 +69,11 @@ export const errorCodes = {
     meaning: "The session file is damaged, or was saved with another model or other KV settings.",
     remedy: "Restore it into the model that saved it, loaded with the same options; or go on without it.",
   },
+  AIR_ERR_MEMORY: {
+    meaning: "The model would need more memory than there is.",
+    remedy:
+      "Do what the message suggests, free memory, or load it all the same with force (--force); `air plan` shows where the memory goes.",
+  },
   AIR_ERR_TOKENIZER: {
     meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
     remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",

@@ -1,10 +1,6 @@
 import { type EvictionPolicy, keepAll } from "../cache/eviction-policy.js";
-import {
-  perHeadGroup,
-  sinkWindow,
-  sinkWindowCapacity,
-  type SinkWindowOptions,
-} from "../cache/sink-window.js";
+import { kvLayout, type KvLayoutOptions } from "../cache/kv-layout.js";
+import { perHeadGroup, sinkWindow, type SinkWindowOptions } from "../cache/sink-window.js";
 import { invalidArgument } from "../errors/air-error.js";
 import { headMaskOf, type HeadsFile } from "../model/heads-file.js";
 import type { DecoderSpec } from "../native/native.js";
@@ -16,11 +12,48 @@ const defaultContextTokens = 4096;
 /** Sinks that a window comes with when the caller names none (StreamingLLM, arXiv 2309.17453, section 3.1). */
 const defaultSinkTokens = 4;
 
-/**
- * Tokens of a prompt that a windowed head group has room for besides its window. Longer chunks are not much faster, and
- * their pages would be most of what a window costs.
- */
-const windowChunkTokens = 128;
+/** The window that options ask for, if any. */
+export function windowOf(
+  windowTokens: number | undefined,
+  sinkTokens: number | undefined,
+): SinkWindowOptions | undefined {
+  if (windowTokens !== undefined) return { windowTokens, sinkTokens: sinkTokens ?? defaultSinkTokens };
+  if (sinkTokens !== undefined) throw invalidArgument("sinks", "a window beside them", sinkTokens);
+  return undefined;
+}
+
+/** Most tokens of one text: what was asked for, or what the model was trained for within bounds. Windows have none. */
+export function contextOf(
+  trainedContext: number,
+  asked: number | undefined,
+  window: SinkWindowOptions | undefined,
+): number {
+  if (asked !== undefined) return asked;
+  return window === undefined ? Math.min(trainedContext, defaultContextTokens) : maxContextTokens;
+}
+
+/** What the options of loadModel() ask of the KV cache. */
+export function kvDemand(
+  trainedContext: number,
+  heads: HeadsFile | undefined,
+  options: ResolvedLoadModelOptions,
+): KvLayoutOptions {
+  const { pageTokens, maxBatchTokens, kvTokens, policy } = options;
+  const window = windowOf(options.window, options.sinks);
+  if (policy !== undefined && window !== undefined) {
+    throw invalidArgument("window", "none beside a policy of your own", window.windowTokens);
+  }
+  const contextTokens = contextOf(trainedContext, options.contextTokens, window);
+  return {
+    pageTokens,
+    maxBatchTokens,
+    contextTokens,
+    sequences: Math.max(1, Math.ceil((kvTokens ?? 0) / contextTokens)),
+    kvTokens,
+    window,
+    ...(heads && { headMask: headMaskOf(heads), streamWindow: heads.window }),
+  };
+}
 
 /** The shape of a model's KV cache, and what its sequences forget. */
 export interface KvSettings {
@@ -32,59 +65,20 @@ export interface KvSettings {
   readonly policy: EvictionPolicy;
 }
 
-/** The window that options ask for, if any. */
-export function windowOf({
-  window,
-  sinks,
-}: Pick<ResolvedLoadModelOptions, "window" | "sinks">): SinkWindowOptions | undefined {
-  if (window !== undefined) return { windowTokens: window, sinkTokens: sinks ?? defaultSinkTokens };
-  if (sinks !== undefined) throw invalidArgument("sinks", "a window to go with it", sinks);
-  return undefined;
-}
-
 /** Works out the cache of a model. Without a heads file, all KV heads are one head group. */
 export function kvSettings(
   { layers, kvHeads }: Pick<DecoderSpec, "layers" | "kvHeads">,
-  trainedContext: number,
-  heads: HeadsFile | undefined,
-  options: ResolvedLoadModelOptions,
+  demand: KvLayoutOptions,
+  ownPolicy: EvictionPolicy | undefined,
 ): KvSettings {
-  const { pageTokens, maxBatchTokens } = options;
-  const window = windowOf(options);
-  if (options.policy !== undefined && window !== undefined) {
-    throw invalidArgument("window", "none with a policy of your own", window.windowTokens);
-  }
-  const usualContext =
-    window === undefined ? Math.min(trainedContext, defaultContextTokens) : maxContextTokens;
-  const contextTokens = options.contextTokens ?? usualContext;
-  const pages = (tokens: number): number => Math.ceil(tokens / pageTokens) + 1;
-  /** Pages of a head group whose sequences hold no more than a window. */
-  const windowPages = (limits: SinkWindowOptions): number => {
-    const capacity = Math.min(
-      sinkWindowCapacity(limits, Math.min(maxBatchTokens, windowChunkTokens), pageTokens),
-      contextTokens,
-    );
-    const sequences = Math.max(1, Math.ceil((options.kvTokens ?? contextTokens) / contextTokens));
-    return pages(sequences * capacity);
-  };
-  const headMask = heads === undefined ? new Uint8Array(layers * kvHeads) : headMaskOf(heads);
-  const fullPages =
-    window === undefined || options.kvTokens !== undefined
-      ? pages(options.kvTokens ?? contextTokens)
-      : windowPages(window);
-  const fullPolicy = options.policy ?? (window === undefined ? keepAll : sinkWindow(window));
-  if (heads === undefined || !headMask.includes(1)) {
-    return { contextTokens, headMask, pageCounts: [fullPages], policy: fullPolicy };
-  }
-  const stream = window === undefined ? heads.window : narrower(window, heads.window);
+  const groups = kvLayout(layers * kvHeads, demand);
+  const policies = groups.map(({ window }) => (window === undefined ? keepAll : sinkWindow(window)));
+  const [main = keepAll, ...others] = policies;
+  const first = ownPolicy ?? main;
   return {
-    contextTokens,
-    headMask,
-    pageCounts: [fullPages, windowPages(stream)],
-    policy: perHeadGroup([fullPolicy, sinkWindow(stream)]),
+    contextTokens: demand.contextTokens,
+    headMask: demand.headMask ?? new Uint8Array(layers * kvHeads),
+    pageCounts: groups.map(({ pages }) => pages),
+    policy: others.length === 0 ? first : perHeadGroup([first, ...others]),
   };
-}
-
-function narrower(a: SinkWindowOptions, b: SinkWindowOptions): SinkWindowOptions {
-  return a.windowTokens <= b.windowTokens ? a : b;
 }

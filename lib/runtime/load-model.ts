@@ -8,20 +8,19 @@ import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
 import { headsIdentity } from "./kv-identity.js";
-import { kvSettings } from "./kv-settings.js";
+import { kvDemand, kvSettings } from "./kv-settings.js";
+import { checkMemory, draftBatchTokens } from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
 import { preparePackCache } from "./pack-cache.js";
 import { assertSharedVocabulary } from "./shared-vocabulary.js";
 
-/** Prefill chunk of a draft model: short, because decoding waits for it. */
-const draftBatchTokens = 128;
-
 /**
- * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file fails early.
+ * Loads a GGUF file. What the header alone can tell is checked first, so that a bad file and one that is too large for
+ * the memory fail early.
  *
  * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_IO, AIR_ERR_MODEL_FORMAT, AIR_ERR_UNSUPPORTED, AIR_ERR_TOKENIZER,
- *   AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON
+ *   AIR_ERR_MEMORY, AIR_ERR_OUT_OF_MEMORY, AIR_ERR_ADDON
  * @example
  * using model = await loadModel("model.gguf", { contextTokens: 2048 });
  * using session = model.createSession();
@@ -38,11 +37,10 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   if (packCache !== undefined) await preparePackCache(packCache);
   const target = await readHeader(path, resolved.heads);
   const { onProgress } = options;
-  if (resolved.draft === undefined) {
-    return loadParts(target, resolved, options.addon, onProgress);
-  }
-  const draft = await readHeader(resolved.draft, undefined);
-  assertSharedVocabulary(target.tokenizer, draft.tokenizer);
+  const draft = resolved.draft === undefined ? undefined : await readHeader(resolved.draft, undefined);
+  if (draft !== undefined) assertSharedVocabulary(target.tokenizer, draft.tokenizer);
+  if (!resolved.force) await checkMemory(target, draft?.description, resolved);
+  if (draft === undefined) return loadParts(target, resolved, options.addon, onProgress);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
   const parts = await loadParts(target, resolved, options.addon, (done) => onProgress?.(done * share));
   const { contextTokens } = parts.info;
@@ -121,7 +119,11 @@ function assemble(
   const { architecture, name, parameterCount, trainedContext, spec, directory } = description;
   const opened: { close(): void }[] = [native];
   try {
-    const { contextTokens, headMask, pageCounts, policy } = kvSettings(spec, trainedContext, heads, options);
+    const { contextTokens, headMask, pageCounts, policy } = kvSettings(
+      spec,
+      kvDemand(trainedContext, heads, options),
+      options.policy,
+    );
     const types = { keys: options.kvKeys ?? kv, values: options.kvValues ?? kv };
     const arena = addon.createArena(native, {
       headMask,

@@ -58,6 +58,13 @@ export interface LoadModelOptions {
    * such beginnings are not computed again. No effect on texts. Default true.
    */
   readonly prefixCache?: boolean;
+  /**
+   * Memory in bytes that the process may take; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
+   * Default: what the system and its control groups have left. See planModel().
+   */
+  readonly memoryBytes?: number;
+  /** Load whatever the memory. Default false. */
+  readonly force?: boolean;
   /** Called now and then while loading, with the part done from 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
   /** Another implementation of the native surface, for tests. Default: the addon of this package. */
@@ -146,11 +153,15 @@ export interface SessionOptions {
 export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";
 
+/** Tokens per KV page. */
+export const pageTokensSchema = integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32);
+
 function functionSchema(): z.ZodType {
   return z.custom((value) => typeof value === "function", "a function").optional();
 }
 
-const kvTypeSchema = z.enum(["int8", "f16", "int4"], '"int8", "f16" or "int4"');
+/** Validates a precision of the KV cache. */
+export const kvTypeSchema = z.enum(["int8", "f16", "int4"], '"int8", "f16" or "int4"');
 
 /** Validates {@link LoadModelOptions} and fills in defaults that do not depend on the model. */
 export const loadModelSchema = z.strictObject(
@@ -172,11 +183,13 @@ export const loadModelSchema = z.strictObject(
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),
-    pageTokens: integerFrom(16, 1024).multipleOf(16, pageTokensExpected).default(32),
+    pageTokens: pageTokensSchema,
     maxBatchTokens: integerFrom(1, 65536).default(512),
     packCache: z.string("a directory").min(1, "a directory").optional(),
     draft: z.string("a GGUF file").min(1, "a GGUF file").optional(),
     prefixCache: z.boolean("true or false").default(true),
+    memoryBytes: integerFrom(1).optional(),
+    force: z.boolean("true or false").default(false),
     onProgress: functionSchema(),
     addon: z.custom((value) => typeof value === "object" && value !== null, "a native addon").optional(),
   },

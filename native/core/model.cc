@@ -185,7 +185,9 @@ class ModelLoader {
     AIR_RETURN_IF_ERROR(model_->packed_.allocate(packer_.packed_bytes(), "packed weights"));
     packer_.place(model_->packed_.data());
     progress_.start(packer_.source_bytes() + later_bytes);
-    return packer_.pack(pool, progress_, !options_.pack_cache.empty(), model_->packed_.data());
+    AIR_RETURN_IF_ERROR(packer_.pack(pool, progress_, !options_.pack_cache.empty(), model_->packed_.data()));
+    packer_.drop_source();  // pages that two chunks share, and what the system has mapped around them
+    return {};
   }
 
   Status pack_with_cache(ThreadPool& pool) {

@@ -244,6 +244,46 @@ describe("air generate with broken outputs", () => {
   });
 });
 
+describe("air plan", () => {
+  interface PlanObject {
+    readonly totalBytes: number;
+    readonly neededBytes: number;
+    readonly maxContext: number;
+    readonly fits: boolean;
+  }
+  const plan = async (...args: readonly string[]): Promise<PlanObject> => {
+    const { status, stdout, stderr } = await air(["plan", "-m", textModel, "--json", ...args]);
+    expect(status, stderr).toBe(0);
+    return JSON.parse(stdout) as PlanObject;
+  };
+
+  test("plans a context that fits exactly", async () => {
+    const { fits, maxContext } = await plan("--memory", "500MB", "--ctx", "1000000");
+    expect(fits).toBe(false);
+    expect(await plan("--memory", "500MB", "--ctx", String(maxContext))).toMatchObject({
+      fits: true,
+      maxContext,
+    });
+    expect(await plan("--memory", "500MB", "--ctx", String(maxContext + 1))).toMatchObject({ fits: false });
+  });
+
+  test("foresees what generate refuses to load, unless forced", async () => {
+    const large = ["--kv", "f16", "--ctx", String(1 << 24)];
+    const { neededBytes } = await plan(...large);
+    expect(neededBytes).toBeGreaterThan(64e9);
+    if (neededBytes < os.totalmem()) return;
+    const args = ["generate", "-m", textModel, "--raw", "-n", "1", ...large];
+    const refused = await air([...args, "The"]);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(
+      /^AIR_ERR_MEMORY: expected \d+\.\d GiB of free memory .* \(--ctx \d+\) saves .* and fits\n/,
+    );
+    // Forced, it is up to the system, which may refuse so much address space or count on its not being used.
+    const forced = await air([...args, "--force", "The"]);
+    if (forced.status !== 0) expect(forced.stderr).toMatch(/^AIR_ERR_OUT_OF_MEMORY: /);
+  });
+});
+
 describe("air chat", () => {
   test("does not wait for a turn after a Ctrl-C during loading", async () => {
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];

@@ -9,9 +9,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { inflateModel } from "../../bench/models/inflate-model.js";
 import { namedShapes } from "../../bench/models/shapes.js";
+import { planModel } from "../../lib/index.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const source = fileURLToPath(new URL("../../models/air-tiny-large-q4_0.gguf", import.meta.url));
+const fillContext = fileURLToPath(new URL("../../bench/memory/fill-context.mjs", import.meta.url));
 
 interface GenerateObject {
   readonly tokens: readonly number[];
@@ -56,5 +58,24 @@ describe("a 1.1B Q4_0 file", () => {
     expect((memory.peakRssBytes - memory.kvBytes) / fileBytes).toBeLessThan(1.35);
     expect(memory.weightBytes / fileBytes).toBeLessThan(1.01);
     expect(tokens.length).toBe(16);
+  });
+
+  test.each([
+    [{ kv: "int8", contextTokens: 512 } as const, 2],
+    [{ kv: "f16", contextTokens: 1024 } as const, 1],
+  ])("is resident as planned at %o with %i full texts, to 5%", async (load, sequences) => {
+    const request = JSON.stringify({ model: file, sequences, load });
+    const { status, stdout, stderr } = spawnSync(process.execPath, [fillContext, request], {
+      encoding: "utf8",
+    });
+    expect(status, stderr).toBe(0);
+    const { rssBytes, threads } = JSON.parse(stdout) as {
+      readonly rssBytes: number;
+      readonly threads: number;
+    };
+    const { kv, contextTokens } = load;
+    const plan = await planModel(file, { kv, contextTokens, sequences, threads });
+    expect(plan.totalBytes / rssBytes).toBeGreaterThan(0.95);
+    expect(plan.totalBytes / rssBytes).toBeLessThan(1.05);
   });
 });

@@ -10,12 +10,16 @@ import {
   type Generation,
   type GenerationResult,
   loadModel,
+  type MemoryPlan,
   type Model,
+  planModel,
   type Session,
 } from "../../lib/index.js";
 
 expectTypeOf(loadModel).parameter(0).toBeString();
 expectTypeOf(loadModel).returns.resolves.toEqualTypeOf<Model>();
+
+expectTypeOf(planModel).returns.resolves.toEqualTypeOf<MemoryPlan>();
 
 expectTypeOf<Model["createSession"]>().returns.toEqualTypeOf<Session>();
 expectTypeOf<Session["generate"]>().parameter(0).toEqualTypeOf<string | readonly ChatMessage[]>();

@@ -27,7 +27,7 @@ async function air(
   return { status, stdout: textOf(stdout), stderr: textOf(stderr) };
 }
 
-const commands = ["generate", "chat", "inspect", "perplexity", "bench", "tokenize"];
+const commands = ["generate", "chat", "inspect", "plan", "perplexity", "bench", "tokenize"];
 
 describe("air --help", () => {
   test("names every command", async () => {
@@ -88,6 +88,12 @@ describe("air with wrong usage", () => {
       'expected a whole number from 1 to 16777216 for -n but received "none"',
     ],
     [["generate", "--kv", "int4", "x"], 'expected int8 or f16 for --kv but received "int4"'],
+    [
+      ["plan", "--memory", "8G"],
+      "expected a size such as 8GiB, 8GB, 512MiB or a number of bytes for --memory",
+    ],
+    [["plan", "--kv-k", "int2"], 'expected int8, f16 or int4 for --kv-k but received "int2"'],
+    [["plan", "--sinks", "4"], "expected --window beside it for --sinks but received 4"],
     [["generate", "--stop", "", "x"], 'expected at least one character for --stop but received ""'],
     [["generate", "--raw", "--system", "s", "x"], "expected no system message with --raw for --system"],
   ])("refuses %j with status 2 and one form of message", async (args, message) => {

@@ -1,12 +1,15 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, test } from "vitest";
 
-import { AirNativeError } from "../../../lib/errors/air-error.js";
-import { loadModel } from "../../../lib/index.js";
+import { weightMemory } from "../../../lib/cache/weight-memory.js";
+import { AirCapacityError, AirNativeError } from "../../../lib/errors/air-error.js";
+import { loadModel, planModel } from "../../../lib/index.js";
+import { describeModel } from "../../../lib/model/architecture.js";
+import { readGguf } from "../../../lib/model/gguf.js";
 import type {
   CreateArenaOptions,
   CreateRunnerOptions,
@@ -17,6 +20,7 @@ import type {
   NativeRunner,
   NativeTensorDirectory,
 } from "../../../lib/native/native.js";
+import { toPlannedModel } from "../../../lib/runtime/memory-check.js";
 import { FakeAddon } from "../../support/fake-native.js";
 
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
@@ -116,6 +120,61 @@ describe("loadModel", () => {
       code: "AIR_ERR_ARGUMENT",
       message: 'expected a directory for packCache but received ""',
     });
+  });
+
+  test("refuses what does not fit the memory, with the numbers and what to do, unless forced", async () => {
+    const addon = new WatchedAddon();
+    const options = { addon, contextTokens: 65536, memoryBytes: 200 * 2 ** 20 };
+    const refused = loadModel(chatModel, options);
+    await expect(refused).rejects.toBeInstanceOf(AirCapacityError);
+    await expect(refused).rejects.toMatchObject({
+      code: "AIR_ERR_MEMORY",
+      message: expect.stringMatching(
+        /^expected 2\d\d\.\d MiB of free memory for the model with a context of 65536 tokens but received 200\.0 MiB; a context of \d+ tokens \(--ctx \d+\) saves [\d.]+ MiB and fits$/,
+      ),
+    });
+    expect(addon.loadOptions).toBeUndefined(); // nothing was read
+    using forced = await loadModel(chatModel, { ...options, force: true });
+    expect(forced.info.contextTokens).toBe(65536);
+    using shorter = await loadModel(chatModel, { ...options, contextTokens: 4096 });
+    expect(shorter.info.contextTokens).toBe(4096);
+  });
+
+  test("says when only a smaller model helps", async () => {
+    const refused = loadModel(chatModel, { addon: new FakeAddon(), contextTokens: 128, memoryBytes: 1000 });
+    await expect(refused).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+    await expect(refused).rejects.toThrow(/but received 1000 B; .*(, which is not enough|helps)$/);
+  });
+
+  test("counts the pages that sessions share, and the draft model", async () => {
+    const addon = new WatchedAddon();
+    const memoryBytes = 200 * 2 ** 20;
+    const shared = loadModel(chatModel, { addon, kvTokens: 65536, memoryBytes });
+    await expect(shared).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+    const bare = { addon, contextTokens: 24576, memoryBytes };
+    using alone = await loadModel(chatModel, bare);
+    expect(alone.info.contextTokens).toBe(24576);
+    const draft = chatModel; // as large as the target
+    await expect(loadModel(chatModel, { ...bare, draft })).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+  });
+
+  test("does not count weights that a pack cache has, by name and size", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "air-load-"));
+    const { packedBytes } = weightMemory(toPlannedModel(await describeModel(await readGguf(chatModel))));
+    const { neededBytes } = await planModel(chatModel);
+    const options = { addon: new FakeAddon(), packCache: folder, memoryBytes: neededBytes - 1e6 };
+    const file = join(folder, "air-tiny-chat-q4_0-0123456789abcdef.airpack");
+    try {
+      await expect(loadModel(chatModel, options)).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+      writeFileSync(file, "");
+      truncateSync(file, 2 * 2 ** 20 + packedBytes - 1);
+      await expect(loadModel(chatModel, options)).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+      truncateSync(file, 2 * 2 ** 20 + packedBytes);
+      using model = await loadModel(chatModel, options);
+      expect(model.info.architecture).toBe("llama");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("frees what it had made when a later part fails", async () => {
