@@ -156,7 +156,7 @@ Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, con
   const int64_t sinks = visible.sink_tokens;
   const int64_t window_start =
       visible.window_tokens == 0 ? sinks : std::max(sinks, length - visible.window_tokens);
-  rotate(spec, shifted.data(), position - visible.evicted_tokens - (window_start - sinks));
+  rotate(spec, shifted.data(), position - (window_start - sinks));
   Row scores;
   std::vector<size_t> read;
   for (size_t i = 0; i < keys.size(); ++i) {

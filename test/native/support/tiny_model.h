@@ -45,7 +45,6 @@ TinyModel make_tiny_model(const TinyOptions& options);
 struct Visibility {
   int64_t sink_tokens = 0;
   int64_t window_tokens = 0;
-  int64_t evicted_tokens = 0;
 };
 
 // How the independent computation treats each KV head and query head. Empty vectors: plain full attention.
