@@ -53,8 +53,9 @@ typedef struct {
   // multiple of AIR_ATTENTION_BLOCK. Indices below sink_tokens are scored with the sink queries, the others
   // with q.
   int64_t begin;
-  const int64_t* ends;           // [rows], ascending
-  const int64_t* window_starts;  // [rows], ascending, none below sink_tokens or inside the gap; all 0 when everything is read
+  const int64_t* ends;  // [rows], ascending
+  const int64_t*
+      window_starts;  // [rows], ascending, none below sink_tokens or inside the gap; all 0 when everything is read
   int64_t sink_tokens;
   int64_t prefetch_end;        // indices below this are worth fetching ahead: the caller reads them next
   int32_t rows, heads;         // rows * heads is 1 .. AIR_ATTENTION_MAX_QUERIES

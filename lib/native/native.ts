@@ -193,7 +193,8 @@ export interface ForwardOutput {
   readonly logits: SharedFloats;
   /**
    * [G, S, P], written in place: the attention that the last token of each sequence pays to each of its pages, the mean
-   * over the query heads of the group, 0 past the last page. That token's keys are read twice then.
+   * over the open query heads of the group, 0 past the last page. The pages of a sequence sum to 1, or all are 0 when
+   * nothing was read. That token's cache is read twice then.
    */
   readonly pageMass?: SharedFloats;
   /** Only for a model without pruning and a batch that asks for the logits of every token. */

@@ -91,6 +91,7 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   const Napi::Object object = get_object(info[1], "output");
   const Napi::Value logits_value = object.Get("logits");
   const Napi::Value activity = object.Get("activity");
+  const Napi::Value page_mass = object.Get("pageMass");
   Napi::Value attended_value;
   Napi::Value hidden_value;
   if (!activity.IsUndefined()) {
@@ -115,6 +116,10 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   };
   step.output.logits =
       take(logits_value, "output.logits", step.batch.row_count() * spec.vocab_size, "rows * vocabSize");
+  if (!page_mass.IsUndefined()) {
+    step.output.page_mass = take(page_mass, "output.pageMass",
+                                 static_cast<int64_t>(step.batch.page_tables.size()), "pageTables.length");
+  }
   if (activity.IsUndefined()) return step;
   step.output.attended_squares =
       take(attended_value, "output.activity.attendedSquares", spec.layers * spec.query_heads * spec.head_dim,

@@ -50,6 +50,8 @@ Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> ar
   AIR_RETURN_IF_ERROR(created->pool_.start(options.threads, options.placement));
   created->attention_ =
       std::make_unique<Attention>(kernels, *created->arena_, created->workspace_, options.threads);
+  created->page_mass_ =
+      std::make_unique<PageMass>(kernels, *created->arena_, created->workspace_, options.threads);
   created->all_rows_.resize(static_cast<size_t>(options.max_tokens));
   std::iota(created->all_rows_.begin(), created->all_rows_.end(), 0);
   *runner = std::move(created);
@@ -72,6 +74,7 @@ Status Runner::begin_step(const Batch& batch, const StepOutput& output) try {
   batch_ = &batch;
   output_ = output;
   stop_.store(false, std::memory_order_relaxed);
+  if (output.page_mass != nullptr) page_mass_->begin_step(batch, ranges_);
   attention_->begin_step(batch, ranges_);
   attention_->make_plan(all_rows_.data(), batch.token_count(), &all_plan_);
   attention_->make_plan(batch.logit_rows.data(), batch.row_count(), &logit_plan_);
@@ -88,6 +91,7 @@ void Runner::run_step(Team& team) {
     if (stop_.load(std::memory_order_relaxed)) return;
     run_layer(layer, team);
   }
+  if (output_.page_mass != nullptr) page_mass_->write(output_.page_mass, team);
   const int64_t rows = batch_->row_count();
   norm_rows(team, rows, model_->output_norm(), is_integer(model_->output()));
   const AirActivations normed = workspace_.normed.view(rows);
@@ -98,6 +102,7 @@ void Runner::run_step(Team& team) {
 void Runner::run_layer(int64_t index, Team& team) {
   const bool has_heads = !model_->layers()[static_cast<size_t>(index)].shape.query_heads.empty();
   if (has_heads) project_heads(index, team);
+  if (has_heads && output_.page_mass != nullptr) page_mass_->add_layer(index, team);
   // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
   const bool is_last = index + 1 == spec().layers;
   const int64_t rows = is_last ? batch_->row_count() : batch_->token_count();
@@ -222,7 +227,8 @@ void Runner::add_squares(Team& team, const AirActivations& x, float* sums) {
     double squares[kPiece] = {};
     for (int64_t row = 0; row < x.rows; ++row) {
       const float* values = x.values + row * x.cols + first;
-      for (int64_t col = 0; col < count; ++col) squares[col] += static_cast<double>(values[col]) * values[col];
+      for (int64_t col = 0; col < count; ++col)
+        squares[col] += static_cast<double>(values[col]) * values[col];
     }
     for (int64_t col = 0; col < count; ++col) {
       sums[first + col] = static_cast<float>(sums[first + col] + squares[col]);

@@ -12,6 +12,7 @@
 #include "native/core/batch.h"
 #include "native/core/kv_arena.h"
 #include "native/core/model.h"
+#include "native/core/page_mass.h"
 #include "native/core/status.h"
 #include "native/core/thread_placement.h"
 #include "native/core/thread_pool.h"
@@ -32,6 +33,7 @@ struct StepOutput {
   // The activity of lib/native/native.ts, added to what is there; unspecified after a failure. Both or neither.
   float* attended_squares = nullptr;  // [layers, query_heads * head_dim]
   float* hidden_squares = nullptr;    // [layers, feed_forward_length]
+  float* page_mass = nullptr;         // [groups, sequences, pages per table] see PageMass; or null
 };
 
 class Runner {
@@ -89,6 +91,7 @@ class Runner {
   Workspace workspace_;
   ThreadPool pool_;
   std::unique_ptr<Attention> attention_;
+  std::unique_ptr<PageMass> page_mass_;
   std::atomic<bool> cancelled_{false};
 
   // The step at hand.

@@ -50,7 +50,7 @@ struct Drafted {
   std::vector<float> confidence;
 };
 
-// Head group 1 of a step of pieces sees a window; head group 0 sees everything.
+// Head group 1 of a step of pieces sees a window, after tokens that were dropped; head group 0 sees everything.
 void set_window(const Window& window, Batch* batch) {
   const auto sequences = static_cast<size_t>(batch->sequence_count());
   const auto fields = {std::pair(&batch->sink_tokens, window.sink_tokens),
@@ -60,6 +60,7 @@ void set_window(const Window& window, Batch* batch) {
     field->assign(batch->context_lengths.size(), 0);
     std::fill(field->begin() + static_cast<std::ptrdiff_t>(sequences), field->end(), value);
   }
+  for (int32_t& position : batch->positions) position += window.evicted_tokens;
 }
 
 // One sequence's tokens [begin, end) as a step; the logits after the last of them.
@@ -199,10 +200,10 @@ TEST(drafts_with_head_groups_sinks_and_windows) {
   options.groups = 2;
   options.head_mask = {0, 1, 1, 0};  // [layers 2, kv_heads 2]
   const std::vector<Text> texts = {{24, 25, 9}, {30, 38, 4}, {20, 21, 30}};
-  const Window window{3, 11, 4};
+  const Window windows[] = {{3, 11, 0}, {3, 11, 16}, {0, 5, 48}};
   for (const AirKernelTable* kernels : air::usable_kernels()) {
     check_drafts(tiny, kernels, options, texts, nullptr);
-    check_drafts(tiny, kernels, options, texts, &window);
+    for (const Window& window : windows) check_drafts(tiny, kernels, options, texts, &window);
   }
 }
 

@@ -213,13 +213,12 @@ TEST(stream_heads_read_sinks_and_window_only) {
     const TinyModel tiny = air_test::make_tiny_model(tiny_options);
     Engine engine = make_engine(tiny, kernels, options);
     run(engine, make_batch(engine, tokens, {{0, 0, 40}}));
-    // From token 40 on, group 1 reads 3 sinks, as if 7 more tokens had been dropped, and 21 tokens.
+    // From token 40 on, group 1 reads 3 sinks and 21 tokens.
     Batch batch = make_batch(engine, tokens, {{0, 40, 50}});
     batch.sink_tokens = {0, 3};
     batch.window_tokens = {0, 21};
-    batch.evicted_tokens = {0, 7};
     HeadRules rules;
-    const Visibility stream{3, 21, 7};
+    const Visibility stream{3, 21};
     rules.kv_heads = {{}, stream, stream, {}};
     check_close(run(engine, batch), air_test::naive_logits(tiny, tokens, rules, 40), kernels->isa);
   }
@@ -329,9 +328,13 @@ TEST(refuses_batches_that_leave_their_bounds) {
       {"a negative number of dropped tokens", StatusCode::kPageRange,
        [](Batch& b) { b.evicted_tokens = {INT32_MIN}; }},
       {"more dropped tokens than the position", StatusCode::kPageRange,
-       [](Batch& b) { b.evicted_tokens = {1}; }},
+       [](Batch& b) { b.evicted_tokens = {16}; }},
+      {"dropped tokens that are no whole pages", StatusCode::kPageRange,
+       [](Batch& b) { b.evicted_tokens = {7}, b.positions.assign(20, 100); }},
+      {"dropped tokens and none after the pages of the sinks", StatusCode::kPageRange,
+       [](Batch& b) { b.sink_tokens = {1}, b.evicted_tokens = {16}, b.positions.assign(20, 100); }},
       {"dropped tokens and a gap that overflow", StatusCode::kPageRange,
-       [](Batch& b) { b.evicted_tokens = {INT32_MAX}, b.window_tokens = {1}; }},
+       [](Batch& b) { b.evicted_tokens = {INT32_MAX - 15}, b.window_tokens = {1}; }},
       {"a gap beyond the position", StatusCode::kPageRange,
        [](Batch& b) { b.window_tokens = {4}, std::fill(b.positions.begin(), b.positions.end(), 3); }},
       {"windows of the wrong length", StatusCode::kShape,

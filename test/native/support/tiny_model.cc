@@ -146,9 +146,10 @@ void rotate(const air::DecoderSpec& spec, double* head, int64_t position) {
   }
 }
 
-// Attention of one query head (unrotated, [head_dim]) over the cached keys and values of its KV head.
+// Attention of one query head (unrotated, [head_dim]) over the cached keys and values of its KV head. weights: [keys]
+// of the softmax, or null.
 Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, const std::vector<Row>& keys,
-           const std::vector<Row>& values, const Visibility& visible) {
+           const std::vector<Row>& values, const Visibility& visible, double* weights) {
   Row windowed = query;
   Row shifted = query;
   rotate(spec, windowed.data(), position);
@@ -156,7 +157,7 @@ Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, con
   const int64_t sinks = visible.sink_tokens;
   const int64_t window_start =
       visible.window_tokens == 0 ? sinks : std::max(sinks, length - visible.window_tokens);
-  rotate(spec, shifted.data(), position - visible.evicted_tokens - (window_start - sinks));
+  rotate(spec, shifted.data(), position - (window_start - sinks));
   Row scores;
   std::vector<size_t> read;
   for (size_t i = 0; i < keys.size(); ++i) {
@@ -172,6 +173,7 @@ Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, con
   double total = 0;
   for (size_t i = 0; i < read.size(); ++i) total += std::exp(scores[i]);
   for (size_t i = 0; i < read.size(); ++i) {
+    if (weights != nullptr) weights[read[i]] = std::exp(scores[i]) / total;
     for (size_t d = 0; d < out.size(); ++d) out[d] += std::exp(scores[i]) / total * values[read[i]][d];
   }
   return out;
@@ -240,6 +242,9 @@ std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_
   std::vector<std::vector<Row>> keys(static_cast<size_t>(spec.layers * spec.kv_heads));
   std::vector<std::vector<Row>> values(keys.size());
   std::vector<double> logits;
+  if (activity != nullptr) {
+    activity->last_attention.assign(static_cast<size_t>(spec.layers * spec.query_heads) * tokens.size(), 0.0);
+  }
   for (size_t position = 0; position < tokens.size(); ++position) {
     const auto at = static_cast<int64_t>(position);
     const bool ruled = at >= rules_from;
@@ -262,9 +267,13 @@ std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_
           const bool dropped = !rules.kv_dropped.empty() && rules.kv_dropped[cell];
           const bool masked = ruled && !rules.query_masked.empty() &&
                               rules.query_masked[static_cast<size_t>(layer * spec.query_heads + head)];
+          double* weights = activity == nullptr || position + 1 != tokens.size()
+                                ? nullptr
+                                : activity->last_attention.data() +
+                                      static_cast<size_t>(layer * spec.query_heads + head) * tokens.size();
           const Row out = dropped || masked ? Row(static_cast<size_t>(spec.head_dim), 0.0)
                                             : attend(spec, slice(q, head, spec.head_dim), at, keys[cell],
-                                                     values[cell], visible);
+                                                     values[cell], visible, weights);
           attended.insert(attended.end(), out.begin(), out.end());
         }
       }

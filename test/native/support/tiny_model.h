@@ -45,7 +45,6 @@ TinyModel make_tiny_model(const TinyOptions& options);
 struct Visibility {
   int64_t sink_tokens = 0;
   int64_t window_tokens = 0;
-  int64_t evicted_tokens = 0;
 };
 
 // How the independent computation treats each KV head and query head. Empty vectors: plain full attention.
@@ -55,10 +54,12 @@ struct HeadRules {
   std::vector<bool> query_masked;    // [layers, query_heads]
 };
 
-// Squares of what the output and down matrices read, summed over the tokens.
+// Squares of what the output and down matrices read, summed over the tokens; what the last token attends to.
 struct NaiveActivity {
   std::vector<double> attended_squares;  // [layers, query_heads * head_dim]
   std::vector<double> hidden_squares;    // [layers, feed_forward_length]
+  std::vector<double>
+      last_attention;  // [layers, query_heads, tokens] softmax; 0 of heads that are not computed
 };
 
 // Logits of every position, [tokens, vocab_size], in double precision with exact keys and values. Rules apply
