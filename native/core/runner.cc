@@ -221,7 +221,8 @@ void Runner::add_squares(Team& team, const AirActivations& x, float* sums) {
     double squares[kPiece] = {};
     for (int64_t row = 0; row < x.rows; ++row) {
       const float* values = x.values + row * x.cols + first;
-      for (int64_t col = 0; col < count; ++col) squares[col] += static_cast<double>(values[col]) * values[col];
+      for (int64_t col = 0; col < count; ++col)
+        squares[col] += static_cast<double>(values[col]) * values[col];
     }
     for (int64_t col = 0; col < count; ++col) {
       sums[first + col] = static_cast<float>(sums[first + col] + squares[col]);
