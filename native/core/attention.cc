@@ -130,8 +130,12 @@ void Attention::run_layer(int64_t index, const Plan& plan, bool quantize, Team& 
 Attention::Work Attention::work_of(const Layer& layer, int64_t kv_head, const Plan& plan,
                                    int64_t tile) const {
   const Tile& rows = plan.tiles[static_cast<size_t>(tile)];
-  return {layer,     layer.shape.kv_heads[static_cast<size_t>(kv_head)],
-          plan.rows + rows.first_row, rows.rows, rows.first_row, layer.quantize_heads};
+  return {layer,
+          layer.shape.kv_heads[static_cast<size_t>(kv_head)],
+          plan.rows + rows.first_row,
+          rows.rows,
+          rows.first_row,
+          layer.quantize_heads};
 }
 
 int64_t Attention::read_length(const Work& work) const {

@@ -105,10 +105,10 @@ class Model {
   Model() = default;
 
   DecoderSpec spec_;
-  std::vector<MappedFile> files_;  // of the model, and its pack file if that is mapped
+  std::vector<MappedFile> files_;                    // of the model, and its pack file if that is mapped
   std::unordered_map<std::string, Tensor> tensors_;  // of the files, by role
-  Tensor embedding_;               // [vocab_size, embedding_length], read in place
-  AlignedBuffer packed_;           // empty when a pack file is mapped
+  Tensor embedding_;                                 // [vocab_size, embedding_length], read in place
+  AlignedBuffer packed_;                             // empty when a pack file is mapped
   std::vector<LayerWeights> layers_;
   std::vector<float> output_norm_;  // [embedding_length]
   Linear output_;                   // [vocab_size, embedding_length]

@@ -98,8 +98,7 @@ LayerShape layer_shape(const DecoderSpec& spec, const Pruning& pruning, int64_t 
   if (shape.query_count() < spec.query_heads) select_heads(spec, &shape);
 
   shape.feed_forward_length = spec.feed_forward_length;
-  const std::vector<int64_t> groups =
-      kept_indices(pruning.channel_groups, layer, channel_groups_of(spec));
+  const std::vector<int64_t> groups = kept_indices(pruning.channel_groups, layer, channel_groups_of(spec));
   if (static_cast<int64_t>(groups.size()) < channel_groups_of(spec)) {
     shape.channel_rows.rows = spread(groups, AIR_GROUP, spec.feed_forward_length);
     shape.channel_columns.column_groups = groups;

@@ -55,7 +55,6 @@ class Runner {
   void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
 
   const DecoderSpec& spec() const { return model_->spec(); }
-  const Model& model() const { return *model_; }
   const KvArena& arena() const { return *arena_; }
   const RunnerOptions& options() const { return options_; }
   int64_t workspace_bytes() const { return workspace_.bytes(); }

@@ -46,8 +46,8 @@ void check_near(const std::vector<float>& actual, const std::vector<double>& exp
   for (size_t i = 0; i < actual.size(); ++i) {
     const double error = std::fabs(actual[i] - expected[i]);
     CHECK_MSG(error <= 1e-2 * (expected[i] + 0.1 * mean), what + std::string(" ") + std::to_string(i) + ": " +
-                                                          std::to_string(actual[i]) + " instead of " +
-                                                          std::to_string(expected[i]));
+                                                              std::to_string(actual[i]) + " instead of " +
+                                                              std::to_string(expected[i]));
   }
 }
 

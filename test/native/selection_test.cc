@@ -67,8 +67,8 @@ int different_values(const Packed& part, const MatrixSelection& selection, const
     const std::vector<float> all = whole.row(selection.row(r));
     for (size_t k = 0; k < values.size(); ++k) {
       const size_t group = k / AIR_GROUP;
-      const auto from = selection.column_groups.empty() ? group
-                                                        : static_cast<size_t>(selection.column_groups[group]);
+      const auto from =
+          selection.column_groups.empty() ? group : static_cast<size_t>(selection.column_groups[group]);
       different += std::memcmp(&values[k], &all[from * AIR_GROUP + k % AIR_GROUP], sizeof(float)) != 0;
     }
   }
@@ -140,7 +140,8 @@ TEST(only_what_is_packed_must_be_finite_and_messages_count_the_files_rows) {
 
 TEST(a_selection_must_ascend_within_the_tensor) {
   const OwnedTensor tensor = tensor_of(TensorType::kQ4_0);
-  const MatrixSelection bad[] = {{{40}, {}}, {{-1}, {}}, {{1, 1}, {}}, {{2, 1}, {}}, {{}, {16}}, {{}, {3, 2}}};
+  const MatrixSelection bad[] = {{{40}, {}},   {{-1}, {}}, {{1, 1}, {}},
+                                 {{2, 1}, {}}, {{}, {16}}, {{}, {3, 2}}};
   for (const MatrixSelection& selection : bad) {
     CHECK(Packed(tensor.view, selection).status.code() == StatusCode::kArgument);
   }

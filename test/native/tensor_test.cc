@@ -97,8 +97,9 @@ TEST(plan_matrix_refuses_a_packed_size_that_overflows) {
   CHECK(air::plan_matrix(claim(TensorType::kF32, {1, wide}, wide * 4), {}, AIR_LAYOUT_QUADS, &matrix, &total)
             .code() == StatusCode::kModelFormat);
   const int64_t tall = 500000000000000000;  // 18 bytes a row in the file, 20 packed (padded scales)
-  CHECK(air::plan_matrix(claim(TensorType::kQ4_0, {tall, 32}, tall * 18), {}, AIR_LAYOUT_QUADS, &matrix, &total)
-            .code() == StatusCode::kModelFormat);
+  CHECK(
+      air::plan_matrix(claim(TensorType::kQ4_0, {tall, 32}, tall * 18), {}, AIR_LAYOUT_QUADS, &matrix, &total)
+          .code() == StatusCode::kModelFormat);
 }
 
 TEST(status_code_name_gives_every_code_its_javascript_name) {

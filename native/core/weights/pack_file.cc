@@ -169,7 +169,8 @@ void remove_superseded(const std::string& path, const Front& written) {
         std::memcmp(front.header.layout, written.header.layout, sizeof(front.header.layout)) == 0;
     std::error_code ignored;
     const bool is_earlier = front.header.modified != written.header.modified;
-    if (same_layout && is_earlier && front.source == written.source) std::filesystem::remove(entry->path(), ignored);
+    if (same_layout && is_earlier && front.source == written.source)
+      std::filesystem::remove(entry->path(), ignored);
   }
 }
 

@@ -102,8 +102,8 @@ void store_group(const DecodedGroup& group, const AirMatrix& matrix, int64_t g, 
 }
 
 template <typename Layout>
-void decode_blocks(TensorType type, const AirMatrix& matrix, const TileSource& source, const TileSections& tile,
-                   ConversionError* error) {
+void decode_blocks(TensorType type, const AirMatrix& matrix, const TileSource& source,
+                   const TileSections& tile, ConversionError* error) {
   const TensorTypeInfo& info = tensor_type_info(type);
   const int64_t block_groups = info.block_values / AIR_GROUP;
   const bool lossy = type == TensorType::kQ4K || type == TensorType::kQ5K || type == TensorType::kQ6K;

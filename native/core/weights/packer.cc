@@ -158,8 +158,7 @@ Packer::Chunk Packer::chunk_at(int64_t index) const {
   const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles);
   // Every row of the file belongs to a chunk, so that a hash of the source covers all of it.
   const int64_t row_begin = tile_begin == 0 ? 0 : job.selection.row(tile_begin * AIR_TILE_ROWS);
-  const int64_t row_end =
-      tile_end == tiles ? tensor.rows() : job.selection.row(tile_end * AIR_TILE_ROWS);
+  const int64_t row_end = tile_end == tiles ? tensor.rows() : job.selection.row(tile_end * AIR_TILE_ROWS);
   const int64_t row_bytes = tensor.length_bytes / tensor.rows();
   const uint8_t* source = tensor.data + row_begin * row_bytes;
   return {job, tile_begin, tile_end, row_begin, row_end, source, (row_end - row_begin) * row_bytes};

@@ -69,7 +69,7 @@ class Packer {
     const Job& job;
     int64_t tile_begin, tile_end;
     int64_t row_begin, row_end;  // of the file: the packed rows, and those left out after each
-    const uint8_t* source;  // of row_begin
+    const uint8_t* source;       // of row_begin
     int64_t source_bytes;
   };
 
