@@ -25,7 +25,9 @@ export class PageMass {
     for (const [order, { sequence }] of granted.entries()) {
       sequence.pageMass = Array.from({ length: this.#headGroups }, (_, headGroup) => {
         const start = (headGroup * granted.length + order) * width;
-        return Float32Array.from(this.#buffer.subarray(start, start + sequence.table.pages(headGroup).length));
+        return Float32Array.from(
+          this.#buffer.subarray(start, start + sequence.table.pages(headGroup).length),
+        );
       });
     }
   }
