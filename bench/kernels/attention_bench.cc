@@ -28,10 +28,11 @@ struct HeadShape {
 constexpr HeadShape kShapes[] = {{64, 8}, {64, 1}, {128, 4}, {128, 8}, {128, 1}};
 
 AirKvLayout make_layout(int32_t dims, AirKvType type) {
-  const int64_t section = int64_t(dims) * kPageTokens * (type == AIR_KV_INT8 ? 1 : 2);
-  AirKvLayout layout = {
-      kPageTokens, dims, type, type, section, 2 * section, 2 * section + 2 * kPageTokens, 0};
-  layout.member_bytes = layout.value_scales_offset + 2 * kPageTokens;
+  const int64_t elements = int64_t(dims) * kPageTokens;
+  const int64_t section = type == AIR_KV_INT4 ? elements / 2 : type == AIR_KV_INT8 ? elements : 2 * elements;
+  const int64_t scales = 2 * kPageTokens * (type == AIR_KV_INT4 ? dims / AIR_GROUP : 1);
+  AirKvLayout layout = {kPageTokens, dims, type, type, section, 2 * section, 2 * section + scales, 0};
+  layout.member_bytes = layout.value_scales_offset + scales;
   return layout;
 }
 
@@ -99,9 +100,12 @@ void bench(const AirKernelTable& table, const HeadShape& shape, AirKvType type, 
   const double bytes = static_cast<double>(kContext / kPageTokens * layout.member_bytes);
   const double operations = 4.0 * double(kContext) * shape.heads * shape.head_dim;  // scores and values
   std::printf("%-10s %s %s head_dim %3d heads %2d context %d %7.1f us [%.1f .. %.1f] %5.1f GB/s %6.1f GOPS\n",
-              table.isa, type == AIR_KV_INT8 ? "int8" : "f16 ", members == 1 ? "cached" : "memory",
-              shape.head_dim, shape.heads, int(kContext), us, timing.p10 * 1e6, timing.p90 * 1e6,
-              bytes / us * 1e-3, operations / us * 1e-3);
+              table.isa,
+              type == AIR_KV_INT4   ? "int4"
+              : type == AIR_KV_INT8 ? "int8"
+                                    : "f16 ",
+              members == 1 ? "cached" : "memory", shape.head_dim, shape.heads, int(kContext), us,
+              timing.p10 * 1e6, timing.p90 * 1e6, bytes / us * 1e-3, operations / us * 1e-3);
 }
 
 }  // namespace
@@ -109,7 +113,7 @@ void bench(const AirKernelTable& table, const HeadShape& shape, AirKvType type, 
 int main(int argc, char** argv) {
   air_bench::print_machine();
   for (const AirKernelTable* table : air_bench::tables_to_measure(argc, argv)) {
-    for (const AirKvType type : {AIR_KV_INT8, AIR_KV_F16}) {
+    for (const AirKvType type : {AIR_KV_INT8, AIR_KV_INT4, AIR_KV_F16}) {
       for (const HeadShape& shape : kShapes) {
         for (const int64_t members : {int64_t{1}, kManyMembers}) bench(*table, shape, type, members);
       }

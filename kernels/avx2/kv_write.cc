@@ -9,6 +9,14 @@ namespace {
 constexpr uint16_t kNanHalf = 0x7e00;
 constexpr float kMaxHalf = 65504.0f;
 
+// The scale of an INT4 group by its largest magnitude: binary16, negative when a positive value has it.
+uint16_t int4_scale(uint32_t max_bits, bool is_positive) {
+  if (max_bits >= 0x7f800000u) return kNanHalf;
+  const float exact = bits_float(max_bits) / 8.0f;
+  const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
+  return half == 0 || !is_positive ? half : static_cast<uint16_t>(half | 0x8000u);
+}
+
 struct Heads {
   // Quantises x [dims] to q [dims]; returns the scale as binary16.
   static uint16_t quantize(const float* x, int64_t dims, int8_t* q) {
@@ -40,6 +48,34 @@ struct Heads {
       }
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + d), pack_bytes(rounded));
     }
+    return half;
+  }
+
+  // Quantises a group x [32] to q + 8 [32], 0 .. 15; returns the scale as binary16.
+  static uint16_t quantize_group(const float* x, uint8_t* nibbles) {
+    __m256i largest = _mm256_setzero_si256();
+    __m256 most = _mm256_loadu_ps(x);
+    for (int d = 0; d < AIR_GROUP; d += 8) {
+      const __m256 values = _mm256_loadu_ps(x + d);
+      largest = _mm256_max_epi32(largest, magnitude_bits(values));
+      most = _mm256_max_ps(most, values);
+    }
+    const uint32_t max_bits = reduce_max_bits(largest);
+    const uint16_t half = int4_scale(max_bits, reduce_max(most) == bits_float(max_bits));
+    if (half == 0 || half == kNanHalf) {
+      memset(nibbles, 8, AIR_GROUP);
+      return half;
+    }
+    const __m256 scale = _mm256_set1_ps(_cvtsh_ss(half));
+    __m256i rounded[4];
+    AIR_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      const __m256 scaled = _mm256_div_ps(_mm256_loadu_ps(x + 8 * i), scale);
+      rounded[i] = _mm256_cvtps_epi32(
+          _mm256_max_ps(_mm256_min_ps(scaled, _mm256_set1_ps(7.0f)), _mm256_set1_ps(-8.0f)));
+    }
+    const __m256i q = _mm256_add_epi8(pack_bytes(rounded), _mm256_set1_epi8(8));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(nibbles), q);
     return half;
   }
 

@@ -9,6 +9,14 @@ namespace {
 constexpr uint16_t kNanHalf = 0x7e00;
 constexpr float kMaxHalf = 65504.0f;
 
+// The scale of an INT4 group by its largest magnitude: binary16, negative when a positive value has it.
+uint16_t int4_scale(uint32_t max_bits, bool is_positive) {
+  if (max_bits >= 0x7f800000u) return kNanHalf;
+  const float exact = bits_float(max_bits) / 8.0f;
+  const uint16_t half = _cvtss_sh(exact > kMaxHalf ? kMaxHalf : exact, _MM_FROUND_TO_NEAREST_INT);
+  return half == 0 || !is_positive ? half : static_cast<uint16_t>(half | 0x8000u);
+}
+
 struct Heads {
   // Quantises x [dims] to q [dims]; returns the scale as binary16.
   static uint16_t quantize(const float* x, int64_t dims, int8_t* q) {
@@ -36,6 +44,29 @@ struct Heads {
       const __m512 clamped = _mm512_max_ps(_mm512_min_ps(scaled, limit), negative_limit);
       _mm_storeu_si128(reinterpret_cast<__m128i*>(q + d), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(clamped)));
     }
+    return half;
+  }
+
+  // Quantises a group x [32] to q + 8 [32], 0 .. 15; returns the scale as binary16.
+  static uint16_t quantize_group(const float* x, uint8_t* nibbles) {
+    const __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
+    const __m512i largest = _mm512_max_epi32(magnitude_bits(low), magnitude_bits(high));
+    const uint32_t max_bits = static_cast<uint32_t>(_mm512_reduce_max_epi32(largest));
+    const float amax = bits_float(max_bits);
+    const uint16_t half = int4_scale(max_bits, _mm512_reduce_max_ps(_mm512_max_ps(low, high)) == amax);
+    if (half == 0 || half == kNanHalf) {
+      memset(nibbles, 8, AIR_GROUP);
+      return half;
+    }
+    const __m512 scale = _mm512_set1_ps(_cvtsh_ss(half));
+    const auto quantize_16 = [&](__m512 values, uint8_t* to) {
+      const __m512 clamped = _mm512_max_ps(_mm512_min_ps(_mm512_div_ps(values, scale), _mm512_set1_ps(7.0f)),
+                                           _mm512_set1_ps(-8.0f));
+      const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(clamped), _mm512_set1_epi32(8));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(q));
+    };
+    quantize_16(low, nibbles);
+    quantize_16(high, nibbles + 16);
     return half;
   }
 

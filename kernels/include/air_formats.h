@@ -94,15 +94,23 @@ typedef struct {
 // of one member in one page, with D = head_dim rounded up to a multiple of 32 (the padding is zero):
 //
 //   keys          [page_tokens / 16] stripes of 16 tokens, the tokens being the lanes:
-//                   INT8  int8   [D / 4][16][4]    byte (j, t, i) holds dim 4 j + i of token t
+//                   INT8  int8   [D / 4][16][4]      byte (j, t, i) holds dim 4 j + i of token t
+//                   INT4  uint8  [D / 32][4][16][4]  byte (g, j, t, i) holds two dims of token t:
+//                           low nibble  32 g      + 4 j + i
+//                           high nibble 32 g + 16 + 4 j + i
 //                   F16   uint16 [D][16]
-//   values        [page_tokens][D]  int8 or binary16
-//   key scales    float16 [page_tokens]            INT8 keys only
-//   value scales  float16 [page_tokens]            INT8 values only
+//   values        [page_tokens][D]  int8 or binary16; INT4: [page_tokens][D / 32][16] bytes, of which byte b of
+//                   group g holds the dims 32 g + b (low nibble) and 32 g + 16 + b (high nibble)
+//   key scales, value scales   float16, none for F16
+//                   INT8  [page_tokens]
+//                   INT4  [page_tokens / 16][D / 32][16]
 //
 // Keys are stored rotated at their absolute position and never touched again. An int8 entry is
 //     scale = float16(max|x| / 127),  q = clamp(round_to_nearest_even(x / scale), -127, 127)
-// per token and head. page_tokens is a multiple of 16; every section offset is a multiple of 32 bytes.
+// per token and head. An int4 entry, per token and group of 32 dims and stored as q + 8, is
+//     scale = float16(m / -8),        q = clamp(round_to_nearest_even(x / scale), -8, 7)
+// where m is the value of largest magnitude, the positive one of two (as Q4_0, which takes the first).
+// page_tokens is a multiple of 16; every section offset is a multiple of 32 bytes.
 // ---------------------------------------------------------------------------------------------------------
 #define AIR_STRIPE 16
 #define AIR_MAX_HEAD_DIM 256  // the largest D
@@ -110,6 +118,7 @@ typedef struct {
 typedef enum {
   AIR_KV_INT8 = 0,
   AIR_KV_F16 = 1,
+  AIR_KV_INT4 = 2,
 } AirKvType;
 
 typedef struct {

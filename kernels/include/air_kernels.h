@@ -59,7 +59,7 @@ typedef struct {
   int64_t prefetch_end;        // indices below this are worth fetching ahead: the caller reads them next
   int32_t rows, heads;         // rows * heads is 1 .. AIR_ATTENTION_MAX_QUERIES
   const int64_t* first_query;  // [rows] where the row's heads start among the queries below
-  // Queries already multiplied by 1/sqrt(head_dim), rotated, zero-padded to D. With INT8 keys the quantised
+  // Queries already multiplied by 1/sqrt(head_dim), rotated, zero-padded to D. With integer keys the quantised
   // form is read (groups of 32 along D, as quantize_rows makes it), else the float32 form.
   const float* q;           // [queries, D]
   const int8_t* q_int8;     // [queries, D]
@@ -112,19 +112,22 @@ typedef struct {
 
   // Writes one token's key and value ([D] each, zero-padded by the caller) of one member at `offset`
   // (0 .. page_tokens - 1) of the page whose member bytes start at `member`.
-  // A scale above 65504 is clamped to it. A head that holds NaN or infinity: scale NaN, q 0.
+  // A scale beyond +-65504 is clamped to it; one that rounds to zero is +0, and q 0. An INT8 head or INT4 group
+  // that holds NaN or infinity: scale NaN, q 0.
   void (*kv_write)(const AirKvLayout* layout, uint8_t* member, int64_t offset, const float* key,
                    const float* value);
 
   // Canonical order, per query. Score of token t:
   //   INT8 keys: s = 0; for each group g of 32 dims in order: s = fma(float(idot_g), q_scale_g, s); s = s * key_scale_t
+  //   INT4 keys: s = 0; for each group g of 32 dims in order: s = fma(float(idot_g), q_scale_g * key_scale_{g,t}, s)
   //   F16 keys:  s = fma(q_d, k_d, s) over d in order, from 0
   // Per block of 64 cache indices (unread ones score -INFINITY and weigh exactly 0; a block with none read is
   // skipped): m' = max(m, block scores); correction = exp(m - m') (1 when m is unchanged, 0 when m was
   // -INFINITY); sums and acc are multiplied by it; p_t = exp(s_t - m').
   //   A NaN never becomes the maximum, but its weight is NaN.
   //   running_sum: 16 lanes by cache index mod 16, lane += p_t in order; reduced at the end as rms_norm's tree.
-  //   acc_d: for each read t in order, acc_d = fma(p_t * value_scale_t, v_td, acc_d) (F16 values: scale 1).
+  //   acc_d: for each read t in order, acc_d = fma(p_t * value_scale_t, v_td, acc_d) (F16 values: scale 1;
+  //     INT4 values: value_scale_{g,t} of d's group g).
   // exp is the canonical polynomial.
   void (*attention)(const AirAttentionArgs* args);
 } AirKernelTable;

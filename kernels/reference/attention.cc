@@ -54,6 +54,26 @@ float score_int8(const AirKvLayout& layout, const Queries& queries, int64_t quer
   return score * read_half(token.member + layout.key_scales_offset, token.offset);
 }
 
+float score_int4(const AirKvLayout& layout, const Queries& queries, int64_t query, const Token& token) {
+  const int64_t dims = layout.head_dim;
+  const int64_t groups = dims / AIR_GROUP;
+  const int64_t lane = token.offset % AIR_STRIPE;
+  const uint8_t* stripe = token.member + (token.offset - lane) * dims / 2;
+  const uint8_t* scales = token.member + layout.key_scales_offset + (token.offset - lane) * groups * 2;
+  float score = 0.0f;
+  for (int64_t g = 0; g < groups; ++g) {
+    const int8_t* q = queries.q_int8 + query * dims + g * AIR_GROUP;
+    int32_t dot = 0;
+    for (int64_t b = 0; b < AIR_GROUP / 2; ++b) {
+      const int32_t byte = stripe[g * 256 + (b / 4) * 64 + lane * 4 + b % 4];
+      dot += ((byte & 15) - 8) * q[b] + ((byte >> 4) - 8) * q[AIR_GROUP / 2 + b];
+    }
+    const float scale = queries.scales[query * groups + g] * read_half(scales, g * AIR_STRIPE + lane);
+    score = fmaf(static_cast<float>(dot), scale, score);
+  }
+  return score;
+}
+
 float score_f16(const AirKvLayout& layout, const Queries& queries, int64_t query, const Token& token) {
   const int64_t dims = layout.head_dim;
   const int64_t lane = token.offset % AIR_STRIPE;
@@ -71,8 +91,32 @@ float score_token(const AirAttentionArgs& args, int64_t query, int64_t index) {
                               : Queries{args.q, args.q_int8, args.q_scales};
   const Token token = find_token(args, index);
   const AirKvLayout& layout = *args.layout;
-  return layout.key_type == AIR_KV_INT8 ? score_int8(layout, queries, query, token)
-                                        : score_f16(layout, queries, query, token);
+  switch (layout.key_type) {
+    case AIR_KV_INT8:
+      return score_int8(layout, queries, query, token);
+    case AIR_KV_INT4:
+      return score_int4(layout, queries, query, token);
+    default:
+      return score_f16(layout, queries, query, token);
+  }
+}
+
+// acc[D] += p * value of the token, the scale of each group joining p first.
+void add_int4_value(const AirKvLayout& layout, const Token& token, float p, float* acc) {
+  const int64_t groups = layout.head_dim / AIR_GROUP;
+  const int64_t lane = token.offset % AIR_STRIPE;
+  const uint8_t* values = token.member + layout.values_offset + token.offset * layout.head_dim / 2;
+  const uint8_t* scales = token.member + layout.value_scales_offset + (token.offset - lane) * groups * 2;
+  for (int64_t g = 0; g < groups; ++g) {
+    const float weight = p * read_half(scales, g * AIR_STRIPE + lane);
+    float* low = acc + g * AIR_GROUP;
+    float* high = low + AIR_GROUP / 2;
+    for (int64_t b = 0; b < AIR_GROUP / 2; ++b) {
+      const int32_t byte = values[g * AIR_GROUP / 2 + b];
+      low[b] = fmaf(weight, static_cast<float>((byte & 15) - 8), low[b]);
+      high[b] = fmaf(weight, static_cast<float>((byte >> 4) - 8), high[b]);
+    }
+  }
 }
 
 // acc[D] += p * value of the token, the value's scale joining p first.
@@ -80,6 +124,7 @@ void add_value(const AirAttentionArgs& args, int64_t index, float p, float* acc)
   const AirKvLayout& layout = *args.layout;
   const int64_t dims = layout.head_dim;
   const Token token = find_token(args, index);
+  if (layout.value_type == AIR_KV_INT4) return add_int4_value(layout, token, p, acc);
   const uint8_t* values = token.member + layout.values_offset;
   const bool int8_values = layout.value_type == AIR_KV_INT8;
   const float weight =

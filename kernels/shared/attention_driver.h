@@ -11,13 +11,13 @@
 
 // The queries of one call regrouped, so that what a loop over queries reads lies side by side.
 typedef struct {
-  alignas(64) int8_t quads[AIR_MAX_HEAD_DIM / 4][AIR_ATTENTION_MAX_QUERIES][4];  // INT8 keys
+  alignas(64) int8_t quads[AIR_MAX_HEAD_DIM / 4][AIR_ATTENTION_MAX_QUERIES][4];  // integer keys
   float scales[AIR_MAX_HEAD_DIM / AIR_GROUP][AIR_ATTENTION_MAX_QUERIES];
   int32_t sums[AIR_MAX_HEAD_DIM / AIR_GROUP][AIR_ATTENTION_MAX_QUERIES];  // of the int8 values of a group
   float values[AIR_MAX_HEAD_DIM][AIR_ATTENTION_MAX_QUERIES];              // F16 keys
 } AirQueryPanel;
 
-// Scores, then weights p * value scale; columns are 16 * (position in AirBlockView::stripes) + lane.
+// Scores, then weights p * value scale (p alone for INT4 values); columns are 16 * (position in AirBlockView::stripes) + lane.
 typedef struct {
   alignas(64) float of[AIR_ATTENTION_MAX_QUERIES][AIR_ATTENTION_BLOCK];
 } AirScores;
@@ -58,7 +58,7 @@ static inline void fill_panel(const AirAttentionArgs* args, bool sinks, AirQuery
 typedef void (*AirScoreKernel)(const AirQueryPanel& panel, int first, int64_t dims,
                                const AirStripeView& stripe, float* out);
 // One pass over values: acc [queries, D] = acc * correction + sum over the read tokens of weight * value.
-// weights: [queries, AIR_ATTENTION_BLOCK], corrections: [queries].
+// weights: [queries, AIR_ATTENTION_BLOCK], the scales of INT4 values not yet in them; corrections: [queries].
 typedef void (*AirValueKernel)(const AirBlockView& view, int64_t dims, const float* weights,
                                const float* corrections, float* acc);
 
@@ -71,7 +71,10 @@ static inline int next_queries(int left) {
 template <typename Isa>
 static inline void score_queries(const AirQueryPanel& panel, const AirBlockWork& work,
                                  const AirStripeView& stripe, float* out) {
-  const AirScoreKernel* kernels = work.layout->key_type == AIR_KV_INT8 ? Isa::kScoreInt8 : Isa::kScoreF16;
+  const int32_t type = work.layout->key_type;
+  const AirScoreKernel* kernels = type == AIR_KV_INT8   ? Isa::kScoreInt8
+                                  : type == AIR_KV_INT4 ? Isa::kScoreInt4
+                                                        : Isa::kScoreF16;
   for (int q = 0, count = 0; q < work.count; q += count) {
     count = next_queries<Isa>(work.count - q);
     kernels[count - 1](panel, work.first + q, work.layout->head_dim, stripe, out + q * AIR_ATTENTION_BLOCK);
@@ -82,7 +85,10 @@ template <typename Isa>
 static inline void add_values(const AirBlockWork& work, const AirScores& weights, const float* corrections,
                               float* acc) {
   const int64_t dims = work.layout->head_dim;
-  const AirValueKernel* kernels = work.layout->value_type == AIR_KV_INT8 ? Isa::kAddInt8 : Isa::kAddF16;
+  const int32_t type = work.layout->value_type;
+  const AirValueKernel* kernels = type == AIR_KV_INT8   ? Isa::kAddInt8
+                                  : type == AIR_KV_INT4 ? Isa::kAddInt4
+                                                        : Isa::kAddF16;
   for (int q = 0, count = 0; q < work.count; q += count) {
     count = next_queries<Isa>(work.count - q);
     kernels[count - 1](*work.view, dims, weights.of[q], corrections + q, acc + q * dims);
@@ -113,8 +119,8 @@ static void score_stripe(const AirQueryPanel* panel, const AirQueryPanel* sink_p
 
 // Isa has, all static:
 //   int kMostQueries                                     that one pass serves
-//   AirScoreKernel kScoreInt8[], kScoreF16[]             by queries - 1
-//   AirValueKernel kAddInt8[], kAddF16[]                 by queries - 1
+//   AirScoreKernel kScoreInt8[], kScoreInt4[], kScoreF16[]   by queries - 1
+//   AirValueKernel kAddInt8[], kAddInt4[], kAddF16[]         by queries - 1
 //   void weigh(const AirBlockWork&, AirScores*, float* running_max, float (*lanes)[16], float* corrections)
 //     Scores become weights (0 where unread); updates the maxima [count] and lane sums [count]; corrections
 //     [count] are for what was summed before.

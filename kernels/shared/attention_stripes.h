@@ -8,10 +8,10 @@
 #define AIR_BLOCK_STRIPES (AIR_ATTENTION_BLOCK / AIR_STRIPE)
 
 typedef struct {
-  const uint8_t* keys;          // the stripe itself, [D / 4][16][4] int8 or [D][16] binary16
+  const uint8_t* keys;          // the stripe itself, as air_formats.h orders its type
   const uint8_t* values;        // [16, D]
-  const uint8_t* key_scales;    // [16] binary16; meaningless for F16 keys
-  const uint8_t* value_scales;  // [16] binary16; meaningless for F16 values
+  const uint8_t* key_scales;    // binary16, INT8: [16], INT4: [D / 32][16]; meaningless for F16 keys
+  const uint8_t* value_scales;  // the same of the values
   uint32_t read;                // bit t: token t is read
   uint32_t sink;                // bit t: token t is read and scored with the sink queries
   // The stripe that will be in this place in the next block: kernels ask for its bytes while they read these.
@@ -33,18 +33,29 @@ static inline uint32_t lanes_between(int64_t first, int64_t low, int64_t high) {
   return from < to ? below_to & ~below_from : 0u;
 }
 
+// Bytes of one token's keys or values.
+static inline int64_t token_bytes(int32_t type, int64_t dims) {
+  if (type == AIR_KV_INT4) return dims / 2;
+  return type == AIR_KV_INT8 ? dims : 2 * dims;
+}
+
+// Bytes of one token's share of the scales.
+static inline int64_t scale_bytes(int32_t type, int64_t dims) {
+  if (type == AIR_KV_INT4) return 2 * (dims / AIR_GROUP);
+  return type == AIR_KV_INT8 ? 2 : 0;
+}
+
 static inline void view_stripe(const AirAttentionArgs* args, int64_t first, AirStripeView* view) {
   const AirKvLayout* layout = args->layout;
-  const int64_t key_bytes = layout->key_type == AIR_KV_INT8 ? 1 : 2;
-  const int64_t value_bytes = layout->value_type == AIR_KV_INT8 ? 1 : 2;
+  const int64_t dims = layout->head_dim;
   const int64_t entry = first < args->gap_begin ? first : first - args->gap;
   const int64_t page = args->page_table[entry / layout->page_tokens];
   const int64_t offset = first % layout->page_tokens;
   const uint8_t* member = args->pages + page * args->page_stride;
-  view->keys = member + offset * layout->head_dim * key_bytes;
-  view->values = member + layout->values_offset + offset * layout->head_dim * value_bytes;
-  view->key_scales = member + layout->key_scales_offset + 2 * offset;
-  view->value_scales = member + layout->value_scales_offset + 2 * offset;
+  view->keys = member + offset * token_bytes(layout->key_type, dims);
+  view->values = member + layout->values_offset + offset * token_bytes(layout->value_type, dims);
+  view->key_scales = member + layout->key_scales_offset + offset * scale_bytes(layout->key_type, dims);
+  view->value_scales = member + layout->value_scales_offset + offset * scale_bytes(layout->value_type, dims);
 }
 
 // Fills `view` with what row `row` reads of the block that starts at cache index `block`. A stripe without read
@@ -92,8 +103,8 @@ static inline bool is_fetched(const AirAttentionArgs* args, int64_t first) {
 __attribute__((always_inline)) static inline void fetch_block(const AirAttentionArgs* args, int64_t block) {
   const int64_t kCacheLine = 64;
   const int64_t dims = args->layout->head_dim;
-  const int64_t key_bytes = AIR_STRIPE * dims * (args->layout->key_type == AIR_KV_INT8 ? 1 : 2);
-  const int64_t value_bytes = AIR_STRIPE * dims * (args->layout->value_type == AIR_KV_INT8 ? 1 : 2);
+  const int64_t key_bytes = AIR_STRIPE * token_bytes(args->layout->key_type, dims);
+  const int64_t value_bytes = AIR_STRIPE * token_bytes(args->layout->value_type, dims);
   for (int64_t first = block; first < block + AIR_ATTENTION_BLOCK; first += AIR_STRIPE) {
     if (!is_fetched(args, first)) continue;
     AirStripeView stripe;
@@ -107,6 +118,9 @@ __attribute__((always_inline)) static inline void fetch_block(const AirAttention
 // share of a page is a small island in the arena, which the hardware does not find by itself; and asked for all
 // at once, it would fill the queues of the CPU for longer than it takes to compute a block.
 static inline void view_next(const AirAttentionArgs* args, int64_t next, AirBlockView* view) {
+  const AirKvLayout* layout = args->layout;
+  const int64_t key_scale_bytes = AIR_STRIPE * scale_bytes(layout->key_type, layout->head_dim);
+  const int64_t value_scale_bytes = AIR_STRIPE * scale_bytes(layout->value_type, layout->head_dim);
   for (int s = 0; s < view->stripe_count; ++s) {
     AirStripeView* stripe = &view->stripes[s];
     stripe->next_keys = stripe->keys;
@@ -116,8 +130,8 @@ static inline void view_next(const AirAttentionArgs* args, int64_t next, AirBloc
     view_stripe(args, next + s * AIR_STRIPE, &ahead);
     stripe->next_keys = ahead.keys;
     stripe->next_values = ahead.values;
-    __builtin_prefetch(ahead.key_scales);
-    __builtin_prefetch(ahead.value_scales);
+    for (int64_t at = 0; at < key_scale_bytes; at += 64) __builtin_prefetch(ahead.key_scales + at);
+    for (int64_t at = 0; at < value_scale_bytes; at += 64) __builtin_prefetch(ahead.value_scales + at);
   }
 }
 

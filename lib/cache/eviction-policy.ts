@@ -10,7 +10,7 @@ export interface EvictionState {
   readonly cachedTokens: number;
   /** Tokens dropped so far. */
   readonly evictedTokens: number;
-  /** Position of the first token of each page, in cache order. */
+  /** Position of the first token of each page, in cache order; valid during the call. */
   readonly pagePositions: readonly number[];
   /**
    * Attention that the last computed token paid to each page, the mean over the query heads of the group. Empty unless

@@ -15,7 +15,7 @@ export interface EngineParts {
   readonly maxBatchTokens: number;
   readonly policy: EvictionPolicy;
   /** Whether sessions share the pages of texts that begin alike. */
-  readonly prefixCache: boolean;
+  readonly prefixCache?: boolean;
 }
 
 /** An engine with its page pools and native handles. */
@@ -25,7 +25,7 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache } = parts;
+    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache = true } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({

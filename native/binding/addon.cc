@@ -42,7 +42,8 @@ AirKvType get_kv_type(const Napi::Object& options, const char* name) {
   const std::string type = get_string(options, name);
   if (type == "int8") return AIR_KV_INT8;
   if (type == "f16") return AIR_KV_F16;
-  throw_argument(options.Env(), "\"int8\" or \"f16\"", name, options.Get(name));
+  if (type == "int4") return AIR_KV_INT4;
+  throw_argument(options.Env(), "\"int8\", \"f16\" or \"int4\"", name, options.Get(name));
 }
 
 Napi::Value create_arena(const Napi::CallbackInfo& info) {
@@ -57,6 +58,7 @@ Napi::Value create_arena(const Napi::CallbackInfo& info) {
   }
   options.key_type = get_kv_type(object, "keyType");
   options.value_type = get_kv_type(object, "valueType");
+  options.rotate_keys = get_boolean_or(object, "rotateKeys", false);
   // Last: the getters of `options` are the caller's code and may have closed the model.
   const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
   std::shared_ptr<KvArena> arena;

@@ -34,6 +34,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value conversions(const Napi::CallbackInfo& info);
   Napi::Value pack_cache(const Napi::CallbackInfo& info);
   Napi::Value backend(const Napi::CallbackInfo& info);
+  Napi::Value column_squares(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   const Model& open(Napi::Env env) const;
 
@@ -82,8 +83,8 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
  private:
   struct Step {
     Batch batch;
-    float* logits = nullptr;
-    Napi::Object output;  // the typed array of logits
+    StepOutput output;
+    Napi::Array arrays;  // the typed arrays that output points into
   };
 
   Napi::Value threads(const Napi::CallbackInfo& info);

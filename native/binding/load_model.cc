@@ -85,6 +85,16 @@ DecoderSpec read_spec(const Napi::Value& value) {
   return spec;
 }
 
+Pruning read_pruning(const Napi::Object& options) {
+  Pruning pruning;
+  const Napi::Value value = options.Get("pruning");
+  if (value.IsUndefined()) return pruning;
+  const Napi::Object object = get_object(value, "pruning");
+  pruning.query_heads = get_bytes_or_empty(object, "queryHeads");
+  pruning.channel_groups = get_bytes_or_empty(object, "channelGroups");
+  return pruning;
+}
+
 // A loading in flight. It deletes itself on the JS thread, once the promise has settled or cannot settle.
 class LoadTask {
  public:
@@ -207,6 +217,7 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   LoadOptions load;
   load.threads = plan.threads;
   if (!options.Get("packCache").IsUndefined()) load.pack_cache = get_string(options, "packCache");
+  load.pruning = read_pruning(options);
   const AirKernelTable* kernels = nullptr;
   throw_if_error(env, select_kernels(&kernels));
   load.layout = kernels->layout;

@@ -1,8 +1,12 @@
 #include "native/binding/handles.h"
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "native/binding/guard.h"
 #include "native/binding/handle_support.h"
 
 namespace air::binding {
@@ -30,7 +34,9 @@ Napi::Function ModelHandle::define(Napi::Env env) {
        InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
        InstanceAccessor<&ModelHandle::conversions>("conversions"),
        InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
-       InstanceAccessor<&ModelHandle::backend>("backend"), InstanceMethod<&ModelHandle::close>("close")});
+       InstanceAccessor<&ModelHandle::backend>("backend"),
+       InstanceMethod<&ModelHandle::column_squares>("columnSquares"),
+       InstanceMethod<&ModelHandle::close>("close")});
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -97,6 +103,18 @@ Napi::Value ModelHandle::pack_cache(const Napi::CallbackInfo& info) {
   object.Set("file", report.file);
   if (!report.reason.empty()) object.Set("reason", report.reason);
   return object;
+}
+
+Napi::Value ModelHandle::column_squares(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Model& model = open(env);
+  if (!info[0].IsString()) throw_argument(env, "a string", "role", info[0]);
+  const std::string role = info[0].As<Napi::String>().Utf8Value();
+  std::vector<float> squares;
+  throw_if_error(env, guarded("column squares", [&] { return model.column_squares(role, &squares); }));
+  Napi::Float32Array array = Napi::Float32Array::New(env, squares.size());
+  std::copy(squares.begin(), squares.end(), array.Data());
+  return array;
 }
 
 void ModelHandle::close(const Napi::CallbackInfo&) { model_.reset(); }

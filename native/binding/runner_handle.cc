@@ -1,6 +1,7 @@
 #include "native/binding/handles.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "native/binding/handle_support.h"
@@ -86,20 +87,40 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   const Napi::Env env = info.Env();
   Step step;
   step.batch = get_batch(info[0]);
-  const Napi::Value output = get_object(info[1], "output").Get("logits");
-  const Floats logits = get_floats(output, "output.logits");
-  if (needs_shared_output && !logits.is_shared) {
-    throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", "output.logits",
-                   output);
+  // All values before any memory: getters are the caller's code and may detach a buffer.
+  const Napi::Object object = get_object(info[1], "output");
+  const Napi::Value logits_value = object.Get("logits");
+  const Napi::Value activity = object.Get("activity");
+  Napi::Value attended_value;
+  Napi::Value hidden_value;
+  if (!activity.IsUndefined()) {
+    const Napi::Object squares = get_object(activity, "output.activity");
+    attended_value = squares.Get("attendedSquares");
+    hidden_value = squares.Get("hiddenSquares");
   }
-  const int64_t needed = step.batch.row_count() * idle(env).runner().spec().vocab_size;
-  if (logits.length < needed) {
-    throw_status(env, {StatusCode::kShape, "expected rows * vocabSize = " + std::to_string(needed) +
-                                               " values or more for output.logits but received " +
-                                               std::to_string(logits.length)});
-  }
-  step.logits = logits.data;
-  step.output = output.As<Napi::Object>();
+  const DecoderSpec& spec = idle(env).runner().spec();
+  step.arrays = Napi::Array::New(env);
+  const auto take = [&](const Napi::Value& value, const char* name, int64_t needed, const char* shape) {
+    const Floats floats = get_floats(value, name);
+    if (needs_shared_output && !floats.is_shared) {
+      throw_argument(env, "a Float32Array over a SharedArrayBuffer (from allocateShared)", name, value);
+    }
+    if (floats.length < needed) {
+      throw_status(env, {StatusCode::kShape, std::string("expected ") + shape + " = " +
+                                                 std::to_string(needed) + " values or more for " + name +
+                                                 " but received " + std::to_string(floats.length)});
+    }
+    step.arrays.Set(step.arrays.Length(), value);
+    return floats.data;
+  };
+  step.output.logits =
+      take(logits_value, "output.logits", step.batch.row_count() * spec.vocab_size, "rows * vocabSize");
+  if (activity.IsUndefined()) return step;
+  step.output.attended_squares =
+      take(attended_value, "output.activity.attendedSquares", spec.layers * spec.query_heads * spec.head_dim,
+           "layers * queryHeads * headDim");
+  step.output.hidden_squares = take(hidden_value, "output.activity.hiddenSquares",
+                                    spec.layers * spec.feed_forward_length, "layers * feedForwardLength");
   return step;
 }
 
@@ -113,9 +134,9 @@ Napi::Promise RunnerHandle::submit(Napi::Env env, EngineThread::Work work) {
 Napi::Value RunnerHandle::forward(const Napi::CallbackInfo& info) {
   Step step = read_step(info, true);
   EngineThread::Work work;
-  work.output = Napi::Persistent(step.output);
-  work.compute = [batch = std::move(step.batch), logits = step.logits](Runner& runner) {
-    return runner.forward(batch, logits);
+  work.output = Napi::Persistent(static_cast<Napi::Object>(step.arrays));
+  work.compute = [batch = std::move(step.batch), output = step.output](Runner& runner) {
+    return runner.forward(batch, output);
   };
   return submit(info.Env(), std::move(work));
 }
@@ -126,7 +147,7 @@ Napi::Value RunnerHandle::forward_sync(const Napi::CallbackInfo& info) {
   Runner& runner = engine_->runner();
   runner.clear_cancel();
   int64_t compute_micros = 0;
-  const auto forward = [&step](Runner& on) { return on.forward(step.batch, step.logits); };
+  const auto forward = [&step](Runner& on) { return on.forward(step.batch, step.output); };
   throw_if_error(env, timed(runner, forward, &compute_micros));
   Napi::Object stats = Napi::Object::New(env);
   stats.Set("computeMicros", number(env, compute_micros));

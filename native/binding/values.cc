@@ -112,6 +112,13 @@ int64_t get_integer_or(const Napi::Object& object, const char* name, int64_t low
   return is_absent(object, name) ? fallback : get_integer(object, name, low, high);
 }
 
+bool get_boolean_or(const Napi::Object& object, const char* name, bool fallback) {
+  if (is_absent(object, name)) return fallback;
+  const Napi::Value value = object.Get(name);
+  if (!value.IsBoolean()) throw_argument(object.Env(), "true or false", name, value);
+  return value.As<Napi::Boolean>().Value();
+}
+
 double get_number(const Napi::Object& object, const char* name) {
   const Napi::Value value = object.Get(name);
   if (!value.IsNumber()) throw_argument(object.Env(), "a number", name, value);

@@ -34,6 +34,7 @@ int64_t to_integer(const Napi::Value& value, const std::string& name, int64_t lo
 int64_t get_integer(const Napi::Object& object, const char* name, int64_t low, int64_t high);
 int64_t get_integer_or(const Napi::Object& object, const char* name, int64_t low, int64_t high,
                        int64_t fallback);
+bool get_boolean_or(const Napi::Object& object, const char* name, bool fallback);
 double get_number(const Napi::Object& object, const char* name);
 std::string get_string(const Napi::Object& object, const char* name);
 Napi::Array get_array(const Napi::Object& object, const char* name);

@@ -39,9 +39,11 @@ Attention::Partial Attention::partial_at(float* base, int64_t index) const {
   return {at + queries * head_dim_, at + queries * (head_dim_ + 1), at};
 }
 
-bool Attention::is_open(int64_t layer, int64_t query_head) const {
-  return batch_->query_gates.empty() ||
-         batch_->query_gates[static_cast<size_t>(layer * spec_.query_heads + query_head)] != 0;
+bool Attention::is_open(const Work& work, int64_t head) const {
+  if (batch_->query_gates.empty()) return true;
+  const LayerShape& shape = work.layer.shape;
+  const int64_t query_head = shape.query_heads[static_cast<size_t>(work.kv_head.first_query + head)];
+  return batch_->query_gates[static_cast<size_t>(work.layer.index * spec_.query_heads + query_head)] != 0;
 }
 
 void Attention::begin_step(const Batch& batch, const std::vector<ReadRange>& ranges) {
@@ -110,16 +112,17 @@ bool Attention::is_read(int32_t token, int64_t split) const {
 }
 
 void Attention::run_layer(int64_t index, const Plan& plan, bool quantize, Team& team) {
-  const QuantizedRows& out = workspace_.attended;
-  // Groups of 32 lie within a KV head's share of a row, but for odd head sizes.
+  const LayerShape& shape = arena_.model()->layers()[static_cast<size_t>(index)].shape;
+  // Groups of 32 lie within a KV head's share of a row, but for odd head sizes, which are never pruned.
   const bool by_head = heads_ * spec_.head_dim % AIR_GROUP == 0;
-  const Layer layer{index, quantize && by_head};
+  const Layer layer{index, shape, quantize && by_head};
   if (plan.tasks.empty()) {
     run_whole_tiles(layer, plan, team);
   } else {
     run_splits(layer, plan, team);
   }
   if (!quantize || by_head) return;
+  const QuantizedRows& out = workspace_.attended;
   team.for_each(plan.row_count, 1,
                 [&](int64_t row, int64_t) { out.quantize(kernels_, row * out.cols, out.cols); });
 }
@@ -127,18 +130,19 @@ void Attention::run_layer(int64_t index, const Plan& plan, bool quantize, Team& 
 Attention::Work Attention::work_of(const Layer& layer, int64_t kv_head, const Plan& plan,
                                    int64_t tile) const {
   const Tile& rows = plan.tiles[static_cast<size_t>(tile)];
-  return {layer.index, kv_head, plan.rows + rows.first_row, rows.rows, rows.first_row, layer.quantize_heads};
+  return {layer,     layer.shape.kv_heads[static_cast<size_t>(kv_head)],
+          plan.rows + rows.first_row, rows.rows, rows.first_row, layer.quantize_heads};
 }
 
 int64_t Attention::read_length(const Work& work) const {
-  const int32_t group = arena_.member(work.layer, work.kv_head).group;
+  const int32_t group = arena_.member(work.layer.index, work.kv_head.index).group;
   return group < 0 ? 0 : ranges_[group * batch_->token_count() + work.rows[work.row_count - 1]].end;
 }
 
 void Attention::run_whole_tiles(const Layer& layer, const Plan& plan, Team& team) {
   const auto tile_count = static_cast<int64_t>(plan.tiles.size());
   // KV heads outermost: neighbouring tiles of one head read the same pages.
-  team.for_each(spec_.kv_heads * tile_count, 1, [&](int64_t item, int64_t) {
+  team.for_each(layer.shape.kv_count() * tile_count, 1, [&](int64_t item, int64_t) {
     const Work work = work_of(layer, item / tile_count, plan, item % tile_count);
     const Partial result = partial_at(thread_scratch_.data(), 2 * team.thread());
     const Partial next = partial_at(thread_scratch_.data(), 2 * team.thread() + 1);
@@ -158,7 +162,7 @@ void Attention::run_splits(const Layer& layer, const Plan& plan, Team& team) {
   const auto partial_of = [&](int64_t task, int64_t kv_head) {
     return partial_at(split_partials_.data(), task * spec_.kv_heads + kv_head);
   };
-  team.for_each(spec_.kv_heads * task_count, kSplitsPerChunk, [&](int64_t begin, int64_t end) {
+  team.for_each(layer.shape.kv_count() * task_count, kSplitsPerChunk, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const Task task = plan.tasks[static_cast<size_t>(item % task_count)];
       const int64_t kv_head = item / task_count;
@@ -166,9 +170,10 @@ void Attention::run_splits(const Layer& layer, const Plan& plan, Team& team) {
              partial_of(item % task_count, kv_head));
     }
   });
-  team.for_each(tile_count * spec_.kv_heads, 1, [&](int64_t item, int64_t) {
-    const int64_t tile = item / spec_.kv_heads;
-    const int64_t kv_head = item % spec_.kv_heads;
+  const int64_t kv_count = layer.shape.kv_count();
+  team.for_each(tile_count * kv_count, 1, [&](int64_t item, int64_t) {
+    const int64_t tile = item / kv_count;
+    const int64_t kv_head = item % kv_count;
     const Work work = work_of(layer, kv_head, plan, tile);
     const int64_t first = plan.first_task[static_cast<size_t>(tile)];
     const int64_t last = plan.first_task[static_cast<size_t>(tile + 1)];
@@ -180,9 +185,9 @@ void Attention::run_splits(const Layer& layer, const Plan& plan, Team& team) {
 }
 
 void Attention::attend(const Work& work, int64_t split, bool goes_on, const Partial& out) {
-  std::fill_n(out.running_max, work.row_count * heads_, kNothing);
-  std::fill_n(out.running_sum, work.row_count * heads_, 0.0F);
-  const KvArena::Member& member = arena_.member(work.layer, work.kv_head);
+  std::fill_n(out.running_max, work.query_count(), kNothing);
+  std::fill_n(out.running_sum, work.query_count(), 0.0F);
+  const KvArena::Member& member = arena_.member(work.layer.index, work.kv_head.index);
   const int64_t length = read_length(work);
   const int64_t begin = split * kSplitTokens;
   if (begin >= length) return;
@@ -208,14 +213,13 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
   args.gap = ranges[work.rows[0]].gap;
   args.sink_tokens = ranges[work.rows[0]].sink_tokens;
   args.prefetch_end = goes_on ? length : split_end;
+  const int64_t heads = work.kv_head.query_count;
   int64_t run = 0;
-  for (int64_t head = 0; head < heads_; head += std::max<int64_t>(run, 1)) {
+  for (int64_t head = 0; head < heads; head += std::max<int64_t>(run, 1)) {
     run = 0;  // open heads from here, computed by one call
-    while (head + run < heads_ && run < AIR_ATTENTION_MAX_QUERIES &&
-           is_open(work.layer, work.kv_head * heads_ + head + run))
-      ++run;
-    if (run == heads_) {
-      attend_heads(work, 0, work.row_count, 0, heads_, args, out);
+    while (head + run < heads && run < AIR_ATTENTION_MAX_QUERIES && is_open(work, head + run)) ++run;
+    if (run == heads) {
+      attend_heads(work, 0, work.row_count, 0, heads, args, out);
     } else if (run > 0) {
       for (int64_t row = 0; row < work.row_count; ++row) attend_heads(work, row, 1, head, run, args, out);
     }
@@ -226,7 +230,7 @@ void Attention::attend_heads(const Work& work, int64_t row, int64_t rows, int64_
                              const AirAttentionArgs& args, const Partial& out) {
   int64_t first_query[AIR_ATTENTION_MAX_QUERIES];
   for (int64_t r = 0; r < rows; ++r) {
-    first_query[r] = work.rows[row + r] * spec_.query_heads + work.kv_head * heads_ + head;
+    first_query[r] = work.rows[row + r] * work.layer.shape.query_count() + work.kv_head.first_query + head;
   }
   AirAttentionArgs call = args;
   call.ends += row;
@@ -242,7 +246,7 @@ void Attention::attend_heads(const Work& work, int64_t row, int64_t rows, int64_
   call.sink_q_int8 = workspace_.rotated_sink.q;
   call.sink_q_scales = workspace_.rotated_sink.scales;
   call.sink_q_sums16 = workspace_.rotated_sink.sums16;
-  const int64_t at = row * heads_ + head;
+  const int64_t at = row * work.kv_head.query_count + head;
   call.running_max = out.running_max + at;
   call.running_sum = out.running_sum + at;
   call.acc = out.acc + at * head_dim_;
@@ -252,7 +256,7 @@ void Attention::attend_heads(const Work& work, int64_t row, int64_t rows, int64_
 // The online softmax update with a whole partial result in place of a block (arXiv 1805.02867).
 // A sum of zero says that nothing was read: the largest of what was read weighs 1.
 void Attention::merge(const Work& work, const Partial& from, const Partial& into) const {
-  for (int64_t query = 0; query < work.row_count * heads_; ++query) {
+  for (int64_t query = 0; query < work.query_count(); ++query) {
     if (from.running_sum[query] == 0.0F) continue;
     const float* source = from.acc + query * head_dim_;
     float* target = into.acc + query * head_dim_;
@@ -272,11 +276,13 @@ void Attention::merge(const Work& work, const Partial& from, const Partial& into
 }
 
 void Attention::finish(const Work& work, const Partial& result) {
-  for (int64_t query = 0; query < work.row_count * heads_; ++query) {
-    const int64_t row = work.first_row + query / heads_;
-    const int64_t query_head = work.kv_head * heads_ + query % heads_;
-    float* out = workspace_.attended.values + row * workspace_.attended.cols + query_head * spec_.head_dim;
-    if (!is_open(work.layer, query_head) || result.running_sum[query] == 0.0F) {
+  const int64_t heads = work.kv_head.query_count;
+  const int64_t cols = work.layer.shape.query_count() * spec_.head_dim;
+  const int64_t first = work.first_row * cols + work.kv_head.first_query * spec_.head_dim;
+  for (int64_t query = 0; query < work.query_count(); ++query) {
+    const int64_t head = query % heads;
+    float* out = workspace_.attended.values + first + query / heads * cols + head * spec_.head_dim;
+    if (!is_open(work, head) || result.running_sum[query] == 0.0F) {
       std::fill_n(out, spec_.head_dim, 0.0F);
       continue;
     }
@@ -284,10 +290,8 @@ void Attention::finish(const Work& work, const Partial& result) {
     for (int64_t d = 0; d < spec_.head_dim; ++d) out[d] = result.acc[query * head_dim_ + d] * inverse;
   }
   if (!work.quantize) return;
-  const int64_t width = heads_ * spec_.head_dim;
   for (int64_t row = 0; row < work.row_count; ++row) {
-    const int64_t at = (work.first_row + row) * workspace_.attended.cols + work.kv_head * width;
-    workspace_.attended.quantize(kernels_, at, width);
+    workspace_.attended.quantize(kernels_, first + row * cols, heads * spec_.head_dim);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/include/air_kernels.h"
 #include "native/core/batch.h"
 #include "native/core/kv_arena.h"
+#include "native/core/pruning.h"
 #include "native/core/status.h"
 #include "native/core/thread_pool.h"
 #include "native/core/workspace.h"
@@ -44,40 +45,45 @@ class Attention {
   // Plans the step's rows. Before the team starts; may throw std::bad_alloc.
   void make_plan(const int32_t* rows, int64_t row_count, Plan* plan);
 
-  // Called by every thread of the team. Reads Workspace::rotated, writes
+  // Called by every thread of the team; the layer has query heads. Reads Workspace::rotated, writes
   // Workspace::attended rows 0 .. row_count - 1 (zero for gated and dropped heads), and their int8 form if asked.
   void run_layer(int64_t layer, const Plan& plan, bool quantize, Team& team);
 
  private:
   // Unnormalised attention of a tile's rows and one KV head's query heads over some cache indices.
   struct Partial {
-    float* running_max;  // [rows, heads_per_group]
-    float* running_sum;  // [rows, heads_per_group]
-    float* acc;          // [rows, heads_per_group, D]
+    float* running_max;  // [rows, KvHead::query_count]
+    float* running_sum;  // [rows, KvHead::query_count]
+    float* acc;          // [rows, KvHead::query_count, D]
   };
   struct Layer {
     int64_t index;
+    const LayerShape& shape;
     bool quantize_heads;  // a KV head's share of a row by itself
   };
   // A tile's work against one KV head.
   struct Work {
-    int64_t layer;
-    int64_t kv_head;
+    const Layer& layer;
+    LayerShape::KvHead kv_head;
     const int32_t* rows;  // [row_count] token index of each row
     int64_t row_count;
     int64_t first_row;  // of the output
     bool quantize;      // what finish() writes
+
+    int64_t query_count() const { return row_count * kv_head.query_count; }
   };
 
   void make_tiles(int64_t row_count, Plan* plan) const;
   bool is_read(int32_t token, int64_t split) const;
   // Whether the two tokens read one sequence's cache, in every head group.
   bool shares_cache(int32_t token, int32_t other) const;
+  // kv_head: among the layer's.
   Work work_of(const Layer& layer, int64_t kv_head, const Plan& plan, int64_t tile) const;
   Partial partial_at(float* base, int64_t index) const;
   // Cached entries that the work's last row reads, the most of all; 0 for a dropped KV head.
   int64_t read_length(const Work& work) const;
-  bool is_open(int64_t layer, int64_t query_head) const;
+  // head: among the KV head's query heads.
+  bool is_open(const Work& work, int64_t head) const;
   // One split. With goes_on, the calling thread takes the next split afterwards.
   void attend(const Work& work, int64_t split, bool goes_on, const Partial& out);
   // One call of the kernel: query heads [head, head + count) of the KV head, for rows [row, row + rows).
@@ -92,7 +98,7 @@ class Attention {
   KvArena& arena_;
   const Workspace& workspace_;
   const DecoderSpec& spec_;
-  const int64_t heads_;           // query heads per KV head
+  const int64_t heads_;           // most query heads per KV head
   const int64_t head_dim_;        // D, padded
   const int64_t tile_rows_;       // most rows of a tile
   const int64_t partial_floats_;  // size of one Partial

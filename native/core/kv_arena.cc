@@ -12,21 +12,40 @@ constexpr int64_t kMaxGroups = 16;
 constexpr int64_t kMaxPageTokens = 1024;
 
 AirKvLayout make_layout(int64_t page_tokens, int64_t head_dim, AirKvType key_type, AirKvType value_type) {
-  const auto element_bytes = [](AirKvType type) { return type == AIR_KV_INT8 ? int64_t{1} : int64_t{2}; };
-  const auto scale_bytes = [page_tokens](AirKvType type) {
-    return type == AIR_KV_INT8 ? page_tokens * int64_t{sizeof(uint16_t)} : 0;
+  const auto value_bytes = [&](AirKvType type) {
+    const int64_t values = page_tokens * head_dim;
+    return type == AIR_KV_INT4 ? values / 2 : type == AIR_KV_INT8 ? values : 2 * values;
+  };
+  const auto scale_bytes = [&](AirKvType type) {
+    const int64_t per_token = type == AIR_KV_INT4 ? head_dim / AIR_GROUP : type == AIR_KV_INT8 ? 1 : 0;
+    return page_tokens * per_token * int64_t{sizeof(uint16_t)};
   };
   AirKvLayout layout{};
   layout.page_tokens = static_cast<int32_t>(page_tokens);
   layout.head_dim = static_cast<int32_t>(head_dim);
   layout.key_type = key_type;
   layout.value_type = value_type;
-  layout.values_offset = page_tokens * head_dim * element_bytes(key_type);
-  layout.key_scales_offset = layout.values_offset + page_tokens * head_dim * element_bytes(value_type);
+  layout.values_offset = value_bytes(key_type);
+  layout.key_scales_offset = layout.values_offset + value_bytes(value_type);
   layout.value_scales_offset = layout.key_scales_offset + scale_bytes(key_type);
   const int64_t bytes = layout.value_scales_offset + scale_bytes(value_type);
   layout.member_bytes = (bytes + 63) / 64 * 64;
   return layout;
+}
+
+// The keys and values of a KV head without query heads are not computed (native/core/pruning.h).
+Status check_pruned_heads(const Model& model, const std::vector<uint8_t>& head_mask) {
+  const int64_t kv_heads = model.spec().kv_heads;
+  for (size_t i = 0; i < head_mask.size(); ++i) {
+    const auto layer = static_cast<int64_t>(i) / kv_heads;
+    const int64_t kv_head = static_cast<int64_t>(i) % kv_heads;
+    if (head_mask[i] == kDroppedHead || model.layers()[static_cast<size_t>(layer)].shape.has_kv_head(kv_head))
+      continue;
+    return {StatusCode::kArgument, "expected 255 (dropped) for headMask of layer " + std::to_string(layer) +
+                                       ", KV head " + std::to_string(kv_head) +
+                                       ", which is pruned, but received " + std::to_string(head_mask[i])};
+  }
+  return {};
 }
 
 }  // namespace
@@ -49,10 +68,12 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
                                     " values for headMask but received " +
                                     std::to_string(options.head_mask.size())};
   }
+  AIR_RETURN_IF_ERROR(check_pruned_heads(*model, options.head_mask));
   auto created = std::shared_ptr<KvArena>(new KvArena());
   created->model_ = std::move(model);
   created->layout_ =
       make_layout(options.page_tokens, spec.padded_head_dim(), options.key_type, options.value_type);
+  created->rotates_keys_ = options.rotate_keys;
   created->groups_.resize(static_cast<size_t>(group_count));
   for (const uint8_t group : options.head_mask) {
     Member member;

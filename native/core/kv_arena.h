@@ -21,6 +21,7 @@ struct ArenaOptions {
   std::vector<int64_t> page_counts;  // [groups], the null page 0 included
   AirKvType key_type = AIR_KV_INT8;
   AirKvType value_type = AIR_KV_INT8;
+  bool rotate_keys = false;  // keys are stored, and queries read them, after hadamard_transform()
 };
 
 class KvArena {
@@ -42,6 +43,7 @@ class KvArena {
 
   const std::shared_ptr<const Model>& model() const { return model_; }
   const AirKvLayout& layout() const { return layout_; }
+  bool rotates_keys() const { return rotates_keys_; }
   const std::vector<Group>& groups() const { return groups_; }
   int64_t group_count() const { return static_cast<int64_t>(groups_.size()); }
   const Member& member(int64_t layer, int64_t kv_head) const {
@@ -69,6 +71,7 @@ class KvArena {
 
   std::shared_ptr<const Model> model_;
   AirKvLayout layout_{};
+  bool rotates_keys_ = false;
   std::vector<Group> groups_;
   std::vector<Member> members_;  // [layers, kv_heads]
 };

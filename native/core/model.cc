@@ -2,11 +2,11 @@
 
 #include <filesystem>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
 
 #include "native/core/hash.h"
 #include "native/core/thread_pool.h"
+#include "native/core/weights/column_squares.h"
 #include "native/core/weights/pack_file.h"
 
 namespace air {
@@ -34,6 +34,7 @@ class ModelLoader {
 
   Status load(const DecoderSpec& spec, std::shared_ptr<const Model>* out) {
     AIR_RETURN_IF_ERROR(check_spec(spec));
+    AIR_RETURN_IF_ERROR(check_pruning(options_.pruning, spec));
     model_->spec_ = spec;
     AIR_RETURN_IF_ERROR(map_tensors());
     AIR_RETURN_IF_ERROR(take_layers());
@@ -42,7 +43,7 @@ class ModelLoader {
     const std::vector<int64_t> vocabulary{spec.vocab_size, spec.embedding_length};
     AIR_RETURN_IF_ERROR(find("token_embedding.weight", vocabulary, &model_->embedding_));
     const char* output_role = spec.tied_output ? "token_embedding.weight" : "output.weight";
-    AIR_RETURN_IF_ERROR(take_matrix(output_role, vocabulary, &model_->output_.weight));
+    AIR_RETURN_IF_ERROR(take_matrix(output_role, vocabulary, {}, &model_->output_.weight));
     AIR_RETURN_IF_ERROR(take_vector("output.bias", spec.vocab_size, false, &model_->output_.bias));
     // A tied embedding is checked while it is packed as the output matrix.
     if (!spec.tied_output) packer_.add_in_place(model_->embedding_);
@@ -74,7 +75,7 @@ class ModelLoader {
       Tensor tensor{entry.role, entry.type, entry.shape, file.data() + entry.offset_bytes,
                     entry.length_bytes};
       AIR_RETURN_IF_ERROR(check_tensor(tensor));
-      if (!tensors_.emplace(entry.role, std::move(tensor)).second) {
+      if (!model_->tensors_.emplace(entry.role, std::move(tensor)).second) {
         return {StatusCode::kModelFormat, "expected one tensor for " + entry.role + " but received two"};
       }
     }
@@ -82,8 +83,8 @@ class ModelLoader {
   }
 
   Status find(const std::string& role, const std::vector<int64_t>& shape, Tensor* tensor) {
-    const auto found = tensors_.find(role);
-    if (found == tensors_.end()) {
+    const auto found = model_->tensors_.find(role);
+    if (found == model_->tensors_.end()) {
       return {StatusCode::kModelFormat, "expected a tensor for " + role + " but received none"};
     }
     if (found->second.shape != shape) {
@@ -95,7 +96,7 @@ class ModelLoader {
   }
 
   Status take_vector(const std::string& role, int64_t length, bool required, std::vector<float>* out) {
-    if (!required && tensors_.count(role) == 0) return {};
+    if (!required && model_->tensors_.count(role) == 0) return {};
     Tensor tensor;
     AIR_RETURN_IF_ERROR(find(role, {length}, &tensor));
     if (!row_is_finite(tensor, 0)) {
@@ -108,38 +109,63 @@ class ModelLoader {
     return {};
   }
 
-  Status take_matrix(const std::string& role, const std::vector<int64_t>& shape, AirMatrix* matrix) {
+  Status take_matrix(const std::string& role, const std::vector<int64_t>& shape,
+                     const MatrixSelection& selection, AirMatrix* matrix) {
     Tensor tensor;
     AIR_RETURN_IF_ERROR(find(role, shape, &tensor));
-    return packer_.add_matrix(tensor, matrix);
+    return packer_.add_matrix(tensor, selection, matrix);
   }
 
-  Status take_linear(const std::string& role, int64_t rows, int64_t cols, Linear* linear) {
-    AIR_RETURN_IF_ERROR(take_matrix(role + ".weight", {rows, cols}, &linear->weight));
-    return take_vector(role + ".bias", rows, false, &linear->bias);
+  Status take_linear(const std::string& role, int64_t rows, int64_t cols, const MatrixSelection& selection,
+                     Linear* linear) {
+    AIR_RETURN_IF_ERROR(take_matrix(role + ".weight", {rows, cols}, selection, &linear->weight));
+    std::vector<float>& bias = linear->bias;
+    AIR_RETURN_IF_ERROR(take_vector(role + ".bias", rows, false, &bias));
+    if (bias.empty() || selection.rows.empty()) return {};
+    for (size_t i = 0; i < selection.rows.size(); ++i) bias[i] = bias[static_cast<size_t>(selection.rows[i])];
+    model_->vector_bytes_ -= (rows - linear->weight.rows) * static_cast<int64_t>(sizeof(float));
+    bias.resize(selection.rows.size());
+    bias.shrink_to_fit();
+    return {};
+  }
+
+  Status take_attention(const std::string& role, LayerWeights* layer) {
+    const DecoderSpec& spec = model_->spec_;
+    const LayerShape& shape = layer->shape;
+    const int64_t width = spec.embedding_length;
+    const int64_t query_width = spec.query_heads * spec.head_dim;
+    const int64_t kv_width = spec.kv_heads * spec.head_dim;
+    if (shape.query_heads.empty()) return take_vector(role + "o.bias", width, false, &layer->o.bias);
+    AIR_RETURN_IF_ERROR(take_linear(role + "q", query_width, width, shape.query_rows, &layer->q));
+    AIR_RETURN_IF_ERROR(take_linear(role + "k", kv_width, width, shape.kv_rows, &layer->k));
+    AIR_RETURN_IF_ERROR(take_linear(role + "v", kv_width, width, shape.kv_rows, &layer->v));
+    return take_linear(role + "o", width, query_width, shape.query_columns, &layer->o);
+  }
+
+  Status take_feed_forward(const std::string& role, LayerWeights* layer) {
+    const int64_t width = model_->spec_.embedding_length;
+    const int64_t length = model_->spec_.feed_forward_length;
+    const LayerShape& shape = layer->shape;
+    AIR_RETURN_IF_ERROR(take_linear(role + "gate", length, width, shape.channel_rows, &layer->gate));
+    AIR_RETURN_IF_ERROR(take_linear(role + "up", length, width, shape.channel_rows, &layer->up));
+    return take_linear(role + "down", width, length, shape.channel_columns, &layer->down);
   }
 
   Status take_layers() {
     const DecoderSpec& spec = model_->spec_;
     const int64_t width = spec.embedding_length;
-    const int64_t query_width = spec.query_heads * spec.head_dim;
-    const int64_t kv_width = spec.kv_heads * spec.head_dim;
     model_->layers_.resize(static_cast<size_t>(spec.layers));  // the packer keeps pointers into it
     for (int64_t index = 0; index < spec.layers; ++index) {
       LayerWeights& layer = model_->layers_[static_cast<size_t>(index)];
       const std::string role = "layers." + std::to_string(index) + ".";
+      layer.shape = layer_shape(spec, options_.pruning, index);
+      model_->is_pruned_ |= layer.shape.query_count() < spec.query_heads ||
+                            layer.shape.feed_forward_length < spec.feed_forward_length;
       AIR_RETURN_IF_ERROR(take_vector(role + "attention_norm.weight", width, true, &layer.attention_norm));
-      AIR_RETURN_IF_ERROR(take_linear(role + "attention.q", query_width, width, &layer.q));
-      AIR_RETURN_IF_ERROR(take_linear(role + "attention.k", kv_width, width, &layer.k));
-      AIR_RETURN_IF_ERROR(take_linear(role + "attention.v", kv_width, width, &layer.v));
-      AIR_RETURN_IF_ERROR(take_linear(role + "attention.o", width, query_width, &layer.o));
+      AIR_RETURN_IF_ERROR(take_attention(role + "attention.", &layer));
       AIR_RETURN_IF_ERROR(
           take_vector(role + "feed_forward_norm.weight", width, true, &layer.feed_forward_norm));
-      AIR_RETURN_IF_ERROR(
-          take_linear(role + "feed_forward.gate", spec.feed_forward_length, width, &layer.gate));
-      AIR_RETURN_IF_ERROR(take_linear(role + "feed_forward.up", spec.feed_forward_length, width, &layer.up));
-      AIR_RETURN_IF_ERROR(
-          take_linear(role + "feed_forward.down", width, spec.feed_forward_length, &layer.down));
+      AIR_RETURN_IF_ERROR(take_feed_forward(role + "feed_forward.", &layer));
     }
     return {};
   }
@@ -220,13 +246,23 @@ class ModelLoader {
   const LoadOptions& options_;
   Progress progress_;
   std::unique_ptr<Model> model_;
-  std::unordered_map<std::string, Tensor> tensors_;  // by role
   Packer packer_;
 };
 
 Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,
                    std::shared_ptr<const Model>* model) {
   return ModelLoader(directory, options).load(spec, model);
+}
+
+Status Model::column_squares(const std::string& role, std::vector<float>* out) const {
+  const auto found = tensors_.find(role);
+  if (found == tensors_.end() || found->second.shape.size() != 2) {
+    return {StatusCode::kArgument, "expected the role of a matrix for role but received \"" + role + "\""};
+  }
+  const std::vector<double> sums = air::column_squares(found->second);
+  out->resize(sums.size());
+  for (size_t col = 0; col < sums.size(); ++col) (*out)[col] = static_cast<float>(sums[col]);
+  return {};
 }
 
 }  // namespace air

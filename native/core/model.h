@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "kernels/include/air_formats.h"
@@ -12,6 +13,7 @@
 #include "native/core/decoder_spec.h"
 #include "native/core/mapped_file.h"
 #include "native/core/progress.h"
+#include "native/core/pruning.h"
 #include "native/core/status.h"
 #include "native/core/weights/packer.h"
 #include "native/core/weights/tensor.h"
@@ -39,7 +41,9 @@ struct Linear {
   std::vector<float> bias;  // [weight.rows], or empty
 };
 
+// Heads and channels are the kept ones of `shape`. A layer without heads has no matrices for them, but o's bias.
 struct LayerWeights {
+  LayerShape shape;
   std::vector<float> attention_norm;     // [embedding_length]
   Linear q;                              // [query_heads * head_dim, embedding_length]
   Linear k, v;                           // [kv_heads * head_dim, embedding_length]
@@ -54,6 +58,7 @@ struct LoadOptions {
   std::string pack_cache;  // directory of pack files (native/core/weights/pack_file.h), or empty
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
+  Pruning pruning{};
 };
 
 // What came of LoadOptions::pack_cache.
@@ -76,7 +81,9 @@ class Model {
   static Status load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,
                      std::shared_ptr<const Model>* model);
 
+  // Of the whole model, nothing left out.
   const DecoderSpec& spec() const { return spec_; }
+  bool is_pruned() const { return is_pruned_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }
@@ -85,6 +92,10 @@ class Model {
   AirLayout layout() const { return layout_; }
   int64_t weight_bytes() const { return packed_bytes_ + vector_bytes_; }
   int64_t mapped_bytes() const { return embedding_.length_bytes; }
+
+  // Sum of squares of each column of a matrix of the files, [cols]. Reads the whole tensor. AIR_ERR_ARGUMENT for a
+  // role that no matrix has.
+  Status column_squares(const std::string& role, std::vector<float>* out) const;
 
   // out: [embedding_length]. token must be in range.
   void embed(int32_t token, float* out) const noexcept { dequantize_row(embedding_, token, out); }
@@ -95,6 +106,7 @@ class Model {
 
   DecoderSpec spec_;
   std::vector<MappedFile> files_;  // of the model, and its pack file if that is mapped
+  std::unordered_map<std::string, Tensor> tensors_;  // of the files, by role
   Tensor embedding_;               // [vocab_size, embedding_length], read in place
   AlignedBuffer packed_;           // empty when a pack file is mapped
   std::vector<LayerWeights> layers_;
@@ -103,6 +115,7 @@ class Model {
   std::vector<Conversion> conversions_;
   PackCacheReport pack_cache_;
   AirLayout layout_ = AIR_LAYOUT_QUADS;
+  bool is_pruned_ = false;
   int64_t packed_bytes_ = 0;
   int64_t vector_bytes_ = 0;
 };

@@ -126,7 +126,7 @@ Status propose(Runner& runner, const ProposeRequest& request, std::vector<float>
   const NextBatch next(request.batch, runner.arena().group_count(), runner.arena().layout().page_tokens);
   Batch fed;
   for (int32_t step = 0; !drafts.empty(); ++step) {
-    AIR_RETURN_IF_ERROR(runner.forward(step == 0 ? request.batch : fed, logits->data()));
+    AIR_RETURN_IF_ERROR(runner.forward(step == 0 ? request.batch : fed, {logits->data()}));
     std::vector<Draft> going_on;
     for (size_t i = 0; i < drafts.size(); ++i) {
       Draft draft = drafts[i];

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <string>
 
+#include "native/core/hadamard.h"
 #include "native/core/products.h"
 #include "native/core/weights/pack.h"
 
@@ -16,6 +17,19 @@ namespace {
 
 bool is_integer(const Linear& linear) {
   return linear.weight.weight_class == AIR_WEIGHT_INT4 || linear.weight.weight_class == AIR_WEIGHT_INT8;
+}
+
+Status check_output(const Batch& batch, const StepOutput& output, const Model& model) {
+  if (output.attended_squares == nullptr) return {};
+  if (model.is_pruned()) {
+    return {StatusCode::kArgument, "expected a model without pruning for activity but received a pruned one"};
+  }
+  if (batch.row_count() != batch.token_count()) {
+    return {StatusCode::kArgument, "expected logitRows of every token (" +
+                                       std::to_string(batch.token_count()) + ") for activity but received " +
+                                       std::to_string(batch.row_count())};
+  }
+  return {};
 }
 
 }  // namespace
@@ -44,17 +58,19 @@ Status Runner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> ar
   return {StatusCode::kOutOfMemory, "expected memory for a runner but the system refused it"};
 }
 
-Status Runner::forward(const Batch& batch, float* logits) {
-  AIR_RETURN_IF_ERROR(begin_step(batch));
-  pool_.run([this, logits](Team& team) { run_step(team, logits); });
+Status Runner::forward(const Batch& batch, const StepOutput& output) {
+  AIR_RETURN_IF_ERROR(begin_step(batch, output));
+  pool_.run([this](Team& team) { run_step(team); });
   if (stop_.load(std::memory_order_relaxed)) return {StatusCode::kCancelled, "the forward was cancelled"};
   return {};
 }
 
 // All that may allocate happens here, before the team starts.
-Status Runner::begin_step(const Batch& batch) try {
+Status Runner::begin_step(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, *arena_, options_.max_tokens, options_.max_sequences, &ranges_));
+  AIR_RETURN_IF_ERROR(check_output(batch, output, *model_));
   batch_ = &batch;
+  output_ = output;
   stop_.store(false, std::memory_order_relaxed);
   attention_->begin_step(batch, ranges_);
   attention_->make_plan(all_rows_.data(), batch.token_count(), &all_plan_);
@@ -66,7 +82,7 @@ Status Runner::begin_step(const Batch& batch) try {
 
 // Each phase below is a loop that all threads share. Whatever decides a loop's length comes from the batch: a
 // thread that was away for a while walks through the loops it missed.
-void Runner::run_step(Team& team, float* logits) {
+void Runner::run_step(Team& team) {
   embed_and_angles(team);
   for (int64_t layer = 0; layer < spec().layers; ++layer) {
     if (stop_.load(std::memory_order_relaxed)) return;
@@ -75,11 +91,26 @@ void Runner::run_step(Team& team, float* logits) {
   const int64_t rows = batch_->row_count();
   norm_rows(team, rows, model_->output_norm(), is_integer(model_->output()));
   const AirActivations normed = workspace_.normed.view(rows);
-  const Product product{&model_->output(), &normed, logits, AIR_STORE_SET};
+  const Product product{&model_->output(), &normed, output_.logits, AIR_STORE_SET};
   multiply(team, kernels_, rows, &product, 1);
 }
 
 void Runner::run_layer(int64_t index, Team& team) {
+  const bool has_heads = !model_->layers()[static_cast<size_t>(index)].shape.query_heads.empty();
+  if (has_heads) project_heads(index, team);
+  // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
+  const bool is_last = index + 1 == spec().layers;
+  const int64_t rows = is_last ? batch_->row_count() : batch_->token_count();
+  if (is_last) keep_logit_rows(team);
+  if (has_heads) {
+    attend(index, is_last, rows, team);
+  } else {
+    add_to_residual(team, rows, model_->layers()[static_cast<size_t>(index)].o.bias);
+  }
+  feed_forward(index, rows, team);
+}
+
+void Runner::project_heads(int64_t index, Team& team) {
   const LayerWeights& layer = model_->layers()[static_cast<size_t>(index)];
   const int64_t tokens = batch_->token_count();
   const AirActivations normed = workspace_.normed.view(tokens);
@@ -90,23 +121,31 @@ void Runner::run_layer(int64_t index, Team& team) {
                                  {&layer.v, &normed, workspace_.v, AIR_STORE_SET}};
   multiply(team, kernels_, tokens, projections, 3);
   rotate_and_store(index, team);
-  // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
-  const bool is_last = index + 1 == spec().layers;
-  const int64_t rows = is_last ? batch_->row_count() : tokens;
-  if (is_last) keep_logit_rows(team);
-  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, is_integer(layer.o), team);
+}
 
-  const AirActivations attended = workspace_.attended.view(rows);
+void Runner::attend(int64_t index, bool is_last, int64_t rows, Team& team) {
+  const LayerWeights& layer = model_->layers()[static_cast<size_t>(index)];
+  attention_->run_layer(index, is_last ? logit_plan_ : all_plan_, is_integer(layer.o), team);
+  const AirActivations attended = workspace_.attended.view(rows, layer.o.weight.cols);
+  if (output_.attended_squares != nullptr) {
+    add_squares(team, attended, output_.attended_squares + index * attended.cols);
+  }
   const Product output{&layer.o, &attended, workspace_.residual, AIR_STORE_ADD};
   multiply(team, kernels_, rows, &output, 1);
+}
 
-  const AirActivations normed_again = workspace_.normed.view(rows);
+void Runner::feed_forward(int64_t index, int64_t rows, Team& team) {
+  const LayerWeights& layer = model_->layers()[static_cast<size_t>(index)];
+  const AirActivations normed = workspace_.normed.view(rows);
   norm_rows(team, rows, layer.feed_forward_norm, is_integer(layer.gate) || is_integer(layer.up));
-  const Product expansions[] = {{&layer.gate, &normed_again, workspace_.gate, AIR_STORE_SET},
-                                {&layer.up, &normed_again, workspace_.up, AIR_STORE_SET}};
+  const Product expansions[] = {{&layer.gate, &normed, workspace_.gate, AIR_STORE_SET},
+                                {&layer.up, &normed, workspace_.up, AIR_STORE_SET}};
   multiply(team, kernels_, rows, expansions, 2);
-  activate_rows(team, rows, is_integer(layer.down));
-  const AirActivations hidden = workspace_.hidden.view(rows);
+  const AirActivations hidden = workspace_.hidden.view(rows, layer.shape.feed_forward_length);
+  activate_rows(team, hidden, is_integer(layer.down));
+  if (output_.hidden_squares != nullptr) {
+    add_squares(team, hidden, output_.hidden_squares + index * hidden.cols);
+  }
   const Product contraction{&layer.down, &hidden, workspace_.residual, AIR_STORE_ADD};
   multiply(team, kernels_, rows, &contraction, 1);
 }
@@ -149,40 +188,74 @@ void Runner::norm_rows(Team& team, int64_t rows, const std::vector<float>& weigh
   if (cancelled_.load(std::memory_order_relaxed)) stop_.store(true, std::memory_order_relaxed);
 }
 
-void Runner::activate_rows(Team& team, int64_t rows, bool quantize) {
+void Runner::activate_rows(Team& team, const AirActivations& hidden, bool quantize) {
   const QuantizedRows& out = workspace_.hidden;
   // Pieces of a row, so that one decoded token keeps every thread busy; whole groups of 32 when quantising.
-  const int64_t groups = (out.cols + AIR_GROUP - 1) / AIR_GROUP;
+  const int64_t groups = (hidden.cols + AIR_GROUP - 1) / AIR_GROUP;
   const int64_t piece = (groups + team.threads() - 1) / team.threads() * AIR_GROUP;
-  const int64_t pieces = (out.cols + piece - 1) / piece;
-  team.for_each(rows * pieces, 1, [&](int64_t item, int64_t) {
+  const int64_t pieces = (hidden.cols + piece - 1) / piece;
+  team.for_each(hidden.rows * pieces, 1, [&](int64_t item, int64_t) {
     const int64_t first = item % pieces * piece;
-    const int64_t at = item / pieces * out.cols + first;
-    const int64_t count = std::min(piece, out.cols - first);
+    const int64_t at = item / pieces * hidden.cols + first;
+    const int64_t count = std::min(piece, hidden.cols - first);
     kernels_.silu_mul(workspace_.gate + at, workspace_.up + at, count, out.values + at);
     if (quantize) out.quantize(kernels_, at, count);
   });
 }
 
+// What a layer without heads has instead of W x + bias.
+void Runner::add_to_residual(Team& team, int64_t rows, const std::vector<float>& bias) {
+  if (bias.empty()) return;
+  const int64_t width = spec().embedding_length;
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    float* residual = workspace_.residual + row * width;
+    for (int64_t col = 0; col < width; ++col) residual[col] += bias[static_cast<size_t>(col)];
+  });
+}
+
+// In float64 and in order of the rows, so that neither threads nor the length of a text show.
+void Runner::add_squares(Team& team, const AirActivations& x, float* sums) {
+  constexpr int64_t kPiece = 128;
+  team.for_each((x.cols + kPiece - 1) / kPiece, 1, [&](int64_t piece, int64_t) {
+    const int64_t first = piece * kPiece;
+    const int64_t count = std::min(kPiece, x.cols - first);
+    double squares[kPiece] = {};
+    for (int64_t row = 0; row < x.rows; ++row) {
+      const float* values = x.values + row * x.cols + first;
+      for (int64_t col = 0; col < count; ++col) squares[col] += static_cast<double>(values[col]) * values[col];
+    }
+    for (int64_t col = 0; col < count; ++col) {
+      sums[first + col] = static_cast<float>(sums[first + col] + squares[col]);
+    }
+  });
+}
+
 void Runner::rotate_and_store(int64_t layer, Team& team) {
-  team.for_each(batch_->token_count() * spec().kv_heads, 1, [&](int64_t item, int64_t) {
-    const int64_t token = item / spec().kv_heads;
-    const int64_t kv_head = item % spec().kv_heads;
-    if (arena_->member(layer, kv_head).group < 0) return;
+  const int64_t kv_count = model_->layers()[static_cast<size_t>(layer)].shape.kv_count();
+  team.for_each(batch_->token_count() * kv_count, 1, [&](int64_t item, int64_t) {
+    const int64_t token = item / kv_count;
+    const int64_t kv_head = item % kv_count;
+    if (member_of(layer, kv_head).group < 0) return;
     store_key_value(layer, token, kv_head);
     rotate_group(layer, token, kv_head);
   });
 }
 
+const KvArena::Member& Runner::member_of(int64_t layer, int64_t kv_head) const {
+  const LayerShape& shape = model_->layers()[static_cast<size_t>(layer)].shape;
+  return arena_->member(layer, shape.kv_heads[static_cast<size_t>(kv_head)].index);
+}
+
 void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
-  const KvArena::Member& member = arena_->member(layer, kv_head);
+  const KvArena::Member& member = member_of(layer, kv_head);
   const int32_t slot = batch_->slots[static_cast<size_t>(member.group * batch_->token_count() + token)];
   if (slot < 0) return;
   alignas(64) float key[AIR_MAX_HEAD_DIM];
   alignas(64) float value[AIR_MAX_HEAD_DIM];
   const int64_t head_dim = spec().head_dim;
   const int64_t padded = spec().padded_head_dim();
-  const int64_t at = (token * spec().kv_heads + kv_head) * head_dim;
+  const int64_t kv_count = model_->layers()[static_cast<size_t>(layer)].shape.kv_count();
+  const int64_t at = (token * kv_count + kv_head) * head_dim;
   std::copy_n(workspace_.k + at, head_dim, key);
   std::copy_n(workspace_.v + at, head_dim, value);
   std::fill(key + head_dim, key + padded, 0.0F);
@@ -190,6 +263,7 @@ void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
   const int64_t angles = token * (spec().rope_dims / 2);
   kernels_.rope(key, 1, padded, spec().rope_dims, workspace_.cosines + angles, workspace_.sines + angles,
                 spec().rope_pairing);
+  if (arena_->rotates_keys()) hadamard_transform(key, padded);
   const AirKvLayout& layout = arena_->layout();
   const int64_t page_bytes = arena_->groups()[static_cast<size_t>(member.group)].page_bytes;
   uint8_t* page = arena_->member_pages(member) + slot / layout.page_tokens * page_bytes;
@@ -198,13 +272,15 @@ void Runner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
 
 // Scales, pads and rotates the query heads of one KV head, for its window and, when there are sinks, for them.
 void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
-  const int64_t heads = spec().heads_per_group();
+  const LayerShape& shape = model_->layers()[static_cast<size_t>(layer)].shape;
+  const LayerShape::KvHead& kept = shape.kv_heads[static_cast<size_t>(kv_head)];
+  const int64_t heads = kept.query_count;
   const int64_t head_dim = spec().head_dim;
   const int64_t padded = spec().padded_head_dim();
   const float scale = 1.0F / std::sqrt(static_cast<float>(head_dim));
-  const int32_t group = arena_->member(layer, kv_head).group;
+  const int32_t group = member_of(layer, kv_head).group;
   const ReadRange& range = ranges_[static_cast<size_t>(group * batch_->token_count() + token)];
-  const int64_t first = token * spec().query_heads + kv_head * heads;
+  const int64_t first = token * shape.query_count() + kept.first_query;
   const auto rotate = [&](const QuantizedRows& out, int64_t table) {
     float* rotated = out.values + first * padded;
     for (int64_t head = 0; head < heads; ++head) {
@@ -216,7 +292,10 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
     const int64_t angles = (table * options_.max_tokens + token) * (spec().rope_dims / 2);
     kernels_.rope(rotated, heads, padded, spec().rope_dims, workspace_.cosines + angles,
                   workspace_.sines + angles, spec().rope_pairing);
-    if (arena_->layout().key_type == AIR_KV_INT8) out.quantize(kernels_, first * padded, heads * padded);
+    if (arena_->rotates_keys()) {
+      for (int64_t head = 0; head < heads; ++head) hadamard_transform(rotated + head * padded, padded);
+    }
+    if (arena_->layout().key_type != AIR_KV_F16) out.quantize(kernels_, first * padded, heads * padded);
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);

@@ -19,7 +19,11 @@ struct QuantizedRows {
   int32_t* sums16 = nullptr;  // [rows, cols / 16]
   int64_t cols = 0;
 
-  AirActivations view(int64_t rows) const { return {values, q, scales, sums16, rows, cols}; }
+  AirActivations view(int64_t rows) const { return view(rows, cols); }
+  // Rows of a layer that has fewer columns than there is room for.
+  AirActivations view(int64_t rows, int64_t row_cols) const {
+    return {values, q, scales, sums16, rows, row_cols};
+  }
 
   // Fills the int8 form of `count` values from element `at` on, both multiples of 32: groups know no rows.
   void quantize(const AirKernelTable& kernels, int64_t at, int64_t count) const {
@@ -28,7 +32,8 @@ struct QuantizedRows {
 };
 
 struct Workspace {
-  // T = most tokens, D = padded head dim, G = head groups
+  // T = most tokens, D = padded head dim, G = head groups. Heads and channels that a pruned layer leaves out are
+  // left out of its rows: it uses the beginning of what is sized here for the whole model.
   float* residual = nullptr;   // [T, embedding_length]
   QuantizedRows normed;        // [T, embedding_length]
   float* q = nullptr;          // [T, query_heads * head_dim] as projected

@@ -133,13 +133,24 @@ inline uint16_t random_half(Random& random, int low, int high, bool is_signed) {
 
 // The sections of air_formats.h one after the other.
 inline AirKvLayout kv_layout(int dims, int page_tokens, AirKvType keys, AirKvType values) {
-  const int64_t key_bytes = int64_t(dims) * page_tokens * (keys == AIR_KV_INT8 ? 1 : 2);
-  const int64_t value_bytes = int64_t(dims) * page_tokens * (values == AIR_KV_INT8 ? 1 : 2);
+  const auto half_bytes = [](AirKvType type) {
+    return type == AIR_KV_INT4 ? 1 : type == AIR_KV_INT8 ? 2 : 4;
+  };
+  const auto scales = [&](AirKvType type) { return type == AIR_KV_INT4 ? dims / 32 : 1; };
+  const int64_t elements = int64_t(dims) * page_tokens;
+  const int64_t key_bytes = elements * half_bytes(keys) / 2;
+  const int64_t value_bytes = elements * half_bytes(values) / 2;
   AirKvLayout layout = {page_tokens, dims, keys, values, key_bytes, key_bytes + value_bytes, 0, 0};
-  layout.value_scales_offset = layout.key_scales_offset + 2 * page_tokens;
-  layout.member_bytes = (layout.value_scales_offset + 2 * page_tokens + 63) / 64 * 64;
+  layout.value_scales_offset = layout.key_scales_offset + 2 * page_tokens * scales(keys);
+  layout.member_bytes = (layout.value_scales_offset + 2 * page_tokens * scales(values) + 63) / 64 * 64;
   return layout;
 }
+
+inline const char* kv_type_name(AirKvType type) {
+  return type == AIR_KV_INT4 ? "int4" : type == AIR_KV_INT8 ? "int8" : "f16";
+}
+
+constexpr AirKvType kKvTypes[] = {AIR_KV_INT8, AIR_KV_F16, AIR_KV_INT4};
 
 // float32 rows with their quantised form, made by the reference kernel.
 struct Activations {

@@ -233,6 +233,11 @@ std::vector<float> kv_head(Random& random, int64_t dims, int64_t token) {
   }
   if (token == 4) x[0] = 3e7f;
   if (token == 5) x[x.size() - 1] = std::nanf("");
+  if (token == 9) x[1] = -3.0f;
+  if (token == 12) x[2] = 3.0f, x[7] = -3.0f;
+  if (token == 15) {
+    for (float& value : x) value = std::ldexp(value, -22);  // as INT4 scales, the smallest binary16
+  }
   return x;
 }
 
@@ -257,12 +262,44 @@ TEST(kv_write_puts_a_token_where_the_format_says) {
   }
 }
 
+// A group of 32 as Q4_0 has it: the value of largest magnitude is -8 times the scale.
+TEST(int4_groups_are_written_where_and_how_the_format_says) {
+  for (const bool is_key : {true, false}) {
+    Random random(5);
+    const AirKvLayout layout =
+        kv_layout(96, 32, is_key ? AIR_KV_INT4 : AIR_KV_F16, is_key ? AIR_KV_F16 : AIR_KV_INT4);
+    AlignedBytes page(layout.member_bytes, 0xee);
+    std::vector<float> x = random_floats(random, 96);
+    x[7] = -2.5f;  // of group 0
+    x[40] = 1.75f, x[41] = -1.75f;
+    const std::vector<float> other(96, 1.0f);
+    const int64_t token = 21;
+    air_kernels_reference()->kv_write(&layout, page.data(), token, is_key ? x.data() : other.data(),
+                                      is_key ? other.data() : x.data());
+    const int64_t scales = is_key ? layout.key_scales_offset : layout.value_scales_offset;
+    for (int64_t d = 0; d < 96; ++d) {
+      uint16_t half;
+      std::memcpy(&half, page.data() + scales + 2 * (16 * 3 + d / 32 * 16 + token % 16), 2);
+      const double scale = half_value(half);
+      const int64_t byte = is_key ? 16 * 48 + d / 32 * 256 + d % 16 / 4 * 64 + token % 16 * 4 + d % 4
+                                  : layout.values_offset + token * 48 + d / 32 * 16 + d % 16;
+      const int q = (d % 32 < 16 ? page.data()[byte] & 15 : page.data()[byte] >> 4) - 8;
+      const double steps = double(x[static_cast<size_t>(d)]) / scale;
+      // On the other side of zero there are but 7 steps.
+      CHECK(std::fabs(q - steps) <= (steps > 7 ? 1.001 : 0.501));
+      if (d == 7) CHECK(q == -8 && scale > 0);
+      if (d == 40) CHECK(q == -8 && scale < 0);
+      if (d == 41) CHECK_EQ(q, 7);
+    }
+  }
+}
+
 TEST(every_isa_writes_the_same_pages_as_the_reference) {
   for (const AirKernelTable* isa : vector_isas()) {
     for (const int dims : {32, 64, 96, 128, 256}) {
       for (const int page_tokens : {16, 32}) {
-        for (const AirKvType keys : {AIR_KV_INT8, AIR_KV_F16}) {
-          for (const AirKvType values : {AIR_KV_INT8, AIR_KV_F16}) {
+        for (const AirKvType keys : kKvTypes) {
+          for (const AirKvType values : kKvTypes) {
             Random random(9);
             const AirKvLayout layout = kv_layout(dims, page_tokens, keys, values);
             AlignedBytes expected(layout.member_bytes, 0xee);

@@ -42,8 +42,8 @@ uint64_t packed_hash(TensorType type, AirLayout layout) {
   int64_t bytes = 0;
   air::AlignedBuffer packed;
   air::ConversionError error;
-  CHECK(air::plan_matrix(tensor.view, layout, &matrix, &bytes).ok() && packed.allocate(bytes, "test").ok());
-  CHECK(air::pack_tiles(tensor.view, matrix, packed.data(), 0, 2, &error).ok());
+  CHECK(air::plan_matrix(tensor.view, {}, layout, &matrix, &bytes).ok() && packed.allocate(bytes, "test").ok());
+  CHECK(air::pack_tiles(tensor.view, {}, matrix, packed.data(), 0, 2, &error).ok());
   return air::hash_bytes(packed.data(), bytes, 0);
 }
 

@@ -116,7 +116,7 @@ TEST(rows_are_bit_identical_alone_chunked_and_batched) {
   // Past one split of 512 cached tokens, so that partial results are merged.
   constexpr int64_t kTokens = 600;
   for (const TensorType type : kWeightTypes) {
-    for (const AirKvType kv_type : {AIR_KV_INT8, AIR_KV_F16}) {
+    for (const AirKvType kv_type : {AIR_KV_INT8, AIR_KV_F16, AIR_KV_INT4}) {
       TinyOptions options;
       options.type = type;
       options.layers = 1;
@@ -348,7 +348,7 @@ TEST(refuses_batches_that_leave_their_bounds) {
   for (const Case& bad : cases) {
     Batch batch = make_batch(engine, tokens, {{0, 0, 20}});
     bad.spoil(batch);
-    const Status status = engine.runner->forward(batch, logits.data());
+    const Status status = engine.runner->forward(batch, {logits.data()});
     CHECK_MSG(status.code() == bad.code, std::string(bad.name) + ": " + air::status_code_name(status.code()));
     CHECK_MSG(status.message().rfind("expected ", 0) == 0, std::string(bad.name) + ": " + status.message());
   }
@@ -363,11 +363,11 @@ TEST(cancel_stops_a_forward_and_the_next_one_is_right) {
   const Batch batch = make_batch(engine, tokens, {{0, 0, 64}});
   std::vector<float> logits(static_cast<size_t>(64 * tiny.spec.vocab_size));
   engine.runner->cancel();
-  CHECK(engine.runner->forward(batch, logits.data()).code() == StatusCode::kCancelled);
+  CHECK(engine.runner->forward(batch, {logits.data()}).code() == StatusCode::kCancelled);
   engine.runner->clear_cancel();
   const auto expected = run(engine, batch);
   std::thread other([&engine] { engine.runner->cancel(); });
-  const Status raced = engine.runner->forward(batch, logits.data());
+  const Status raced = engine.runner->forward(batch, {logits.data()});
   other.join();
   CHECK(raced.ok() || raced.code() == StatusCode::kCancelled);
   engine.runner->clear_cancel();

@@ -94,10 +94,10 @@ TEST(plan_matrix_refuses_a_packed_size_that_overflows) {
   AirMatrix matrix;
   int64_t total = 0;
   const int64_t wide = int64_t{1} << 60;  // one row of 4-byte values, a valid size; a tile of 16 rows is not
-  CHECK(air::plan_matrix(claim(TensorType::kF32, {1, wide}, wide * 4), AIR_LAYOUT_QUADS, &matrix, &total)
+  CHECK(air::plan_matrix(claim(TensorType::kF32, {1, wide}, wide * 4), {}, AIR_LAYOUT_QUADS, &matrix, &total)
             .code() == StatusCode::kModelFormat);
   const int64_t tall = 500000000000000000;  // 18 bytes a row in the file, 20 packed (padded scales)
-  CHECK(air::plan_matrix(claim(TensorType::kQ4_0, {tall, 32}, tall * 18), AIR_LAYOUT_QUADS, &matrix, &total)
+  CHECK(air::plan_matrix(claim(TensorType::kQ4_0, {tall, 32}, tall * 18), {}, AIR_LAYOUT_QUADS, &matrix, &total)
             .code() == StatusCode::kModelFormat);
 }
 

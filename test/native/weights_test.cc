@@ -29,12 +29,12 @@ struct Packed {
   explicit Packed(const air::Tensor& tensor, AirLayout layout = AIR_LAYOUT_QUADS, int64_t tile_begin = 0,
                   int64_t tile_end = -1) {
     int64_t total = 0;
-    status = air::plan_matrix(tensor, layout, &matrix, &total);
+    status = air::plan_matrix(tensor, {}, layout, &matrix, &total);
     if (!status.ok()) return;
     storage.assign(static_cast<size_t>(total + 64), kUntouched);
     data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
     matrix.data = data;
-    status = air::pack_tiles(tensor, matrix, data, tile_begin, tile_end < 0 ? tiles() : tile_end, &error);
+    status = air::pack_tiles(tensor, {}, matrix, data, tile_begin, tile_end < 0 ? tiles() : tile_end, &error);
   }
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
@@ -179,7 +179,7 @@ TEST(plan_matrix_keeps_each_type_in_its_class_with_aligned_sections) {
     const OwnedTensor tensor = air_test::random_tensor(c.type, 17, 512, 3);
     AirMatrix m{};
     int64_t total = 0;
-    CHECK(air::plan_matrix(tensor.view, AIR_LAYOUT_PAIRS, &m, &total).ok());
+    CHECK(air::plan_matrix(tensor.view, {}, AIR_LAYOUT_PAIRS, &m, &total).ok());
     CHECK_EQ(m.layout, AIR_LAYOUT_PAIRS);
     const int64_t scales = c.scale_group == 0 ? 0 : 512 / c.scale_group * 32;
     CHECK_EQ(m.weight_class, c.weight_class);
@@ -284,7 +284,7 @@ TEST(conversion_errors_of_tile_ranges_add_up) {
   const Packed whole(tensor.view), first(tensor.view, AIR_LAYOUT_QUADS, 0, 1);
   Packed second(tensor.view, AIR_LAYOUT_QUADS, 1, 2);
   second.error = first.error;
-  CHECK(air::pack_tiles(tensor.view, second.matrix, second.data, 1, 2, &second.error).ok());
+  CHECK(air::pack_tiles(tensor.view, {}, second.matrix, second.data, 1, 2, &second.error).ok());
   CHECK(std::abs(second.error.squared_error / whole.error.squared_error - 1) < 1e-12);
   CHECK_EQ(second.error.max_abs_error, whole.error.max_abs_error);
 }
@@ -364,7 +364,7 @@ TEST(pack_tiles_refuses_tiles_outside_the_matrix_and_matrices_of_other_tensors) 
   const OwnedTensor tensor = air_test::random_tensor(TensorType::kQ8_0, 20, 64, 89);
   Packed packed(tensor.view);
   const auto code = [&](const AirMatrix& matrix, int64_t begin, int64_t end) {
-    return air::pack_tiles(tensor.view, matrix, packed.data, begin, end, &packed.error).code();
+    return air::pack_tiles(tensor.view, {}, matrix, packed.data, begin, end, &packed.error).code();
   };
   CHECK(code(packed.matrix, 1, 1) == StatusCode::kOk);
   CHECK(code(packed.matrix, -1, 1) == StatusCode::kArgument);

@@ -22,5 +22,5 @@ export async function expectNativeFailure(
   const error = await failureOf(action);
   expect(error.message).toMatch(message);
   expect(error.code).toBe(code);
-  expect(error.stack).toMatch(/test\/integration\/native[a-z-]*\.test\.ts/);
+  expect(error.stack).toMatch(/test\/integration\/[a-z-]+\.test\.ts/);
 }

@@ -12,9 +12,11 @@ bool is_float_class(const AirMatrix& matrix) {
   return matrix.weight_class == AIR_WEIGHT_F16 || matrix.weight_class == AIR_WEIGHT_F32;
 }
 
-Status check_arguments(const Tensor& tensor, const AirMatrix& matrix, int64_t tile_begin, int64_t tile_end) {
+Status check_arguments(const Tensor& tensor, const MatrixSelection& selection, const AirMatrix& matrix,
+                       int64_t tile_begin, int64_t tile_end) {
   const bool block_type = tensor_type_info(tensor.type).block_values > 1;
-  if (matrix.rows != tensor.rows() || matrix.cols != tensor.cols() || is_float_class(matrix) == block_type) {
+  if (matrix.rows != selection.row_count(tensor) || matrix.cols != selection.col_count(tensor) ||
+      is_float_class(matrix) == block_type) {
     return Status(StatusCode::kArgument, "expected the matrix planned for " + tensor.role +
                                              " but received one of " + std::to_string(matrix.rows) + " x " +
                                              std::to_string(matrix.cols) + " in class " +
@@ -78,16 +80,21 @@ Status non_finite_row(const Tensor& tensor, const AirMatrix& matrix, int64_t row
 
 }  // namespace
 
-Status pack_tiles(const Tensor& tensor, const AirMatrix& matrix, uint8_t* data, int64_t tile_begin,
-                  int64_t tile_end, ConversionError* error) {
+Status pack_tiles(const Tensor& tensor, const MatrixSelection& selection, const AirMatrix& matrix,
+                  uint8_t* data, int64_t tile_begin, int64_t tile_end, ConversionError* error) {
   AIR_RETURN_IF_ERROR(check_tensor(tensor));
-  AIR_RETURN_IF_ERROR(check_arguments(tensor, matrix, tile_begin, tile_end));
+  AIR_RETURN_IF_ERROR(check_selection(tensor, selection));
+  AIR_RETURN_IF_ERROR(check_arguments(tensor, selection, matrix, tile_begin, tile_end));
   const int64_t row_bytes = tensor.length_bytes / tensor.rows();
   ConversionError measured;
   for (int64_t t = tile_begin; t < tile_end; ++t) {
     const int64_t first_row = t * AIR_TILE_ROWS;
-    const TileRows source{tensor.data + first_row * row_bytes, row_bytes,
-                          std::min<int64_t>(AIR_TILE_ROWS, matrix.rows - first_row)};
+    TileSource source{};
+    source.row_count = std::min<int64_t>(AIR_TILE_ROWS, matrix.rows - first_row);
+    for (int64_t r = 0; r < source.row_count; ++r) {
+      source.rows[r] = tensor.data + selection.row(first_row + r) * row_bytes;
+    }
+    if (!selection.column_groups.empty()) source.column_groups = selection.column_groups.data();
     uint8_t* bytes = data + t * matrix.tile_stride;
     const TileSections tile{reinterpret_cast<uint16_t*>(bytes),
                             reinterpret_cast<uint16_t*>(bytes + matrix.mins_offset),
@@ -100,7 +107,7 @@ Status pack_tiles(const Tensor& tensor, const AirMatrix& matrix, uint8_t* data, 
       pack_quantized_tile(tensor.type, matrix, source, tile, &measured);
     }
     const int64_t lane = find_non_finite_lane(matrix, tile);
-    if (lane >= 0) return non_finite_row(tensor, matrix, first_row + lane);
+    if (lane >= 0) return non_finite_row(tensor, matrix, selection.row(first_row + lane));
   }
   error->squared_error += measured.squared_error;
   error->squared_weight += measured.squared_weight;

@@ -6,6 +6,7 @@
 
 #include "kernels/include/air_formats.h"
 #include "native/core/status.h"
+#include "native/core/weights/selection.h"
 #include "native/core/weights/tensor.h"
 
 namespace air {
@@ -31,16 +32,18 @@ const char* layout_name(AirLayout layout) noexcept;
 // Decides the class that keeps the tensor's precision:
 //   Q4_0 -> int4; Q4_1, Q4_K -> int4 with mins; Q8_0, Q5_0 -> int8; Q5_1, Q5_K -> int8 with mins;
 //   Q6_K -> int8 with scales per 16; F16 -> f16; F32 -> f32; BF16 -> f16, or f32 when a value exceeds f16.
-// Fills every field of `matrix` but data, and its total size in bytes. Reads the values only for BF16.
-Status plan_matrix(const Tensor& tensor, AirLayout layout, AirMatrix* matrix, int64_t* total_bytes);
+// Fills every field of `matrix` but data, and its total size in bytes. Reads the values only for BF16, and then
+// all of them: the class does not depend on what is left out. AIR_ERR_ARGUMENT for a selection that does not fit.
+Status plan_matrix(const Tensor& tensor, const MatrixSelection& selection, AirLayout layout,
+                   AirMatrix* matrix, int64_t* total_bytes);
 
-// Packs tiles [tile_begin, tile_end) of `tensor` into `data` (the start of the whole matrix, 64-byte aligned,
-// planned by plan_matrix for this tensor). Thread-safe for disjoint ranges. Adds to `error`, measured against
-// the file's own values. A NaN or infinite scale or weight, or a product of scales beyond float16, is
+// Packs tiles [tile_begin, tile_end) of the selected part of `tensor` into `data` (the start of the whole matrix,
+// 64-byte aligned, planned by plan_matrix for this tensor and selection). Thread-safe for disjoint ranges. Reads no
+// rows that are left out. Adds to `error`, measured against the file's own values of what is packed. A NaN or infinite scale or weight, or a product of scales beyond float16, is
 // AIR_ERR_MODEL_FORMAT naming role and row; AIR_ERR_ARGUMENT for another tensor's matrix or a bad range.
 // `error` is untouched on failure.
-Status pack_tiles(const Tensor& tensor, const AirMatrix& matrix, uint8_t* data, int64_t tile_begin,
-                  int64_t tile_end, ConversionError* error);
+Status pack_tiles(const Tensor& tensor, const MatrixSelection& selection, const AirMatrix& matrix,
+                  uint8_t* data, int64_t tile_begin, int64_t tile_end, ConversionError* error);
 
 // Dequantises one row of a 2-D tensor (or the whole of a 1-D one, row 0) to out[cols].
 // Does not check for NaN; `row` must be in range.

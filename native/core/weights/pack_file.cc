@@ -154,7 +154,8 @@ Status check_front(const std::string& path, const PackKey& key, const Front& fro
   return {};
 }
 
-// Pack files of the same model file and layout that were made from what it held before.
+// Pack files of the same model file and layout that were made from what it held before. Those of the same content
+// are of other prunings.
 void remove_superseded(const std::string& path, const Front& written) {
   std::error_code error;
   const std::filesystem::path kept(path);
@@ -167,7 +168,8 @@ void remove_superseded(const std::string& path, const Front& written) {
     const bool same_layout =
         std::memcmp(front.header.layout, written.header.layout, sizeof(front.header.layout)) == 0;
     std::error_code ignored;
-    if (same_layout && front.source == written.source) std::filesystem::remove(entry->path(), ignored);
+    const bool is_earlier = front.header.modified != written.header.modified;
+    if (same_layout && is_earlier && front.source == written.source) std::filesystem::remove(entry->path(), ignored);
   }
 }
 

@@ -13,22 +13,22 @@ namespace {
 // power of two column by column would evict every cache line before its second element is read.
 // out: [cols][16]
 template <typename In, typename Out, typename Convert>
-void transpose(const TileRows& source, int64_t cols, Out* out, Convert convert) {
-  constexpr int64_t kChunk = 32;
-  for (int64_t begin = 0; begin < cols; begin += kChunk) {
-    const int64_t end = std::min(begin + kChunk, cols);
-    for (int64_t r = 0; r < source.rows; ++r) {
-      const uint8_t* row = source.first + r * source.row_bytes;
-      for (int64_t k = begin; k < end; ++k) {
+void transpose(const TileSource& source, int64_t cols, Out* out, Convert convert) {
+  for (int64_t begin = 0; begin < cols; begin += AIR_GROUP) {
+    const int64_t count = std::min<int64_t>(AIR_GROUP, cols - begin);
+    const int64_t from = source.column_group(begin / AIR_GROUP) * AIR_GROUP;
+    for (int64_t r = 0; r < source.row_count; ++r) {
+      const uint8_t* values = source.rows[r] + from * static_cast<int64_t>(sizeof(In));
+      for (int64_t k = 0; k < count; ++k) {
         In value;
-        std::memcpy(&value, row + k * static_cast<int64_t>(sizeof(In)), sizeof(In));
-        out[k * AIR_TILE_ROWS + r] = convert(value);
+        std::memcpy(&value, values + k * static_cast<int64_t>(sizeof(In)), sizeof(In));
+        out[(begin + k) * AIR_TILE_ROWS + r] = convert(value);
       }
     }
   }
 }
 
-void pack_bf16_as_half(const TileRows& source, int64_t cols, uint16_t* out, ConversionError* error) {
+void pack_bf16_as_half(const TileSource& source, int64_t cols, uint16_t* out, ConversionError* error) {
   double squared_weight = 0;
   transpose<uint16_t>(source, cols, out, [&](uint16_t bits) {
     const double exact = bf16_to_float(bits);
@@ -49,7 +49,7 @@ void pack_bf16_as_half(const TileRows& source, int64_t cols, uint16_t* out, Conv
 
 }  // namespace
 
-void pack_float_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
+void pack_float_tile(TensorType type, const AirMatrix& matrix, const TileSource& source,
                      const TileSections& tile, ConversionError* error) noexcept {
   uint16_t* halves = reinterpret_cast<uint16_t*>(tile.values);
   float* floats = reinterpret_cast<float*>(tile.values);

@@ -36,12 +36,12 @@ void store_words(const void* bytes, int64_t g, int64_t r, const TileSections& ti
 }
 
 template <typename Layout, typename Block>
-void copy_blocks(int64_t cols, const TileRows& source, const TileSections& tile) {
+void copy_blocks(int64_t cols, const TileSource& source, const TileSections& tile) {
   for (int64_t g = 0; g < cols / AIR_GROUP; ++g) {
-    for (int64_t r = 0; r < source.rows; ++r) {
+    const int64_t at = source.column_group(g) * static_cast<int64_t>(sizeof(Block));
+    for (int64_t r = 0; r < source.row_count; ++r) {
       Block block;
-      std::memcpy(&block, source.first + r * source.row_bytes + g * static_cast<int64_t>(sizeof(Block)),
-                  sizeof(Block));
+      std::memcpy(&block, source.rows[r] + at, sizeof(Block));
       tile.scales[g * AIR_TILE_ROWS + r] = block.scale;
       if constexpr (std::is_same_v<Block, BlockQ4_1>) tile.mins[g * AIR_TILE_ROWS + r] = block.min;
       if constexpr (std::is_same_v<Block, BlockQ4_0> && std::is_same_v<Layout, Pairs>) {
@@ -102,24 +102,30 @@ void store_group(const DecodedGroup& group, const AirMatrix& matrix, int64_t g, 
 }
 
 template <typename Layout>
-void decode_blocks(TensorType type, const AirMatrix& matrix, const TileRows& source, const TileSections& tile,
+void decode_blocks(TensorType type, const AirMatrix& matrix, const TileSource& source, const TileSections& tile,
                    ConversionError* error) {
   const TensorTypeInfo& info = tensor_type_info(type);
   const int64_t block_groups = info.block_values / AIR_GROUP;
   const bool lossy = type == TensorType::kQ4K || type == TensorType::kQ5K || type == TensorType::kQ6K;
+  const int64_t group_count = matrix.cols / AIR_GROUP;
+  const auto block_of = [&](int64_t g) { return source.column_group(g) / block_groups; };
   DecodedGroup groups[kMaxBlockGroups];
-  for (int64_t b = 0; b < matrix.cols / info.block_values; ++b) {
-    for (int64_t r = 0; r < source.rows; ++r) {
-      decode_block(type, source.first + r * source.row_bytes + b * info.block_bytes, groups);
-      for (int64_t i = 0; i < block_groups; ++i) {
-        store_group<Layout>(groups[i], matrix, b * block_groups + i, r, tile, lossy ? error : nullptr);
+  int64_t end = 0;
+  for (int64_t begin = 0; begin < group_count; begin = end) {  // groups of one block
+    const int64_t block = block_of(begin);
+    for (end = begin + 1; end < group_count && block_of(end) == block;) ++end;
+    for (int64_t r = 0; r < source.row_count; ++r) {
+      decode_block(type, source.rows[r] + block * info.block_bytes, groups);
+      for (int64_t g = begin; g < end; ++g) {
+        const DecodedGroup& group = groups[source.column_group(g) % block_groups];
+        store_group<Layout>(group, matrix, g, r, tile, lossy ? error : nullptr);
       }
     }
   }
 }
 
 template <typename Layout>
-void pack_tile(TensorType type, const AirMatrix& matrix, const TileRows& source, const TileSections& tile,
+void pack_tile(TensorType type, const AirMatrix& matrix, const TileSource& source, const TileSections& tile,
                ConversionError* error) {
   switch (type) {
     case TensorType::kQ4_0:
@@ -135,10 +141,10 @@ void pack_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
 
 }  // namespace
 
-void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
+void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileSource& source,
                          const TileSections& tile, ConversionError* error) noexcept {
   if (matrix.layout == AIR_LAYOUT_PAIRS) return pack_tile<Pairs>(type, matrix, source, tile, error);
-  if (matrix.weight_class == AIR_WEIGHT_INT4 && !matrix.has_min && source.rows < AIR_TILE_ROWS) {
+  if (matrix.weight_class == AIR_WEIGHT_INT4 && !matrix.has_min && source.row_count < AIR_TILE_ROWS) {
     // Missing rows hold q = 8, which means zero; their scales stay zero too.
     std::memset(tile.values, 0x88, static_cast<size_t>(matrix.cols * AIR_TILE_ROWS / 2));
   }

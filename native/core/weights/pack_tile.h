@@ -8,11 +8,14 @@
 
 namespace air {
 
-// The file rows that become one tile.
-struct TileRows {
-  const uint8_t* first;  // `rows` rows, any alignment
-  int64_t row_bytes;
-  int64_t rows;  // 1..16
+// The part of the file that becomes one tile.
+struct TileSource {
+  const uint8_t* rows[AIR_TILE_ROWS];  // [row_count] whole rows of the file, any alignment
+  int64_t row_count;                   // 1..16
+  const int64_t* column_groups;        // [ceil(cols / 32)] of the packed matrix, or null: all there are
+
+  // The file's group of 32 columns that becomes group g.
+  int64_t column_group(int64_t g) const { return column_groups == nullptr ? g : column_groups[g]; }
 };
 
 // The sections of one zeroed tile; layouts in kernels/include/air_formats.h.
@@ -23,9 +26,9 @@ struct TileSections {
 };
 
 // Neither checks for NaN: the caller looks at the finished tile.
-void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
+void pack_quantized_tile(TensorType type, const AirMatrix& matrix, const TileSource& source,
                          const TileSections& tile, ConversionError* error) noexcept;
-void pack_float_tile(TensorType type, const AirMatrix& matrix, const TileRows& source,
+void pack_float_tile(TensorType type, const AirMatrix& matrix, const TileSource& source,
                      const TileSections& tile, ConversionError* error) noexcept;
 
 }  // namespace air

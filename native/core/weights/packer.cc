@@ -28,13 +28,21 @@ Status check_rows(const Tensor& tensor, int64_t row_begin, int64_t row_end) {
   return {};
 }
 
+// Nothing for a list that keeps all.
+void append_indices(const char* name, const std::vector<int64_t>& indices, std::string* text) {
+  if (indices.empty()) return;
+  *text += name;
+  for (const int64_t index : indices) *text += ' ' + std::to_string(index);
+}
+
 }  // namespace
 
-Status Packer::add_matrix(const Tensor& tensor, AirMatrix* matrix) {
+Status Packer::add_matrix(const Tensor& tensor, MatrixSelection selection, AirMatrix* matrix) {
   int64_t bytes = 0;
-  AIR_RETURN_IF_ERROR(plan_matrix(tensor, layout_, matrix, &bytes));
+  AIR_RETURN_IF_ERROR(plan_matrix(tensor, selection, layout_, matrix, &bytes));
   Job job;
   job.tensor = tensor;
+  job.selection = std::move(selection);
   job.matrix = matrix;
   job.offset = packed_bytes_;
   job.conversion = conversion_index(tensor.type, static_cast<AirWeightClass>(matrix->weight_class));
@@ -51,7 +59,7 @@ void Packer::add_in_place(const Tensor& tensor) {
 
 void Packer::add_job(Job job) {
   job.first_chunk = chunks_;
-  chunks_ += (tiles_of(job.tensor.rows()) + kTilesPerChunk - 1) / kTilesPerChunk;
+  chunks_ += (tiles_of(job.selection.row_count(job.tensor)) + kTilesPerChunk - 1) / kTilesPerChunk;
   source_bytes_ += job.tensor.length_bytes;
   jobs_.push_back(std::move(job));
 }
@@ -85,6 +93,8 @@ uint64_t Packer::identity() const {
             std::to_string(weight_class) + ' ' + std::to_string(job.offset) + ' ';
     const auto sample = static_cast<size_t>(std::min(kSampleBytes, tensor.length_bytes));
     text.append(reinterpret_cast<const char*>(tensor.data), sample);
+    append_indices("rows", job.selection.rows, &text);
+    append_indices("column groups", job.selection.column_groups, &text);
   }
   return hash_bytes(text.data(), static_cast<int64_t>(text.size()), 0);
 }
@@ -143,10 +153,13 @@ Packer::Chunk Packer::chunk_at(int64_t index) const {
                                       [](int64_t value, const Job& job) { return value < job.first_chunk; });
   const Job& job = *(after - 1);
   const Tensor& tensor = job.tensor;
+  const int64_t tiles = tiles_of(job.selection.row_count(tensor));
   const int64_t tile_begin = (index - job.first_chunk) * kTilesPerChunk;
-  const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles_of(tensor.rows()));
-  const int64_t row_begin = tile_begin * AIR_TILE_ROWS;
-  const int64_t row_end = std::min(tile_end * AIR_TILE_ROWS, tensor.rows());
+  const int64_t tile_end = std::min(tile_begin + kTilesPerChunk, tiles);
+  // Every row of the file belongs to a chunk, so that a hash of the source covers all of it.
+  const int64_t row_begin = tile_begin == 0 ? 0 : job.selection.row(tile_begin * AIR_TILE_ROWS);
+  const int64_t row_end =
+      tile_end == tiles ? tensor.rows() : job.selection.row(tile_end * AIR_TILE_ROWS);
   const int64_t row_bytes = tensor.length_bytes / tensor.rows();
   const uint8_t* source = tensor.data + row_begin * row_bytes;
   return {job, tile_begin, tile_end, row_begin, row_end, source, (row_end - row_begin) * row_bytes};
@@ -156,8 +169,8 @@ Status Packer::pack_chunk(const Chunk& chunk, uint8_t* packed) {
   const Job& job = chunk.job;
   if (job.matrix == nullptr) return check_rows(job.tensor, chunk.row_begin, chunk.row_end);
   ConversionError error;
-  AIR_RETURN_IF_ERROR(
-      pack_tiles(job.tensor, *job.matrix, packed + job.offset, chunk.tile_begin, chunk.tile_end, &error));
+  AIR_RETURN_IF_ERROR(pack_tiles(job.tensor, job.selection, *job.matrix, packed + job.offset,
+                                 chunk.tile_begin, chunk.tile_end, &error));
   const std::lock_guard<std::mutex> lock(mutex_);
   ConversionError& sum = conversions_[job.conversion].error;
   sum.squared_error += error.squared_error;

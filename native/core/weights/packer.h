@@ -28,8 +28,9 @@ class Packer {
  public:
   explicit Packer(AirLayout layout) : layout_(layout) {}
 
-  // Plans a place for the tensor. `matrix` gets its shape now and its data from place(); it must not move.
-  Status add_matrix(const Tensor& tensor, AirMatrix* matrix);
+  // Plans a place for the selected part of the tensor. `matrix` gets its shape now and its data from place(); it must
+  // not move.
+  Status add_matrix(const Tensor& tensor, MatrixSelection selection, AirMatrix* matrix);
   // A matrix whose rows are read from the file: pack() checks them for NaN, no more.
   void add_in_place(const Tensor& tensor);
 
@@ -57,6 +58,7 @@ class Packer {
  private:
   struct Job {
     Tensor tensor;
+    MatrixSelection selection;
     AirMatrix* matrix = nullptr;  // null: checked in place
     int64_t offset = 0;           // bytes into the packed memory
     int64_t first_chunk = 0;
@@ -66,7 +68,7 @@ class Packer {
   struct Chunk {
     const Job& job;
     int64_t tile_begin, tile_end;
-    int64_t row_begin, row_end;
+    int64_t row_begin, row_end;  // of the file: the packed rows, and those left out after each
     const uint8_t* source;  // of row_begin
     int64_t source_bytes;
   };

@@ -80,10 +80,12 @@ const char* layout_name(AirLayout layout) noexcept {
   return layout == AIR_LAYOUT_PAIRS ? "tile16pairs" : "tile16";
 }
 
-Status plan_matrix(const Tensor& tensor, AirLayout layout, AirMatrix* matrix, int64_t* total_bytes) {
+Status plan_matrix(const Tensor& tensor, const MatrixSelection& selection, AirLayout layout,
+                   AirMatrix* matrix, int64_t* total_bytes) {
   AIR_RETURN_IF_ERROR(check_tensor(tensor));
-  const int64_t rows = tensor.rows();
-  const int64_t cols = tensor.cols();
+  AIR_RETURN_IF_ERROR(check_selection(tensor, selection));
+  const int64_t rows = selection.row_count(tensor);
+  const int64_t cols = selection.col_count(tensor);
   // A tile takes at most 64 bytes per column (float32), so that below this bound its size cannot overflow.
   constexpr int64_t kMaxCols = int64_t{1} << 48;
   if (cols > kMaxCols) return too_large(tensor);

@@ -22,6 +22,7 @@ Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const E
                                    1 + engine.pages_per_sequence * options.sequences);
   arena_options.key_type = options.kv_type;
   arena_options.value_type = options.kv_type;
+  arena_options.rotate_keys = options.rotate_keys;
   air::Status status = air::KvArena::create(tiny.model, arena_options, &engine.arena);
   CHECK_MSG(status.ok(), status.message());
   air::RunnerOptions runner_options;
@@ -71,7 +72,7 @@ air::Batch make_batch(const Engine& engine, const std::vector<int32_t>& tokens,
 
 std::vector<float> run(Engine& engine, const air::Batch& batch) {
   std::vector<float> logits(static_cast<size_t>(batch.row_count() * engine.runner->spec().vocab_size), NAN);
-  const air::Status status = engine.runner->forward(batch, logits.data());
+  const air::Status status = engine.runner->forward(batch, {logits.data()});
   CHECK_MSG(status.ok(), status.message());
   return logits;
 }

@@ -24,6 +24,7 @@ struct EngineOptions {
   int64_t groups = 1;
   std::vector<uint8_t> head_mask;  // empty: all in group 0
   AirKvType kv_type = AIR_KV_F16;
+  bool rotate_keys = false;
   int threads = 2;
 };
 

@@ -177,6 +177,13 @@ Row attend(const air::DecoderSpec& spec, const Row& query, int64_t position, con
   return out;
 }
 
+// sums: [layers, row], grown as layers are met.
+void add_squares(const Row& row, int64_t layer, std::vector<double>* sums) {
+  const size_t first = static_cast<size_t>(layer) * row.size();
+  if (sums->size() < first + row.size()) sums->resize(first + row.size(), 0.0);
+  for (size_t i = 0; i < row.size(); ++i) (*sums)[first + i] += row[i] * row[i];
+}
+
 Row slice(const Row& row, int64_t index, int64_t width) {
   return {row.begin() + index * width, row.begin() + (index + 1) * width};
 }
@@ -227,7 +234,7 @@ TinyModel make_tiny_model(const TinyOptions& options) {
 }
 
 std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_t>& tokens,
-                                 const HeadRules& rules, int64_t rules_from) {
+                                 const HeadRules& rules, int64_t rules_from, NaiveActivity* activity) {
   const air::DecoderSpec& spec = tiny.spec;
   const int64_t group = spec.query_heads / spec.kv_heads;
   std::vector<std::vector<Row>> keys(static_cast<size_t>(spec.layers * spec.kv_heads));
@@ -261,12 +268,14 @@ std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_
           attended.insert(attended.end(), out.begin(), out.end());
         }
       }
+      if (activity != nullptr) add_squares(attended, layer, &activity->attended_squares);
       const Row projected = multiply(tiny, role + "attention.o", attended);
       for (size_t i = 0; i < x.size(); ++i) x[i] += projected[i];
       const Row normed_again = norm(tiny, role + "feed_forward_norm.weight", x);
       Row hidden = multiply(tiny, role + "feed_forward.gate", normed_again);
       const Row up = multiply(tiny, role + "feed_forward.up", normed_again);
       for (size_t i = 0; i < hidden.size(); ++i) hidden[i] = hidden[i] / (1 + std::exp(-hidden[i])) * up[i];
+      if (activity != nullptr) add_squares(hidden, layer, &activity->hidden_squares);
       const Row contracted = multiply(tiny, role + "feed_forward.down", hidden);
       for (size_t i = 0; i < x.size(); ++i) x[i] += contracted[i];
     }

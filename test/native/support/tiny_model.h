@@ -55,10 +55,17 @@ struct HeadRules {
   std::vector<bool> query_masked;    // [layers, query_heads]
 };
 
+// Squares of what the output and down matrices read, summed over the tokens.
+struct NaiveActivity {
+  std::vector<double> attended_squares;  // [layers, query_heads * head_dim]
+  std::vector<double> hidden_squares;    // [layers, feed_forward_length]
+};
+
 // Logits of every position, [tokens, vocab_size], in double precision with exact keys and values. Rules apply
 // to the tokens from `rules_from` on; earlier ones see everything before them.
 std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_t>& tokens,
-                                 const HeadRules& rules = {}, int64_t rules_from = 0);
+                                 const HeadRules& rules = {}, int64_t rules_from = 0,
+                                 NaiveActivity* activity = nullptr);
 
 }  // namespace air_test
 

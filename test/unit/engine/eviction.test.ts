@@ -13,17 +13,13 @@ function createToyPolicy(states: EvictionState[]): EvictionPolicy {
   return {
     name: "toy",
     decide: (state) => {
-      states.push(state);
+      states.push({ ...state, pagePositions: [...state.pagePositions] }); // they are valid during the call
       const fullPages = Math.floor(state.cachedTokens / pageTokens);
       const dropCount = state.headGroup === 1 ? Math.max(0, fullPages - 3) : 0;
       const evicted = state.evictedTokens + dropCount * pageTokens;
-      if (evicted === 0) return { dropPages: [], sinkTokens: 0, sinkShift: 0, windowStart: 0 };
-      return {
-        dropPages: Array.from({ length: dropCount }, (_, index) => index + 1),
-        sinkTokens,
-        sinkShift: evicted + pageTokens - sinkTokens,
-        windowStart: pageTokens,
-      };
+      if (evicted === 0) return { dropPages: [], sinkTokens: 0, windowTokens: 0 };
+      const dropPages = Array.from({ length: dropCount }, (_, index) => index + 1);
+      return { dropPages, sinkTokens, windowTokens: 0 };
     },
   };
 }
@@ -43,6 +39,8 @@ describe("Engine with an eviction policy", () => {
       incomingTokens: 20,
       cachedTokens: 0,
       evictedTokens: 0,
+      pagePositions: [],
+      pageMass: new Float32Array(0),
     });
     const last = addon.controls.batches.at(-1);
     const length = 219;
@@ -51,8 +49,11 @@ describe("Engine with an eviction policy", () => {
     expect([...(last?.positions ?? [])]).toEqual([length - 1]);
     expect([...(last?.contextLengths ?? [])]).toEqual([length, length - evicted]);
     expect([...(last?.sinkTokens ?? [])]).toEqual([0, sinkTokens]);
-    expect([...(last?.sinkShifts ?? [])]).toEqual([0, evicted + pageTokens - sinkTokens]);
-    expect([...(last?.windowStarts ?? [])]).toEqual([0, pageTokens]);
+    expect([...(last?.evictedTokens ?? [])]).toEqual([0, evicted]);
+    expect([...(last?.windowTokens ?? [])]).toEqual([0, 0]);
+    const positions = states.filter(({ headGroup }) => headGroup === 1).at(-1)?.pagePositions ?? [];
+    expect(positions[0]).toBe(0);
+    expect(positions.slice(1)).toEqual(positions.slice(1).map((_, order) => evicted + (order + 1) * pageTokens));
     // What a prefix attended to is gone, so nothing of it is reused.
     await continueGreedily(engine, sequence, fakePrompt(1, 20), 1);
     expect(sequence.reusedTokens).toBe(0);
@@ -89,7 +90,7 @@ describe("Engine with an eviction policy", () => {
   test("fails the runs, not the process, when a policy drops a page that is not full", async () => {
     const policy: EvictionPolicy = {
       name: "broken",
-      decide: () => ({ dropPages: [7], sinkTokens: 0, sinkShift: 0, windowStart: 0 }),
+      decide: () => ({ dropPages: [7], sinkTokens: 0, windowTokens: 0 }),
     };
     const { engine, pools } = createFakeEngine({ policy });
     await expect(continueGreedily(engine, engine.createSequence(), [1], 2)).rejects.toMatchObject({
@@ -106,7 +107,7 @@ describe("Engine with an eviction policy", () => {
       name: "breaks at the second sequence",
       decide: ({ incomingTokens }) => {
         const dropPages = broken && incomingTokens === 1 ? [7] : [];
-        return { dropPages, sinkTokens: 0, sinkShift: 0, windowStart: 0 };
+        return { dropPages, sinkTokens: 0, windowTokens: 0 };
       },
     };
     const { engine } = createFakeEngine({ policy });
