@@ -18,12 +18,12 @@ test("a second request with a prefix of 2000 tokens has its first token at least
   const perSentence = loaded.tokenizer.encode(sentence, { special: false, bos: false }).length;
   const request = async (prompt: string) => {
     using session = loaded.createSession();
-    return session.generate(prompt, options).result;
+    return await session.generate(prompt, options).result;
   };
   const first: number[] = [];
   const second: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const prefix = `Round ${round}. ${sentence.repeat(Math.ceil(2000 / perSentence))}`;
+    const prefix = `Round ${round}. ${sentence.repeat(Math.ceil(2200 / perSentence))}`;
     const one = await request(`${prefix}Where is it?`);
     const other = await request(`${prefix}What is on the table?`);
     expect(one.reusedTokens).toBeLessThan(32);

@@ -291,7 +291,7 @@ describe("a session file that cannot be used", () => {
     ],
     ["fewer bytes than pages", () => undefined, 192],
   ])("is one with %s, whatever its checksum says", async (_name, change, pageBytes) => {
-    await expectRefused(withHeader(change as (header: Record<string, unknown>) => void, pageBytes));
+    await expectRefused(withHeader(change, pageBytes));
   });
 
   test("is one whose header is no JSON", async () => {
