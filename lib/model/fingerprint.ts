@@ -24,9 +24,10 @@ export async function fingerprintModel({ path, fileBytes, headerBytes }: ModelFi
       hash.update(await readAt(handle, path, offset, Math.min(headerChunkBytes, headerBytes - offset)));
     }
     const dataBytes = fileBytes - headerBytes;
-    const step = Math.max(sampleBytes, Math.floor((dataBytes - sampleBytes) / (sampleCount - 1)));
-    for (let sample = 0; sample < sampleCount && sample * step < dataBytes; sample += 1) {
-      const offset = headerBytes + sample * step;
+    // The last sample ends with the file; in a small file they overlap.
+    const step = Math.max(0, dataBytes - sampleBytes) / (sampleCount - 1);
+    for (let sample = 0; sample < sampleCount; sample += 1) {
+      const offset = headerBytes + Math.round(sample * step);
       hash.update(await readAt(handle, path, offset, Math.min(sampleBytes, fileBytes - offset)));
     }
   } catch (error) {

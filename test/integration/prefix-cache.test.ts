@@ -37,7 +37,7 @@ describe("sessions that share the beginning of their prompts", () => {
     expect(await answers(sharing)).toEqual(await answers(alone));
     expect(sharing.stats.prefixCache).toMatchObject({ lookups: 3, hits: 2 });
     expect(sharing.stats.prefixCache?.hitTokens).toBeGreaterThan(200);
-    expect(sharing.stats.computedTokens).toBeLessThan(0.7 * alone.stats.computedTokens);
+    expect(sharing.stats.computedTokens).toBeLessThan(0.8 * alone.stats.computedTokens);
     expect(alone.stats.prefixCache).toBeUndefined();
   });
 
