@@ -1,31 +1,26 @@
 import { at } from "../util/array-access.js";
 import type { PagePool } from "./page-pool.js";
 
-/** A full page of a text that the index knows, in all head groups; or, at depth 0, the start of the texts of one key. */
-export interface PrefixNode {
-  /** Pages of text from the start to this one. */
-  readonly depth: number;
-  /** Whether the index still knows it. */
-  readonly isKnown: boolean;
-}
-
 /** Hashes a page's tokens, chained to the hash of the text before it. */
 export type PageHash = (parentHash: number, tokens: Int32Array) => number;
 
-class Node implements PrefixNode {
-  readonly parent: Node | undefined;
+/** A full page of a text that the index knows, in all head groups; or, at depth 0, the start of the texts of one key. */
+export class PrefixNode {
+  readonly parent: PrefixNode | undefined;
   readonly tokens: Int32Array; // [pageTokens]
   readonly pages: readonly number[]; // [headGroups]
   readonly hash: number;
+  /** Pages of text from the start to this one. */
   readonly depth: number;
   /** Of the texts that start here; the root's only. */
   readonly key: string;
   /** By hash; tokens tell children of one hash apart. */
-  readonly children = new Map<number, Node[]>();
+  readonly children = new Map<number, PrefixNode[]>();
+  /** Whether the index still knows it. */
   isKnown = true;
 
   constructor(
-    parent: Node | undefined,
+    parent: PrefixNode | undefined,
     tokens: Int32Array,
     pages: readonly number[],
     hash: number,
@@ -59,11 +54,11 @@ export class PrefixIndex {
   readonly pageTokens: number;
   readonly #pools: readonly PagePool[];
   readonly #hash: PageHash;
-  readonly #roots = new Map<string, Node>();
+  readonly #roots = new Map<string, PrefixNode>();
   /** By head group: the node that holds a page. */
-  readonly #holders: readonly Map<number, Node>[];
+  readonly #holders: readonly Map<number, PrefixNode>[];
   /** Least recently used first; a node comes after all that follow it in its text. */
-  readonly #recency = new Set<Node>();
+  readonly #recency = new Set<PrefixNode>();
 
   /** @param hash - another hash, for tests of what happens when it is equal for different tokens */
   constructor(pools: readonly PagePool[], pageTokens: number, hash: PageHash = hashPage) {
@@ -93,12 +88,12 @@ export class PrefixIndex {
   root(key: string): PrefixNode {
     const known = this.#roots.get(key);
     // One that nothing follows is not kept: there may be any number of keys.
-    return known ?? new Node(undefined, new Int32Array(), [], this.#hash(0, codesOf(key)), key);
+    return known ?? new PrefixNode(undefined, new Int32Array(), [], this.#hash(0, codesOf(key)), key);
   }
 
   /** The page after `parent` that holds these tokens, [pageTokens]. */
   find(parent: PrefixNode, tokens: Int32Array): PrefixNode | undefined {
-    const { hash, children } = parent as Node;
+    const { hash, children } = parent;
     return children.get(this.#hash(hash, tokens))?.find((child) => areEqual(child.tokens, tokens));
   }
 
@@ -112,15 +107,14 @@ export class PrefixIndex {
    */
   add(parent: PrefixNode, tokens: Int32Array, pages: readonly number[]): PrefixNode | undefined {
     if (pages.some((page, headGroup) => at(this.#pools, headGroup).isCached(page))) return undefined;
-    const before = parent as Node;
-    const node = new Node(before, tokens, pages, this.#hash(before.hash, tokens));
+    const node = new PrefixNode(parent, tokens, pages, this.#hash(parent.hash, tokens));
     for (const [headGroup, page] of pages.entries()) {
       at(this.#pools, headGroup).cache(page);
       at(this.#holders, headGroup).set(page, node);
     }
-    if (before.depth === 0) this.#roots.set(before.key, before);
-    const alike = before.children.get(node.hash);
-    if (alike === undefined) before.children.set(node.hash, [node]);
+    if (parent.depth === 0) this.#roots.set(parent.key, parent);
+    const alike = parent.children.get(node.hash);
+    if (alike === undefined) parent.children.set(node.hash, [node]);
     else alike.push(node);
     this.#recency.add(node);
     this.touch(node);
@@ -143,7 +137,7 @@ export class PrefixIndex {
 
   /** The last known page of a text whose first `depth` pages are those of `node`. */
   ancestor(node: PrefixNode, depth: number): PrefixNode {
-    let known = node as Node;
+    let known = node;
     while (known.depth > depth && known.parent !== undefined) known = known.parent;
     return known;
   }
@@ -165,7 +159,7 @@ export class PrefixIndex {
   }
 
   /** Forgets a node and all that follow it. */
-  #remove(node: Node): void {
+  #remove(node: PrefixNode): void {
     const { parent, hash } = node;
     const alike = parent?.children.get(hash) ?? [];
     alike.splice(alike.indexOf(node), 1);
@@ -185,9 +179,9 @@ export class PrefixIndex {
 }
 
 /** A node and those before it, the last first; without the root. */
-function chainOf(node: PrefixNode): Node[] {
-  const chain: Node[] = [];
-  let current: Node | undefined = node as Node;
+function chainOf(node: PrefixNode): PrefixNode[] {
+  const chain: PrefixNode[] = [];
+  let current: PrefixNode | undefined = node;
   while (current !== undefined && current.depth > 0) {
     chain.push(current);
     current = current.parent;

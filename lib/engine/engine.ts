@@ -7,6 +7,7 @@ import { BatchBuilder } from "./batch-builder.js";
 import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
+import { gatherGuesses } from "./gather-guesses.js";
 import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
 import { PrefixReuse } from "./prefix-reuse.js";
 import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
@@ -186,7 +187,7 @@ export class Engine {
     await Promise.resolve(); // runs that start in the same tick share the first step
     while (this.#runs.size > 0) {
       try {
-        await this.#gatherGuesses();
+        await gatherGuesses(this.#runs);
         const runsBefore = this.#runs.size;
         const granted = this.#plan();
         if (granted.length > 0) await this.#step(granted);
@@ -204,28 +205,6 @@ export class Engine {
       }
     }
     this.#loop = undefined;
-  }
-
-  /** Asks the runs that are about to compute a single token what may follow it. */
-  async #gatherGuesses(): Promise<void> {
-    const asked: Promise<void>[] = [];
-    for (const [sequence, run] of this.#runs) {
-      const { request } = run;
-      const isReady = sequence.state === "running" && sequence.knownTokens === sequence.computedTokens + 1;
-      if (!isReady || run.proposed || isGreedy(request) || request.propose === undefined) continue;
-      run.proposed = true;
-      const guesses = request.propose();
-      if (!(guesses instanceof Promise)) sequence.draft(guesses);
-      else {
-        asked.push(
-          guesses.then((tokens) => {
-            // The run may have ended meanwhile, or lost its pages.
-            if (this.#runs.get(sequence) === run) sequence.draft(tokens);
-          }),
-        );
-      }
-    }
-    if (asked.length > 0) await Promise.all(asked);
   }
 
   /** Decides who computes what in the next step, and takes the pages for it. */

@@ -112,6 +112,7 @@ export class Sequence {
     fork.#know(this.#tokens, 0);
     fork.prefix = this.prefix;
     fork.registeredPages = this.registeredPages;
+    fork.pageMass = this.pageMass;
     return fork;
   }
 

@@ -21,28 +21,33 @@ export async function fingerprintModel({ path, fileBytes, headerBytes }: ModelFi
   try {
     handle = await open(path, "r");
     for (let offset = 0; offset < headerBytes; offset += headerChunkBytes) {
-      hash.update(await readAt(handle, offset, Math.min(headerChunkBytes, headerBytes - offset)));
+      hash.update(await readAt(handle, path, offset, Math.min(headerChunkBytes, headerBytes - offset)));
     }
     const dataBytes = fileBytes - headerBytes;
-    const step = Math.max(sampleBytes, Math.floor((dataBytes - sampleBytes) / (sampleCount - 1)));
-    for (let sample = 0; sample < sampleCount && sample * step < dataBytes; sample += 1) {
-      const offset = headerBytes + sample * step;
-      hash.update(await readAt(handle, offset, Math.min(sampleBytes, fileBytes - offset)));
+    // The last sample ends with the file; in a small file they overlap.
+    const step = Math.max(0, dataBytes - sampleBytes) / (sampleCount - 1);
+    for (let sample = 0; sample < sampleCount; sample += 1) {
+      const offset = headerBytes + Math.round(sample * step);
+      hash.update(await readAt(handle, path, offset, Math.min(sampleBytes, fileBytes - offset)));
     }
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a readable file for ${path} but received ${reason}`, {
-      cause,
-    });
+  } catch (error) {
+    if (error instanceof AirError) throw error;
+    throw ioError(path, error instanceof Error ? error.message : String(error), error);
   } finally {
     await handle?.close();
   }
   return hash.digest("hex");
 }
 
-async function readAt(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+async function readAt(handle: FileHandle, path: string, offset: number, length: number): Promise<Uint8Array> {
   const buffer = new Uint8Array(length);
   const { bytesRead } = await handle.read(buffer, 0, length, offset);
-  if (bytesRead !== length) throw new Error(`${offset + bytesRead} bytes, fewer than before`);
+  if (bytesRead !== length) throw ioError(path, `one that ends at ${offset + bytesRead}`);
   return buffer;
+}
+
+function ioError(path: string, received: string, cause?: unknown): AirError {
+  return new AirError("AIR_ERR_IO", `expected a readable file for ${path} but received ${received}`, {
+    cause,
+  });
 }

@@ -39,6 +39,8 @@ const headerSchema = z.strictObject({
   /** Those that have keys and values. */
   tokens: z.array(count),
   table: z.strictObject({ length: count, droppedAt: count, pagePositions: z.array(z.array(count)) }),
+  /** By head group, the attention that the last step paid to each page; empty unless the policy looks at it. */
+  pageMass: z.array(z.array(z.number())),
   messages: z.array(messageSchema),
 });
 

@@ -36,6 +36,7 @@ export async function saveSession(core: ModelCore, state: SessionState, path: st
       bytesPerPage: arena.headGroups.map(({ bytesPerPage }) => bytesPerPage),
       tokens: [...sequence.computed()],
       table: copyState(sequence),
+      pageMass: sequence.pageMass.map((mass) => [...mass]),
       messages: messages.map(({ role, content }) => ({ role, content })),
     };
     try {
@@ -53,7 +54,7 @@ function copyState({ table }: Sequence): SessionHeader["table"] {
   return { length, droppedAt, pagePositions: pagePositions.map((positions) => [...positions]) };
 }
 
-/** @param length - computed tokens of the sequence, as long as it has its pages */
+/** Reads the pages of a sequence, as long as it has `length` computed tokens. */
 async function* readPages(
   { engine, arena }: ModelCore,
   sequence: Sequence,
@@ -105,6 +106,7 @@ export async function restoreSession(
       core.engine.restoreSequence(tokens, table, prefixKey) ?? core.engine.createSequence(prefixKey);
     try {
       await fillPages(core, sequence, file);
+      sequence.pageMass = header.pageMass.map((mass) => Float32Array.from(mass));
     } catch (error) {
       core.engine.closeSequence(sequence, asAirError(error));
       throw error;

@@ -228,7 +228,7 @@ describe("Model", () => {
 
   test("reports its memory", () => {
     const { model } = createFakeModel({ kvTokens: 64, pageTokens: 16 });
-    expect(model.memory()).toMatchObject({ weightBytes: 1000, mappedBytes: 100, kvBytes: 5 * 16 * 8 });
+    expect(model.memory()).toMatchObject({ weightBytes: 1000, mappedBytes: 100, kvBytes: 5 * 16 * 12 });
     expect(model.memory().workspaceBytes).toBeGreaterThan(10);
   });
 
