@@ -53,8 +53,8 @@ const KvArena& ArenaHandle::open(Napi::Env env) const {
 KvArena& ArenaHandle::idle(Napi::Env env, const char* what) const {
   open(env);
   if (shared_->forwards_in_flight > 0) {
-    throw_status(env, {StatusCode::kBusy, std::string("expected an idle arena for ") + what +
-                                              " but a forward is using it"});
+    throw_status(env, {StatusCode::kBusy,
+                       std::string("expected an idle arena for ") + what + " but a forward is using it"});
   }
   return *shared_->arena;
 }
@@ -91,7 +91,8 @@ void ArenaHandle::copy_pages(const Napi::CallbackInfo& info) {
                                                ") for dst but received " + std::to_string(dst.size())});
   }
   throw_if_error(
-      env, idle(env, "copyPages").copy_pages(group, src.data(), dst.data(), static_cast<int64_t>(src.size())));
+      env,
+      idle(env, "copyPages").copy_pages(group, src.data(), dst.data(), static_cast<int64_t>(src.size())));
 }
 
 void ArenaHandle::read_pages(const Napi::CallbackInfo& info) {
@@ -100,9 +101,9 @@ void ArenaHandle::read_pages(const Napi::CallbackInfo& info) {
   const int64_t group = to_integer(info[0], "headGroup", 0, std::numeric_limits<int32_t>::max());
   const std::vector<int32_t> pages = to_int32s(info[1], "pages");
   const Bytes out = get_byte_view(info[2], "out");
-  throw_if_error(env,
-                 idle(env, "readPages")
-                     .read_pages(group, pages.data(), static_cast<int64_t>(pages.size()), out.data, out.length));
+  throw_if_error(
+      env, idle(env, "readPages")
+               .read_pages(group, pages.data(), static_cast<int64_t>(pages.size()), out.data, out.length));
 }
 
 void ArenaHandle::write_pages(const Napi::CallbackInfo& info) {

@@ -124,8 +124,8 @@ Status KvArena::check_pages(int64_t group, const int32_t* pages, int64_t count, 
   const int64_t page_count = groups_[static_cast<size_t>(group)].page_count;
   for (int64_t i = 0; i < count; ++i) {
     if (pages[i] < 1 || pages[i] >= page_count) {
-      return {StatusCode::kPageRange, "expected a page from 1 to " + std::to_string(page_count - 1) + " for " +
-                                          what + " but received " + std::to_string(pages[i])};
+      return {StatusCode::kPageRange, "expected a page from 1 to " + std::to_string(page_count - 1) +
+                                          " for " + what + " but received " + std::to_string(pages[i])};
     }
   }
   return {};

@@ -137,6 +137,40 @@ describe("handles", () => {
     await expectFailure(copy(0, 9), "AIR_ERR_PAGE_RANGE", /a page from 1 to 8 .* received 9/);
   });
 
+  test("reads pages and writes them elsewhere, byte by byte; a forward holds both off", async () => {
+    const bytesPerPage = arena.headGroups[0]?.bytesPerPage ?? 0;
+    runner.forwardSync(makeBatch(100), output);
+    const read = (...pages: number[]): Uint8Array => {
+      const bytes = new Uint8Array(pages.length * bytesPerPage);
+      arena.readPages(0, Int32Array.from(pages), bytes);
+      return bytes;
+    };
+    const pages = read(1, 2);
+    expect(pages.some((byte) => byte !== 0)).toBe(true);
+    expect(read(2, 1).subarray(bytesPerPage)).toEqual(pages.subarray(0, bytesPerPage));
+    arena.writePages(0, Int32Array.of(8, 7), pages);
+    expect(read(8, 7)).toEqual(pages);
+    const forward = runner.forward(makeBatch(100), output);
+    await expectFailure(() => read(1), "AIR_ERR_BUSY", /readPages .* a forward is using it/);
+    const write = (group: number, page: number, length: number) => () => {
+      arena.writePages(group, Int32Array.of(page), new Uint8Array(length));
+    };
+    await expectFailure(write(0, 1, bytesPerPage), "AIR_ERR_BUSY", /writePages .* a forward is using it/);
+    await forward;
+    await expectFailure(write(0, 0, bytesPerPage), "AIR_ERR_PAGE_RANGE", /a page from 1 to 8 .* received 0/);
+    await expectFailure(write(0, 9, bytesPerPage), "AIR_ERR_PAGE_RANGE", /writePages but received 9/);
+    await expectFailure(write(1, 1, bytesPerPage), "AIR_ERR_PAGE_RANGE", /a head group below 1/);
+    await expectFailure(write(0, 1, bytesPerPage - 1), "AIR_ERR_SHAPE", /bytes for writePages/);
+    const floats = new Float32Array(bytesPerPage) as unknown as Uint8Array;
+    await expectFailure(
+      () => {
+        arena.readPages(0, Int32Array.of(1), floats);
+      },
+      "AIR_ERR_ARGUMENT",
+      /a Uint8Array for out/,
+    );
+  });
+
   test("getters that close the handles or start a forward are met by the checks, not by freed memory", async () => {
     const own = await addon.loadModel(raw.directory, raw.spec, { backend: "cpu" });
     const ownArena = makeArena(own, raw.spec);

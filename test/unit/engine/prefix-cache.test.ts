@@ -72,6 +72,19 @@ describe("Engine with a prefix cache", () => {
     expect(engine.stats.preemptions).toBe(0);
   });
 
+  test("keeps a page that its sequence goes on from in the middle, as long as there are others", async () => {
+    const { engine } = createFakeEngine({ prefixCache });
+    const sequence = engine.createSequence();
+    const prompt = fakePrompt(1, 70);
+    await continueGreedily(engine, sequence, prompt, 2);
+    const other = [...prompt.slice(0, 56), ...fakePrompt(2, 20)];
+    expect(await continueGreedily(engine, sequence, other, 3)).toEqual(await continueAlone(other, 3));
+    expect(sequence.reusedTokens).toBe(56);
+    const again = engine.createSequence();
+    await continueGreedily(engine, again, prompt, 1);
+    expect(again.reusedTokens).toBe(64);
+  });
+
   test("shares nothing between keys", async () => {
     const { engine } = createFakeEngine({ prefixCache });
     const prompt = fakePrompt(1, 70);

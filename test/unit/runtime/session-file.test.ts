@@ -237,6 +237,14 @@ describe("a session file that cannot be used", () => {
     expect(await goOn(session, text)).toEqual(await goOn(untouched, text));
   });
 
+  test("is detected when its pages are damaged, also where there is no room for them", async () => {
+    const changed = Buffer.from(bytes);
+    changed[bytes.length - 40] = (changed[bytes.length - 40] ?? 0) ^ 1;
+    writeFileSync(file, changed);
+    const small = createFakeModel({ kvTokens: 80 }).model.createSession();
+    await expect(small.restore(file)).rejects.toThrow(damaged);
+  });
+
   test("is detected when cut anywhere, or longer than it should be", async () => {
     const headerEnd = 24 + bytes.readUInt32LE(12);
     const page = (bytes.length - 32 - headerEnd) / Math.ceil((bytes.length - 32 - headerEnd) / 192);
