@@ -57,16 +57,14 @@ export function kvLayout(kvHeads: number, options: KvLayoutOptions): readonly Kv
     const capacity = pagesOf(sinkWindowCapacity(limits, chunkTokens, pageTokens));
     return options.sequences * Math.min(capacity, pagesOf(contextTokens));
   };
-  const pages = (limits: SinkWindowOptions | undefined): number =>
-    1 + (limits === undefined ? pagesOf(kvTokens ?? options.sequences * contextTokens) : windowPages(limits));
-  const main = {
-    members: members(fullGroup),
-    window,
-    pages: kvTokens === undefined ? pages(window) : 1 + pagesOf(kvTokens),
+  const mainPages = (): number => {
+    if (kvTokens !== undefined) return pagesOf(kvTokens);
+    return window === undefined ? options.sequences * pagesOf(contextTokens) : windowPages(window);
   };
+  const main = { members: members(fullGroup), window, pages: 1 + mainPages() };
   const streamed = members(streamGroup);
   if (streamed === 0 || streamWindow === undefined) return [main];
   const narrower =
     window !== undefined && window.windowTokens < streamWindow.windowTokens ? window : streamWindow;
-  return [main, { members: streamed, window: narrower, pages: pages(narrower) }];
+  return [main, { members: streamed, window: narrower, pages: 1 + windowPages(narrower) }];
 }

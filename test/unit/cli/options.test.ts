@@ -117,7 +117,7 @@ describe("model options", () => {
   });
 
   test("refuse another KV type by name", () => {
-    expect(() => parse("--kv", "int4")).toThrow('expected int8 or f16 for --kv but received "int4"');
+    expect(() => parse("--kv", "int2")).toThrow('expected int8, f16 or int4 for --kv but received "int2"');
   });
 });
 

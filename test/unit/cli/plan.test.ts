@@ -63,7 +63,7 @@ describe("air plan", () => {
 
   test("shows the pages of streaming heads", async () => {
     const { stdout } = await plan("--ctx", "8192", "--window", "256", "--sinks", "8");
-    expect(stdout).toMatch(/ 27 pages of streaming heads of 68\.0 KiB/);
+    expect(stdout).toMatch(/ 15 pages of streaming heads of 68\.0 KiB/);
   });
 });
 
@@ -77,13 +77,13 @@ describe("toPlanOptions", () => {
   test("lets --kv-k and --kv-v override --kv, and leaves absent options absent", () => {
     expect(toPlanOptions({ sequences: 1, kv: "int4", kvK: "int8" })).toEqual({
       sequences: 1,
-      keyType: "int8",
-      valueType: "int4",
+      kv: "int4",
+      kvKeys: "int8",
     });
     const all = { ...{ ctx: 64, window: 32, sinks: 0, draft: "d", threads: 2, memory: 5 } };
     expect(toPlanOptions({ sequences: 2, kv: "f16", ...all })).toEqual({
-      ...{ sequences: 2, keyType: "f16", valueType: "f16" },
-      ...{ contextTokens: 64, windowTokens: 32, sinkTokens: 0, draft: "d", threads: 2, memoryBytes: 5 },
+      ...{ sequences: 2, kv: "f16" },
+      ...{ contextTokens: 64, window: 32, sinks: 0, draft: "d", threads: 2, memoryBytes: 5 },
     });
   });
 });

@@ -87,7 +87,7 @@ describe("air with wrong usage", () => {
       ["generate", "-n", "none", "x"],
       'expected a whole number from 1 to 16777216 for -n but received "none"',
     ],
-    [["generate", "--kv", "int4", "x"], 'expected int8 or f16 for --kv but received "int4"'],
+    [["generate", "--kv", "int2", "x"], 'expected int8, f16 or int4 for --kv but received "int2"'],
     [
       ["plan", "--memory", "8G"],
       "expected a size such as 8GiB, 8GB, 512MiB or a number of bytes for --memory",

@@ -64,7 +64,8 @@ describe("loadModel", () => {
   test("loads a file and reserves one head group of int8 pages for the context by default", async () => {
     const addon = new WatchedAddon();
     using model = await loadModel(chatModel, { addon });
-    expect(model.info).toMatchObject({ architecture: "llama", vocabSize: 4096, kv: "int8" });
+    expect(model.info).toMatchObject({ architecture: "llama", vocabSize: 4096, policy: "keep-all" });
+    expect(model.info.kv).toEqual({ keys: "int8", values: "int8" });
     expect(model.info.contextTokens).toBe(Math.min(model.info.trainedContext, 4096));
     expect(addon.arenaOptions).toMatchObject({
       pageTokens: 32,

@@ -71,7 +71,7 @@ describe("parseOptions with the options of generate()", () => {
 describe("parseOptions with the options of loadModel()", () => {
   test.each<[object, string]>([
     [{ contextTokens: 1 }, "expected an integer from 2 to 16777216 for contextTokens but received 1"],
-    [{ kv: "int4" }, 'expected "int8" or "f16" for kv but received "int4"'],
+    [{ kv: "int2" }, 'expected "int8", "f16" or "int4" for kv but received "int2"'],
     [{ pageTokens: 24 }, "expected a multiple of 16 from 16 to 1024 for pageTokens but received 24"],
     [{ threads: 0 }, "expected an integer from 1 to 1024 for threads but received 0"],
     [{ cpuList: [] }, "expected at least one CPU for cpuList but received an array of 0"],
