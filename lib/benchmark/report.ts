@@ -1,4 +1,4 @@
-import type { KvType, PackCacheReport } from "../native/native.js";
+import type { PackCacheReport } from "../native/native.js";
 import type { MachineInfo } from "./machine.js";
 import type { SpeculationMeasurement } from "./speculation-bench.js";
 import type { Percentiles } from "./statistics.js";

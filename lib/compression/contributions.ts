@@ -13,10 +13,11 @@ export const channelsPerGroup = 32;
  * @returns [layers * ceil(feedForwardLength / 32)]
  */
 export function channelShares(
-  { layers, feedForwardLength }: Pick<DecoderSpec, "layers" | "feedForwardLength">,
+  spec: Pick<DecoderSpec, "layers" | "feedForwardLength">,
   hiddenSquares: Float32Array,
   downSquares: readonly Float32Array[],
 ): Float64Array {
+  const { layers, feedForwardLength } = spec;
   const groups = Math.ceil(feedForwardLength / channelsPerGroup);
   const shares = new Float64Array(layers * groups);
   for (let layer = 0; layer < layers; layer += 1) {
@@ -70,10 +71,11 @@ export function chooseChannelGroups(
  * @returns [layers * queryHeads]
  */
 export function headContributions(
-  { layers, queryHeads, headDim }: Pick<DecoderSpec, "layers" | "queryHeads" | "headDim">,
+  spec: Pick<DecoderSpec, "layers" | "queryHeads" | "headDim">,
   attendedSquares: Float32Array,
   outputSquares: readonly Float32Array[],
 ): Float64Array {
+  const { layers, queryHeads, headDim } = spec;
   const width = queryHeads * headDim;
   const contributions = new Float64Array(layers * queryHeads);
   for (let layer = 0; layer < layers; layer += 1) {

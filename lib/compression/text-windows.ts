@@ -33,10 +33,12 @@ export interface WindowedModel {
  * @throws {AirError} AIR_ERR_ARGUMENT when the text is shorter than a window, or an option is out of range
  */
 export function textWindows(
-  { info, tokenizer: { addBos, bosId } }: WindowedModel,
+  model: WindowedModel,
   tokens: Int32Array,
   { contextTokens = 512, stride = contextTokens }: TextWindowOptions,
 ): readonly TextWindow[] {
+  const { info, tokenizer } = model;
+  const { addBos, bosId } = tokenizer;
   if (!Number.isInteger(contextTokens) || contextTokens < 2 || contextTokens > info.contextTokens) {
     throw invalidArgument("contextTokens", `an integer from 2 to ${info.contextTokens}`, contextTokens);
   }

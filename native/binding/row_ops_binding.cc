@@ -117,8 +117,7 @@ Napi::Value log_sum_exp(const Napi::CallbackInfo& info) {
 Napi::Value divergence(const Napi::CallbackInfo& info) {
   const Floats reference = get_row(info[0], "reference");
   const Floats logits = get_floats(info[1], "logits");
-  if (logits.length != reference.length)
-    throw_length(info.Env(), "logits", reference.length, logits.length);
+  if (logits.length != reference.length) throw_length(info.Env(), "logits", reference.length, logits.length);
   return Napi::Number::New(info.Env(), divergence_row(reference.data, logits.data, reference.length));
 }
 

@@ -21,7 +21,12 @@ describe("sinkWindow", () => {
   ])("gives the text of the same window over a cache that keeps everything (%o)", async (limits) => {
     const policy = sinkWindow(limits);
     const kept = createFakeEngine({ pages: [64], policy: withoutDrops(policy) });
-    const expected = await continueGreedily(kept.engine, kept.engine.createSequence(), fakePrompt(1, 90), 200);
+    const expected = await continueGreedily(
+      kept.engine,
+      kept.engine.createSequence(),
+      fakePrompt(1, 90),
+      200,
+    );
     for (const maxBatchTokens of [7, 32, 200]) {
       const capacity = sinkWindowCapacity(limits, 32, pageTokens);
       const { engine, pools } = createFakeEngine({ pages: [capacity / pageTokens], maxBatchTokens, policy });
@@ -41,11 +46,15 @@ describe("sinkWindow", () => {
     const windowed = createFakeEngine({ policy: sinkWindow(limits) });
     const full = createFakeEngine({});
     const [text, expected] = await Promise.all(
-      [windowed, full].map(({ engine }) => continueGreedily(engine, engine.createSequence(), fakePrompt(3, 20), 44)),
+      [windowed, full].map(({ engine }) =>
+        continueGreedily(engine, engine.createSequence(), fakePrompt(3, 20), 44),
+      ),
     );
     expect(text).toEqual(expected);
     const [beyond, other] = await Promise.all(
-      [windowed, full].map(({ engine }) => continueGreedily(engine, engine.createSequence(), fakePrompt(3, 20), 80)),
+      [windowed, full].map(({ engine }) =>
+        continueGreedily(engine, engine.createSequence(), fakePrompt(3, 20), 80),
+      ),
     );
     expect(beyond).not.toEqual(other);
   });
@@ -81,7 +90,11 @@ describe("perHeadGroup", () => {
       pagePositions: [0, 16, 32, 48],
       pageMass: new Float32Array(0),
     };
-    expect([0, 1, 2].map((headGroup) => policy.decide({ ...state, headGroup }).dropPages)).toEqual([[], [0, 1, 2], []]);
+    expect([0, 1, 2].map((headGroup) => policy.decide({ ...state, headGroup }).dropPages)).toEqual([
+      [],
+      [0, 1, 2],
+      [],
+    ]);
     expect(policy.usesPageMass).toBe(false);
     expect(policy.name).toBe("keep-all, sinks 0 window 16");
   });

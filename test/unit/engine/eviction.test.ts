@@ -53,7 +53,9 @@ describe("Engine with an eviction policy", () => {
     expect([...(last?.windowTokens ?? [])]).toEqual([0, 0]);
     const positions = states.filter(({ headGroup }) => headGroup === 1).at(-1)?.pagePositions ?? [];
     expect(positions[0]).toBe(0);
-    expect(positions.slice(1)).toEqual(positions.slice(1).map((_, order) => evicted + (order + 1) * pageTokens));
+    expect(positions.slice(1)).toEqual(
+      positions.slice(1).map((_, order) => evicted + (order + 1) * pageTokens),
+    );
     // What a prefix attended to is gone, so nothing of it is reused.
     await continueGreedily(engine, sequence, fakePrompt(1, 20), 1);
     expect(sequence.reusedTokens).toBe(0);

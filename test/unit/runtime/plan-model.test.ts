@@ -55,6 +55,8 @@ describe("planModel", () => {
     await expect(planModel(chatModel, { kv: "int2" as "int4" })).rejects.toMatchObject({
       code: "AIR_ERR_ARGUMENT",
     });
-    await expect(planModel(chatModel, { heads: "nowhere.json" })).rejects.toMatchObject({ code: "AIR_ERR_IO" });
+    await expect(planModel(chatModel, { heads: "nowhere.json" })).rejects.toMatchObject({
+      code: "AIR_ERR_IO",
+    });
   });
 });
