@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { createInterface, type Interface } from "node:readline";
 
 import { Command } from "commander";
@@ -23,6 +24,7 @@ import {
 
 interface ChatOptions extends ModelOptions, SamplingOptions, SpeculationCliOptions {
   readonly system?: string;
+  readonly session?: string;
 }
 
 const examples = `
@@ -32,6 +34,7 @@ and forgets that turn. With piped stdin every line is one turn.
 Examples:
   air chat
   air chat -m model.gguf --system "Answer in one sentence." --temp 0.7
+  air chat -m model.gguf --session today.air
   printf 'What is 3 times 4?\\nWhat is 5 times 6?\\n' | air chat`;
 
 /** One conversation, and one turn of it at a time. */
@@ -46,6 +49,14 @@ class Conversation {
     this.#model = model;
     this.#options = options;
     this.#session = this.#open();
+  }
+
+  /** Goes on from the session file, if it is there. One that cannot be used is an error, because it would be replaced. */
+  async restore(): Promise<void> {
+    const { session } = this.#options;
+    if (session === undefined || !existsSync(session)) return;
+    await this.#session.restore(session);
+    note(this.#io, `going on from ${session} (${this.#session.messages.length} messages)`);
   }
 
   reset(): void {
@@ -65,6 +76,7 @@ class Conversation {
       if (!signal.aborted) throw error;
     }
     await write(stdout, "\n");
+    if (this.#options.session !== undefined) await this.#session.save(this.#options.session);
   }
 
   #open(): Session {
@@ -123,12 +135,14 @@ async function run(io: CliIo, options: ChatOptions): Promise<void> {
   requireChatTemplate(model);
   const interactive = io.stdin.isTTY === true && io.stdout.isTTY === true;
   if (interactive) note(io, "/reset forgets, /exit leaves, Ctrl-C stops an answer");
+  const conversation = new Conversation(io, model, options);
+  await conversation.restore(); // first, because an interface hands out lines whether or not somebody waits for them
   const lines = createInterface({
     input: io.stdin,
     ...(interactive && { output: io.stdout, prompt: "> ", terminal: true }),
   });
   try {
-    await converse(io, lines, new Conversation(io, model, options), interactive);
+    await converse(io, lines, conversation, interactive);
   } finally {
     lines.close();
   }
@@ -141,6 +155,7 @@ export function chatCommand(io: CliIo): Command {
     .description("Has a conversation, keeping its history. With piped stdin every line is one turn.");
   return addSpeculationOptions(addSamplingOptions(addModelOptions(command)))
     .option("--system <text>", "system message at the start")
+    .option("--session <file>", "go on from this file, and save the conversation there after every turn")
     .addHelpText("after", examples)
     .action((options: ChatOptions) => run(io, options));
 }

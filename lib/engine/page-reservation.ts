@@ -25,6 +25,11 @@ export interface Reservation {
 
 const noMass = new Float32Array(0);
 
+/** Attention that the last step paid to the pages that are still there. */
+function massOf({ table, pageMass }: Sequence, headGroup: number): Float32Array {
+  return (pageMass[headGroup] ?? noMass).subarray(0, table.pages(headGroup).length);
+}
+
 function evict(sequence: Sequence, headGroups: number, incomingTokens: number, policy: EvictionPolicy) {
   const { table } = sequence;
   const decisions: EvictionDecision[] = [];
@@ -37,7 +42,7 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       cachedTokens: table.cachedTokens(headGroup),
       evictedTokens: table.evictedTokens(headGroup),
       pagePositions: table.pagePositions(headGroup),
-      pageMass: sequence.pageMass[headGroup] ?? noMass,
+      pageMass: massOf(sequence, headGroup),
     });
     table.drop(headGroup, decision.dropPages);
     decisions.push(decision);
