@@ -59,6 +59,13 @@ export type {
 } from "./native/native.js";
 export { calibrate, type CalibrateOptions } from "./compression/calibrate.js";
 export { type ComparedModel, divergence, type DivergenceResult } from "./compression/divergence.js";
+export {
+  checkKvPrecision,
+  type KvCheckOptions,
+  type KvCheckResult,
+  type KvVerdict,
+} from "./compression/kv-check.js";
+export type { DivergenceFigures } from "./compression/divergence-tally.js";
 export type { WorkProgress } from "./compression/work-meter.js";
 export { formatHeadsFile, type HeadClass, type HeadsFile } from "./model/heads-file.js";
 export {

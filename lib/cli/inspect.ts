@@ -1,20 +1,31 @@
 import { Command } from "commander";
 
 import { AirError } from "../errors/air-error.js";
+import { checkKvPrecision, type KvCheckResult, type KvVerdict } from "../index.js";
 import { describeModel } from "../model/architecture.js";
 import { createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
 import { createTokenizer } from "../model/tokenizer.js";
 import { type FileReport, reportFile } from "./file-report.js";
 import { type CliIo, write, writeJson } from "./io.js";
+import { progressBar } from "./load.js";
+import { addComputeOptions, type ModelOptions, toLoadOptions } from "./options.js";
 import { formatBytes, formatCount, table } from "./text.js";
 
 const examples = `
 Only the file's header is read, so this is quick for a file of any size, and works for files that air cannot run.
+--kv-check loads the model and computes a short text with the KV cache of --kv and with one in float16; the options after it
+are for that.
 
 Examples:
   air inspect model.gguf
-  air inspect model.gguf --json`;
+  air inspect model.gguf --json
+  air inspect model.gguf --kv-check --kv int4`;
+
+interface InspectOptions extends ModelOptions {
+  readonly kvCheck?: boolean;
+  readonly json?: boolean;
+}
 
 function shapeLines({ shape, contextTokens, rope }: FileReport): readonly (readonly [string, string])[] {
   const known = (value: number | undefined) => (value === undefined ? "unknown" : String(value));
@@ -74,7 +85,54 @@ export function formatReport(report: FileReport, problem: AirError | undefined):
   ].join("\n");
 }
 
-async function run(io: CliIo, path: string, options: { readonly json?: boolean }): Promise<void> {
+const verdicts: Readonly<Record<KvVerdict, string>> = {
+  fine: "fine: little is lost",
+  visible: "visible: some quality is lost",
+  harmful: "harmful: use another precision",
+};
+
+/** The KV check for people. */
+export function formatKvCheck(check: KvCheckResult): string {
+  const { keys, values, tokens, meanDivergence, p99Divergence, sameTopRate, verdict, alone } = check;
+  const types = keys === values ? keys : `keys ${keys}, values ${values}`;
+  const nats = (value: number): string => `${value.toFixed(5)} nats`;
+  const rows = [
+    ["KV check", `${types} against f16, ${tokens} tokens`],
+    ["verdict", verdicts[verdict]],
+    ["divergence", `mean ${nats(meanDivergence)}, p99 ${nats(p99Divergence)}`],
+    ["same top token", `${(sameTopRate * 100).toFixed(1)}%`],
+    ...(alone === undefined
+      ? []
+      : [
+          ["keys alone", `${nats(alone.keys)} (--kv-k)`],
+          ["values alone", `${nats(alone.values)} (--kv-v)`],
+        ]),
+  ];
+  return `${table(rows)}\n`;
+}
+
+async function checkKv(io: CliIo, path: string, options: InspectOptions): Promise<KvCheckResult> {
+  const { kv, kvKeys, kvValues, threads, cpuList, priority, packCache, force } = toLoadOptions(options);
+  const bar = progressBar(io, "loading");
+  try {
+    return await checkKvPrecision(path, {
+      ...(kv !== undefined && { kv }),
+      ...(kvKeys !== undefined && { kvKeys }),
+      ...(kvValues !== undefined && { kvValues }),
+      ...(threads !== undefined && { threads }),
+      ...(cpuList !== undefined && { cpuList }),
+      ...(priority !== undefined && { priority }),
+      ...(packCache !== undefined && { packCache }),
+      ...(force !== undefined && { force }),
+      onProgress: bar.update,
+      signal: io.signal,
+    });
+  } finally {
+    bar.stop();
+  }
+}
+
+async function run(io: CliIo, path: string, options: InspectOptions): Promise<void> {
   const file = await readGguf(path);
   const report = reportFile(file);
   let problem: AirError | undefined;
@@ -85,22 +143,26 @@ async function run(io: CliIo, path: string, options: { readonly json?: boolean }
     if (!(error instanceof AirError)) throw error;
     problem = error;
   }
+  const kvCheck = options.kvCheck === true ? await checkKv(io, path, options) : undefined;
   if (options.json === true) {
     const support = problem === undefined ? null : { code: problem.code, message: problem.message };
-    return writeJson(io, { ...report, problem: support });
+    return writeJson(io, { ...report, problem: support, ...(kvCheck && { kvCheck }) });
   }
   await write(io.stdout, formatReport(report, problem));
+  if (kvCheck !== undefined) await write(io.stdout, `\n${formatKvCheck(kvCheck)}`);
 }
 
 /** `air inspect`: what is in a model file and what it takes to run it. */
 export function inspectCommand(io: CliIo): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .summary("show what is in a model file")
     .description(
       "Shows what is in a model file: architecture, shapes, tensors by type, tokenizer, memory needed.",
     )
     .argument("<file>", "GGUF file")
     .option("--json", "print one JSON object")
+    .option("--kv-check", "load the model and check what the precision of the KV cache does to it");
+  return addComputeOptions(command)
     .addHelpText("after", examples)
-    .action((file: string, options: { readonly json?: boolean }) => run(io, file, options));
+    .action((file: string, options: InspectOptions) => run(io, file, options));
 }

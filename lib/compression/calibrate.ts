@@ -26,10 +26,12 @@ export async function calibrate(
   });
   parts.runner.close();
   parts.arena.close();
-  const calibration = new Calibration(parts, text, options);
+  let calibration: Calibration | undefined;
   try {
+    calibration = new Calibration(parts, text, options);
     return await calibration.run();
   } finally {
-    calibration.close();
+    calibration?.close();
+    parts.native.close();
   }
 }

@@ -38,6 +38,8 @@ export interface CalibrationRunnerOptions extends ThreadOptions {
   readonly window: SinkWindowOptions;
   readonly keyType: KvType;
   readonly valueType: KvType;
+  /** See CreateArenaOptions. Default false. */
+  readonly rotateKeys?: boolean;
 }
 
 /** Takes the logits after the token with this index. The row is valid during the call. */
@@ -118,7 +120,15 @@ export class CalibrationRunner {
     if (this.#stage?.key === key) return this.#stage;
     this.close();
     const { addon, native } = this.#model;
-    const { contextTokens, keyType, valueType, threads, cpuList, priority } = this.#options;
+    const {
+      contextTokens,
+      keyType,
+      valueType,
+      rotateKeys = false,
+      threads,
+      cpuList,
+      priority,
+    } = this.#options;
     const pages = Math.ceil(contextTokens / pageTokens) + 1;
     const arena = addon.createArena(native, {
       headMask,
@@ -126,6 +136,7 @@ export class CalibrationRunner {
       pageCounts: [pages, pages],
       keyType,
       valueType,
+      rotateKeys,
     });
     try {
       const runner = addon.createRunner(native, arena, {

@@ -105,9 +105,9 @@ export class Calibration {
     };
   }
 
+  /** Frees what it made; the model stays the caller's. */
   close(): void {
     this.#runner.close();
-    this.#parts.native.close();
   }
 
   /** What the journal's scores depend on. */

@@ -1,20 +1,10 @@
 import { at } from "../util/array-access.js";
-import {
-  type EvaluatedModel,
-  negativeLogLikelihood,
-  type PerplexityOptions,
-  type PerplexityResult,
-} from "./evaluate.js";
+import { type DivergenceFigures, DivergenceTally } from "./divergence-tally.js";
+import type { EvaluatedModel, PerplexityOptions, PerplexityResult } from "./evaluate.js";
 import { type TextWindow, textWindows } from "./text-windows.js";
 
 /** How far one model's predictions are from another's, over the tokens of a text. */
-export interface DivergenceResult {
-  /** Kullback-Leibler divergence of the model from the reference per token, in nats. */
-  readonly meanDivergence: number;
-  /** 99 of 100 tokens have less. */
-  readonly p99Divergence: number;
-  /** Share of tokens at which both find the same token likeliest. */
-  readonly sameTopRate: number;
+export interface DivergenceResult extends DivergenceFigures {
   readonly model: PerplexityResult;
   readonly reference: PerplexityResult;
 }
@@ -40,7 +30,7 @@ export async function divergence(
   const windows = textWindows(model, tokens, options);
   const vocabSize = Math.min(model.info.vocabSize, reference.info.vocabSize);
   const rows = new ReferenceRows(reference, vocabSize);
-  const tally = new Tally(model, vocabSize);
+  const tally = new DivergenceTally(model.rowOps, vocabSize);
   for (const [order, window] of windows.entries()) {
     for (let from = window.scoredFrom; from < window.fed.length; from += rows.capacity) {
       const to = Math.min(window.fed.length, from + rows.capacity);
@@ -93,48 +83,5 @@ class ReferenceRows {
   at(index: number): Float32Array {
     const start = (index - this.#first) * this.#vocabSize;
     return this.#rows.subarray(start, start + this.#vocabSize);
-  }
-}
-
-class Tally {
-  readonly #model: ComparedModel;
-  readonly #vocabSize: number;
-  readonly #divergences: number[] = [];
-  readonly #tops = new Int32Array(1);
-  #sameTop = 0;
-  #modelNll = 0;
-  #referenceNll = 0;
-
-  constructor(model: ComparedModel, vocabSize: number) {
-    this.#model = model;
-    this.#vocabSize = vocabSize;
-  }
-
-  add(reference: Float32Array, row: Float32Array, next: number): void {
-    const maths = this.#model.rowOps;
-    this.#modelNll += negativeLogLikelihood(maths, row, next);
-    this.#referenceNll += negativeLogLikelihood(maths, reference, next);
-    this.#divergences.push(maths.divergenceRow(reference, row));
-    if (this.#top(reference) === this.#top(row)) this.#sameTop += 1;
-  }
-
-  result(): DivergenceResult {
-    const tokens = this.#divergences.length;
-    const sorted = Float64Array.from(this.#divergences).sort();
-    const perplexityOf = (nll: number): PerplexityResult => {
-      return { perplexity: Math.exp(nll / tokens), tokens, meanNll: nll / tokens };
-    };
-    return {
-      meanDivergence: sorted.reduce((sum, value) => sum + value, 0) / tokens,
-      p99Divergence: at(sorted, Math.min(tokens - 1, Math.floor(tokens * 0.99))),
-      sameTopRate: this.#sameTop / tokens,
-      model: perplexityOf(this.#modelNll),
-      reference: perplexityOf(this.#referenceNll),
-    };
-  }
-
-  #top(row: Float32Array): number {
-    this.#model.rowOps.argmaxRows(row, this.#vocabSize, this.#tops);
-    return at(this.#tops, 0);
   }
 }
