@@ -92,6 +92,7 @@ export class FakeRowOps implements RowOps {
   divergenceRow(reference: Float32Array, logits: Float32Array): number {
     const [from, to] = [this.logSumExpRow(reference), this.logSumExpRow(logits)];
     return reference.reduce((sum, value, id) => {
+      if (value === -Infinity) return sum; // what never happens is no surprise
       return sum + Math.exp(value - from) * (value - from - ((logits[id] ?? NaN) - to));
     }, 0);
   }
