@@ -11,6 +11,7 @@ export interface ModelOptions {
   readonly kv: KvType;
   readonly kvK?: KvType;
   readonly kvV?: KvType;
+  readonly rotateKeys?: boolean;
   readonly window?: number;
   readonly sinks?: number;
   readonly heads?: string;
@@ -141,6 +142,7 @@ export function addComputeOptions(command: Command): Command {
     )
     .option("--kv-k <type>", "precision of the keys alone", oneOf("--kv-k", kvTypes, "int8, f16 or int4"))
     .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, "int8, f16 or int4"))
+    .option("--rotate-keys", "spread outliers of keys before rounding (int4 keys always are)")
     .option(
       "--threads <n>",
       "compute threads (default: one per physical core)",
@@ -222,6 +224,7 @@ export function toLoadOptions(options: ModelOptions): LoadModelOptions {
     kv: options.kv,
     ...(options.kvK !== undefined && { kvKeys: options.kvK }),
     ...(options.kvV !== undefined && { kvValues: options.kvV }),
+    ...(options.rotateKeys !== undefined && { rotateKeys: options.rotateKeys }),
     ...(options.window !== undefined && { window: options.window }),
     ...(options.sinks !== undefined && { sinks: options.sinks }),
     ...(options.heads !== undefined && { heads: options.heads }),

@@ -1,3 +1,4 @@
+import { rotatesKeys } from "../runtime/kv-settings.js";
 import type { SinkWindowOptions } from "../cache/sink-window.js";
 import { AirError } from "../errors/air-error.js";
 import type {
@@ -124,7 +125,7 @@ export class CalibrationRunner {
       contextTokens,
       keyType,
       valueType,
-      rotateKeys = false,
+      rotateKeys = rotatesKeys(keyType),
       threads,
       cpuList,
       priority,

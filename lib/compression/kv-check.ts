@@ -1,5 +1,6 @@
 import { invalidArgument } from "../errors/air-error.js";
 import type { KvType } from "../native/native.js";
+import { rotatesKeys } from "../runtime/kv-settings.js";
 import { loadModelParts } from "../runtime/load-model.js";
 import { abortedError } from "../runtime/model-core.js";
 import type { ModelParts } from "../runtime/model.js";
@@ -24,7 +25,7 @@ export interface KvCheckOptions extends Pick<
   | "onProgress"
   | "addon"
 > {
-  /** Keys are multiplied by a Hadamard matrix before they are stored, which spreads outliers. Default false. */
+  /** Keys are multiplied by a Hadamard matrix before they are stored, which spreads outliers. Default: for int4 keys. */
   readonly rotateKeys?: boolean;
   /** What is computed, its first 512 tokens at most. Default: a passage of prose and code. */
   readonly text?: string;
@@ -73,8 +74,9 @@ const maxRowBytes = 64 * 2 ** 20;
  * const { verdict, meanDivergence } = await checkKvPrecision("model.gguf", { kv: "int4" });
  */
 export async function checkKvPrecision(path: string, options: KvCheckOptions = {}): Promise<KvCheckResult> {
-  const { rotateKeys = false, text = kvCheckPassage, signal, ...load } = options;
+  const { text = kvCheckPassage, signal, ...load } = options;
   const { kv = "int8", kvKeys: keys = kv, kvValues: values = kv } = load;
+  const rotateKeys = rotatesKeys(keys, load.rotateKeys);
   const parts = await loadModelParts(path, { ...load, contextTokens: 2 });
   parts.runner.close();
   parts.arena.close();

@@ -9,6 +9,7 @@ export interface KvIdentity {
   readonly model: string;
   readonly keys: KvType;
   readonly values: KvType;
+  readonly rotateKeys: boolean;
   /** Name of the eviction policy. */
   readonly policy: string;
   /** SHA-256 of the heads file's content, as hex; empty without one. */

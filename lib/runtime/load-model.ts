@@ -8,7 +8,7 @@ import { loadAddon } from "../native/load.js";
 import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
 import { parseOptions } from "../util/options.js";
 import { headsIdentity } from "./kv-identity.js";
-import { kvDemand, kvSettings } from "./kv-settings.js";
+import { kvDemand, kvSettings, rotatesKeys } from "./kv-settings.js";
 import { checkMemory, draftBatchTokens } from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
 import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
@@ -124,13 +124,15 @@ function assemble(
       kvDemand(trainedContext, heads, options),
       options.policy,
     );
-    const types = { keys: options.kvKeys ?? kv, values: options.kvValues ?? kv };
+    const keys = options.kvKeys ?? kv;
+    const types = { keys, values: options.kvValues ?? kv, rotateKeys: rotatesKeys(keys, options.rotateKeys) };
     const arena = addon.createArena(native, {
       headMask,
       pageTokens,
       pageCounts,
       keyType: types.keys,
       valueType: types.values,
+      rotateKeys: types.rotateKeys,
     });
     opened.unshift(arena);
     const runner = addon.createRunner(native, arena, {

@@ -36,7 +36,7 @@ export interface ModelInfo {
   /** Most tokens of one text, as loaded. */
   readonly contextTokens: number;
   /** Precisions of the KV cache. */
-  readonly kv: { readonly keys: KvType; readonly values: KvType };
+  readonly kv: { readonly keys: KvType; readonly values: KvType; readonly rotateKeys: boolean };
   /** What sequences forget: the name of the eviction policy. */
   readonly policy: string;
   /** Names the model file by its content. */
@@ -90,7 +90,7 @@ export interface ModelParts {
 
 function identityOf({ info, headsIdentity }: ModelParts): KvIdentity {
   const { fingerprint, kv, policy } = info;
-  return { model: fingerprint, keys: kv.keys, values: kv.values, policy, heads: headsIdentity };
+  return { model: fingerprint, ...kv, policy, heads: headsIdentity };
 }
 
 /** A loaded model. Sessions share its weights, its KV pages and its steps. */

@@ -20,6 +20,11 @@ export interface LoadModelOptions {
   /** Precision of the values alone. Default: that of kv. */
   readonly kvValues?: KvType;
   /**
+   * Stores keys multiplied by a Hadamard matrix, and multiplies queries by it too: scores are the same, and outliers are
+   * spread over the dims before they are rounded. Default: for int4 keys; see docs/kv-compression.md.
+   */
+  readonly rotateKeys?: boolean;
+  /**
    * Tokens that a token can see besides the sinks: the newest, itself included. Memory for the cache is bounded by it then,
    * and texts by nothing but contextTokens, whose default becomes 2^24. Default: all tokens.
    */
@@ -171,6 +176,7 @@ export const loadModelSchema = z.strictObject(
     kv: kvTypeSchema.default("int8"),
     kvKeys: kvTypeSchema.optional(),
     kvValues: kvTypeSchema.optional(),
+    rotateKeys: z.boolean("true or false").optional(),
     window: integerFrom(1, maxContextTokens).optional(),
     sinks: integerFrom(0, maxContextTokens).optional(),
     policy: z

@@ -30,6 +30,7 @@ const headerSchema = z.strictObject({
     model: z.string(),
     keys: z.enum(["int8", "f16", "int4"]),
     values: z.enum(["int8", "f16", "int4"]),
+    rotateKeys: z.boolean(),
     policy: z.string(),
     heads: z.string(),
   }),

@@ -165,9 +165,9 @@ function assertFits({ arena, identity, vocabSize }: ModelCore, header: SessionHe
 }
 
 function describeSettings(
-  { keys, values, policy, heads }: ModelCore["identity"],
+  { keys, values, rotateKeys, policy, heads }: ModelCore["identity"],
   pageTokens: number,
 ): string {
   const headsFile = heads === "" ? "no heads file" : `heads file ${heads.slice(0, 12)}..`;
-  return `${keys} keys, ${values} values, pages of ${pageTokens}, policy "${policy}" and ${headsFile}`;
+  return `${keys}${rotateKeys ? " rotated" : ""} keys, ${values} values, pages of ${pageTokens}, policy "${policy}" and ${headsFile}`;
 }

@@ -94,7 +94,7 @@ function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boole
     vocabSize: fakeVocabSize,
     trainedContext: contextTokens,
     contextTokens,
-    kv: { keys: "int8", values: "int8" },
+    kv: { keys: "int8", values: "int8", rotateKeys: false },
     policy: policy.name,
     fingerprint: isDraft ? "fake draft" : "fake target",
     threads: 1,

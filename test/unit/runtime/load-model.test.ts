@@ -65,7 +65,7 @@ describe("loadModel", () => {
     const addon = new WatchedAddon();
     using model = await loadModel(chatModel, { addon });
     expect(model.info).toMatchObject({ architecture: "llama", vocabSize: 4096, policy: "keep-all" });
-    expect(model.info.kv).toEqual({ keys: "int8", values: "int8" });
+    expect(model.info.kv).toEqual({ keys: "int8", values: "int8", rotateKeys: false });
     expect(model.info.contextTokens).toBe(Math.min(model.info.trainedContext, 4096));
     expect(addon.arenaOptions).toMatchObject({
       pageTokens: 32,
