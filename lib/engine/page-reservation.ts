@@ -39,7 +39,7 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       pagePositions: table.pagePositions(headGroup),
       pageMass: sequence.pageMass[headGroup] ?? noMass,
     });
-    table.drop(headGroup, decision.dropPages);
+    table.drop(headGroup, decision.dropPages, decision.droppableFrom);
     decisions.push(decision);
   }
   return decisions;
