@@ -18,6 +18,13 @@ const tests = [
   "kernels_attention_test",
   "runner_test",
   "weights_test",
+  "activity_test",
+  "hadamard_test",
+  "page_mass_test",
+  "propose_test",
+  "pruning_test",
+  "selection_test",
+  "windows_test",
 ];
 const runs = [
   { names: tests, env: { QEMU_CPU: "max", AIR_REQUIRE_ISAS: "1" } },

@@ -23,6 +23,8 @@ export interface EvictionState {
 export interface EvictionDecision {
   /** Full pages to drop, as ascending indices into the group's page table. */
   readonly dropPages: readonly number[];
+  /** Least length of the text at which they could be dropped: it may get that short and keep the rest. Default: `length`. */
+  readonly droppableFrom?: number;
   /** The first n cached tokens are attention sinks: every token reads them, at the distance of its window's start. */
   readonly sinkTokens: number;
   /** Besides the sinks, a token reads at most this many tokens, itself included; 0 reads all that are cached. */

@@ -18,7 +18,7 @@ interface GroupPages {
 /** What a table holds, without the page ids. */
 export interface PageTableState {
   readonly length: number;
-  /** Length at the last drop; 0 when nothing was dropped. */
+  /** Least length at which all that was dropped could be; 0 when nothing was dropped. */
   readonly droppedAt: number;
   /** By head group: index of the first token of each page, ascending. */
   readonly pagePositions: readonly (readonly number[])[];
@@ -144,9 +144,10 @@ export class PageTable {
    * Drops whole pages of a head group.
    *
    * @param pageIndices - indices into pages(headGroup), ascending; only full pages
+   * @param droppableFrom - least length at which they could be dropped, at most the current one
    * @throws {AirError} AIR_ERR_PAGE_RANGE when one is not a full page of the table
    */
-  drop(headGroup: number, pageIndices: readonly number[]): void {
+  drop(headGroup: number, pageIndices: readonly number[], droppableFrom = this.#length): void {
     const group = at(this.#groups, headGroup);
     const fullPages = Math.floor((this.#length - group.evictedTokens) / this.pageTokens);
     for (const [order, index] of pageIndices.entries()) {
@@ -165,12 +166,12 @@ export class PageTable {
       if (page !== undefined) group.pool.release(page);
     }
     group.evictedTokens += pageIndices.length * this.pageTokens;
-    this.#droppedAt = this.#length;
+    this.#droppedAt = Math.max(this.#droppedAt, droppableFrom);
   }
 
   /**
-   * Forgets every token from `length` on and frees the pages that held only those. What was dropped was decided at the
-   * length of that time: a table that gets shorter than that may lack what such a prefix attends to, and is emptied.
+   * Forgets every token from `length` on and frees the pages that held only those. A table that gets too short for what
+   * was dropped may lack what such a prefix attends to, and is emptied.
    *
    * @returns the tokens that are left: `length`, or 0
    */

@@ -9,6 +9,12 @@ export interface SinkWindowOptions {
 }
 
 /**
+ * Pages go this many tokens after the last token that reads them: guesses are computed one by one in a draft model, and
+ * taken back. At least the most that speculation guesses ahead.
+ */
+const rollbackTokens = 16;
+
+/**
  * Attention sinks and a sliding window (StreamingLLM, arXiv 2309.17453): a token reads the first tokens of the text and the
  * newest ones, as if nothing were between them. Memory is bounded, text is not. Pages go once no later token reads them,
  * so output is that of the same window over a cache that keeps everything, bit by bit.
@@ -19,13 +25,14 @@ export function sinkWindow({ windowTokens, sinkTokens }: SinkWindowOptions): Evi
     decide: ({ length, incomingTokens, cachedTokens, pageTokens, pagePositions }) => {
       const isWithin = length + incomingTokens <= sinkTokens + windowTokens;
       if (isWithin) return { dropPages: [], sinkTokens: 0, windowTokens: 0 };
-      const firstRead = length + 1 - windowTokens; // by the next token
+      const droppableFrom = length - rollbackTokens;
+      const firstRead = droppableFrom + 1 - windowTokens; // by the token after that length
       const fullPages = Math.floor(cachedTokens / pageTokens);
       const dropPages: number[] = [];
       for (const [index, position] of pagePositions.slice(0, fullPages).entries()) {
         if (position >= sinkTokens && position + pageTokens <= firstRead) dropPages.push(index);
       }
-      return { dropPages, sinkTokens, windowTokens };
+      return { dropPages, droppableFrom, sinkTokens, windowTokens };
     },
   };
 }
@@ -40,7 +47,7 @@ export function sinkWindowCapacity(
   pageTokens: number,
 ): number {
   const pages = (tokens: number): number => Math.ceil(tokens / pageTokens);
-  return (pages(sinkTokens) + pages(windowTokens + chunkTokens) + 1) * pageTokens;
+  return (pages(sinkTokens) + pages(windowTokens + rollbackTokens + chunkTokens) + 1) * pageTokens;
 }
 
 /** A policy for each head group; groups past the last one keep everything. */

@@ -44,7 +44,7 @@ function evict(sequence: Sequence, headGroups: number, incomingTokens: number, p
       pagePositions: table.pagePositions(headGroup),
       pageMass: massOf(sequence, headGroup),
     });
-    table.drop(headGroup, decision.dropPages);
+    table.drop(headGroup, decision.dropPages, decision.droppableFrom);
     decisions.push(decision);
   }
   return decisions;

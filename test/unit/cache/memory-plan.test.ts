@@ -148,13 +148,13 @@ describe("kvMemory", () => {
     expect(kvMemory(model, { ...demand, kvTokens: 130 })[0]?.pages).toBe(6);
   });
 
-  test("bounds streaming heads by sinks, window and batch, and one page", () => {
+  test("bounds streaming heads by sinks, window, tokens to take back and batch, and one page", () => {
     const mask = Uint8Array.of(0, 1, 1, 255, 0, 0, 1, 255);
     const windowed = { ...demand, streamWindow: { windowTokens: 256, sinkTokens: 4 }, headMask: mask };
     const groups = kvMemory(model, { ...windowed, sequences: 2 });
     expect(groups.map(({ kind, members, pages }) => ({ kind, members, pages }))).toEqual([
       { kind: "full", members: 3, pages: 2 * 128 + 1 },
-      { kind: "stream", members: 3, pages: 2 * (1 + Math.ceil((256 + 128) / 32) + 1) + 1 },
+      { kind: "stream", members: 3, pages: 2 * (1 + Math.ceil((256 + 16 + 128) / 32) + 1) + 1 },
     ]);
     // A text that is shorter than the window takes no more than it has.
     expect(kvMemory(model, { ...windowed, contextTokens: 64 })[1]?.pages).toBe(3);

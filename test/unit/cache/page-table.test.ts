@@ -81,6 +81,16 @@ describe("PageTable", () => {
     expect(table.truncate(1)).toBe(1);
   });
 
+  test("rolls back as far as a drop could have been made", () => {
+    const { table } = createTable(9);
+    table.append(80);
+    table.drop(0, [1], 70);
+    table.drop(0, [1], 60); // the earlier drop holds
+    expect(table.truncate(75)).toBe(75);
+    expect(table.truncate(70)).toBe(70);
+    expect(table.truncate(69)).toBe(0);
+  });
+
   test("knows the first token of each page through drops, appends and truncation", () => {
     const { table } = createTable(9, 9);
     table.append(70);

@@ -41,6 +41,19 @@ describe("sinkWindow", () => {
     }
   });
 
+  test("takes back up to 16 tokens without computing others again", async () => {
+    const { engine } = createFakeEngine({ policy: sinkWindow({ windowTokens: 40, sinkTokens: 4 }) });
+    const sequence = engine.createSequence();
+    const tokens = fakePrompt(2, 150);
+    for (let length = 60; length < 150; length += 1) {
+      // 16 guesses, computed one by one, of which none comes true.
+      const text = tokens.slice(0, length);
+      await continueGreedily(engine, sequence, text, 17);
+      expect(sequence.computedTokens).toBe(length + 16);
+      expect(sequence.reusedTokens).toBeGreaterThanOrEqual(length === 60 ? 0 : length - 2);
+    }
+  });
+
   test("keeps everything that fits, so that short texts are those of full attention", async () => {
     const limits = { windowTokens: 60, sinkTokens: 4 };
     const windowed = createFakeEngine({ policy: sinkWindow(limits) });
@@ -59,22 +72,23 @@ describe("sinkWindow", () => {
     expect(beyond).not.toEqual(other);
   });
 
-  test("drops pages that no later token reads, and never the sinks'", () => {
+  test("drops pages that no token reads once 16 are taken back, and never the sinks'", () => {
     const state = {
       headGroup: 0,
       pageTokens,
-      length: 100,
+      length: 116,
       incomingTokens: 1,
-      cachedTokens: 100,
+      cachedTokens: 116,
       evictedTokens: 0,
-      pagePositions: [0, 16, 32, 48, 64, 80, 96],
+      pagePositions: [0, 16, 32, 48, 64, 80, 96, 112],
       pageMass: new Float32Array(0),
     };
-    // Token 100 reads positions 61 to 100.
+    // Token 100 would read positions 61 to 100.
     expect(sinkWindow({ windowTokens: 40, sinkTokens: 4 }).decide(state).dropPages).toEqual([1, 2]);
     expect(sinkWindow({ windowTokens: 40, sinkTokens: 0 }).decide(state).dropPages).toEqual([0, 1, 2]);
     expect(sinkWindow({ windowTokens: 40, sinkTokens: 17 }).decide(state).dropPages).toEqual([2]);
     expect(sinkWindow({ windowTokens: 97, sinkTokens: 4 }).decide(state).dropPages).toEqual([]);
+    expect(sinkWindow({ windowTokens: 40, sinkTokens: 4 }).decide(state).droppableFrom).toBe(100);
   });
 });
 
@@ -83,11 +97,11 @@ describe("perHeadGroup", () => {
     const policy = perHeadGroup([keepAll, sinkWindow({ windowTokens: 16, sinkTokens: 0 })]);
     const state = {
       pageTokens,
-      length: 64,
+      length: 80,
       incomingTokens: 1,
-      cachedTokens: 64,
+      cachedTokens: 80,
       evictedTokens: 0,
-      pagePositions: [0, 16, 32, 48],
+      pagePositions: [0, 16, 32, 48, 64],
       pageMass: new Float32Array(0),
     };
     expect([0, 1, 2].map((headGroup) => policy.decide({ ...state, headGroup }).dropPages)).toEqual([
