@@ -181,7 +181,10 @@ export function kvFraction(
   return classes.reduce((sum, headClass) => sum + held[headClass], 0) / (classes.length * tokens);
 }
 
-/** The file's text. */
+/** The file's text, with each innermost list on a line. */
 export function formatHeadsFile(heads: HeadsFile): string {
-  return `${JSON.stringify(heads, undefined, 1).replace(/\[\s+([^[\]{}]*?)\s+\]/g, (_, inner: string) => `[${inner.replace(/\s+/g, " ")}]`)}\n`;
+  const indented = JSON.stringify(heads, undefined, 1);
+  // Only between items are there line breaks: those of strings are escaped.
+  const lists = /\[\n\s*([^[\]{}]*?)\n\s*\]/g;
+  return `${indented.replace(lists, (_, items: string) => `[${items.replace(/\n\s*/g, " ")}]`)}\n`;
 }
