@@ -1,13 +1,15 @@
 // Loads a model, fills the contexts of some sequences with tokens from all over the vocabulary, and prints what Linux says
 // about the process's memory as one JSON object. plan-accuracy.ts and a test run it, each time in a process of its own.
 //   node bench/memory/fill-context.mjs '{"model": "m.gguf", "sequences": 2, "load": {"contextTokens": 512}}'
+// `load` are options of loadModel(), such as kv, heads, window and packCache; contextTokens has to be there.
 import { readFileSync } from "node:fs";
 import { loadModel } from "../../dist/index.js";
 
 const { model: file, sequences, load } = JSON.parse(process.argv[2]);
 const model = await loadModel(file, {
+  // One text needs no kvTokens, which would also size the pages of a window.
+  ...(sequences > 1 && { kvTokens: sequences * Math.ceil(load.contextTokens / 32) * 32 }),
   ...load,
-  kvTokens: sequences * Math.ceil(load.contextTokens / 32) * 32,
   force: true,
 });
 const { vocabSize, contextTokens } = model.info;
