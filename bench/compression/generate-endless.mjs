@@ -28,6 +28,7 @@ for await (const chunk of generation) {
     tokens: generated,
     rssBytes: bytesOf("VmRSS"),
     anonymousBytes: bytesOf("RssAnon"),
+    heapBytes: process.memoryUsage().heapUsed + process.memoryUsage().external,
     kvBytes: model.memory().kvBytes,
     pagesInUse: usablePages - freePages,
   });
