@@ -14,11 +14,19 @@ export interface Provenance {
   readonly machine: MachineInfo & { readonly loadAverage: number };
 }
 
+/** A word of a command line, or a list with commas, with file names in place of paths. */
+function withoutFolders(word: string): string {
+  return word
+    .split(",")
+    .map((part) => basename(part))
+    .join(",");
+}
+
 /** Provenance of what the script has measured up to now. */
 export function provenance(script: string): Provenance {
   return {
     date: new Date().toISOString().slice(0, 10),
-    command: [`npx tsx ${script}`, ...process.argv.slice(2).map((word) => basename(word))].join(" "),
+    command: [`npx tsx ${script}`, ...process.argv.slice(2).map(withoutFolders)].join(" "),
     machine: { ...describeMachine(loadAddon()), loadAverage: loadavg()[0] ?? 0 },
   };
 }
