@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const folder = "build-arm64";
+const cpus = String(os.availableParallelism());
 const compiler = "aarch64-linux-gnu-g++";
 const emulator = "qemu-aarch64-static";
 const tests = [
@@ -23,6 +24,7 @@ const tests = [
   "page_mass_test",
   "propose_test",
   "pruning_test",
+  "random_batches_test",
   "selection_test",
   "windows_test",
 ];
@@ -43,7 +45,7 @@ function build() {
   configure.push(`-DCMAKE_CXX_COMPILER=${compiler}`);
   configure.push(`-DCMAKE_CROSSCOMPILING_EMULATOR=${emulator};-L;/usr/aarch64-linux-gnu`);
   if (run("ninja", ["--version"]).ok) configure.push("-G", "Ninja");
-  const compile = ["--build", folder, "--parallel", String(os.availableParallelism()), "--target", ...tests];
+  const compile = ["--build", folder, "--parallel", cpus, "--target", ...tests];
   for (const args of [configure, compile]) {
     const { ok, output } = run("cmake", args);
     if (!ok) {
@@ -56,7 +58,8 @@ function build() {
 
 /** Counts what the binaries printed; one that died before its own count is one failure. */
 function runTests({ names, env }) {
-  const args = ["--test-dir", folder, "-V", "--timeout", "600", "-R", `^(${names.join("|")})$`];
+  const args = ["--test-dir", folder, "-V", "--timeout", "900", "-R", `^(${names.join("|")})$`];
+  args.push("--parallel", cpus);
   const { ok, output } = run("ctest", args, env);
   const counts = [...output.matchAll(/^\d+: (\d+) passed, (\d+) failed$/gm)];
   const sum = (index) => counts.reduce((total, count) => total + Number(count[index]), 0);

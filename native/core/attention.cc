@@ -79,15 +79,15 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
   const auto tile_count = static_cast<int64_t>(plan->tiles.size());
   if (tile_count * spec_.kv_heads >= kTileTasksPerThread * threads_) return;
   for (int64_t tile = 0; tile < tile_count; ++tile) {
+    const Tile& all = plan->tiles[static_cast<size_t>(tile)];
+    const int32_t first = rows[all.first_row];
+    const int32_t last = rows[all.first_row + all.rows - 1];
     int64_t longest = 0;
-    for (int64_t group = 0; group < arena_.group_count(); ++group) {
-      const Tile& all = plan->tiles[static_cast<size_t>(tile)];
-      const int32_t last = rows[all.first_row + all.rows - 1];
+    for (int64_t group = 0; group < arena_.group_count(); ++group)
       longest = std::max<int64_t>(longest, ranges_[group * batch_->token_count() + last].end);
-    }
     plan->first_task.push_back(static_cast<int64_t>(plan->tasks.size()));
     for (int64_t split = 0; split == 0 || split * kSplitTokens < longest; ++split) {
-      if (split > 0 && !is_read(rows[plan->tiles[static_cast<size_t>(tile)].first_row], split)) continue;
+      if (split > 0 && !is_read(first, last, split)) continue;
       plan->tasks.push_back({static_cast<int32_t>(tile), static_cast<int32_t>(split)});
     }
   }
@@ -101,11 +101,14 @@ void Attention::make_plan(const int32_t* rows, int64_t row_count, Plan* plan) {
     split_partials_.resize(static_cast<size_t>(floats));
 }
 
-// Whether the token, the first of a tile, or one after it reads entries of the split in some head group.
-bool Attention::is_read(int32_t token, int64_t split) const {
+// Whether tokens from `first` to `last`, those of a tile, read entries of the split for some KV head: what nobody
+// reads takes neither time nor memory, however long the text.
+bool Attention::is_read(int32_t first, int32_t last, int64_t split) const {
   const int64_t begin = split * kSplitTokens;
   for (int64_t group = 0; group < arena_.group_count(); ++group) {
-    const ReadRange& range = ranges_[group * batch_->token_count() + token];
+    const ReadRange* ranges = ranges_ + group * batch_->token_count();
+    const ReadRange& range = ranges[first];  // its window starts before the others'
+    if (arena_.groups()[static_cast<size_t>(group)].members == 0 || begin >= ranges[last].end) continue;
     if (begin < range.sink_tokens || begin + kSplitTokens > range.window_start) return true;
   }
   return false;
@@ -152,7 +155,7 @@ void Attention::run_whole_tiles(const Layer& layer, const Plan& plan, Team& team
     const Partial next = partial_at(thread_scratch_.data(), 2 * team.thread() + 1);
     attend(work, 0, true, result);
     for (int64_t split = 1; split * kSplitTokens < read_length(work); ++split) {
-      if (!is_read(work.rows[0], split)) continue;
+      if (!is_read(work.rows[0], work.rows[work.row_count - 1], split)) continue;
       attend(work, split, true, next);
       merge(work, next, result);
     }

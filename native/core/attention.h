@@ -74,7 +74,7 @@ class Attention {
   };
 
   void make_tiles(int64_t row_count, Plan* plan) const;
-  bool is_read(int32_t token, int64_t split) const;
+  bool is_read(int32_t first, int32_t last, int64_t split) const;
   // Whether the two tokens read one sequence's cache, in every head group.
   bool shares_cache(int32_t token, int32_t other) const;
   // kv_head: among the layer's.

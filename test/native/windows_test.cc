@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "native/core/attention.h"
 #include "native/core/isa.h"
 #include "native/core/runner.h"
 #include "test/native/kernel_cases.h"
@@ -202,6 +203,38 @@ TEST(dropped_tokens_count_like_masked_ones) {
       }
     }
   }
+}
+
+// A decoded token far into a text of two head groups: what a piece takes is bounded by what is read.
+TEST(no_piece_of_a_plan_lies_between_sinks_and_window) {
+  constexpr int64_t kTokens = 8192;  // 16 splits of 512 cached tokens
+  const TinyModel tiny = air_test::make_tiny_model({});
+  const auto tokens = random_tokens(kTokens, tiny.spec.vocab_size);
+  const auto pieces = [&](uint8_t head_group, const Window& first, const Window& second) {
+    EngineOptions options;
+    options.max_context = kTokens;
+    options.groups = 2;
+    options.head_mask.assign(static_cast<size_t>(tiny.spec.layers * tiny.spec.kv_heads), head_group);
+    options.head_mask[0] = 1;
+    const Engine engine = make_engine(tiny, best_kernels(), options);
+    Batch batch = make_batch(engine, tokens, {{0, kTokens - 1, kTokens}});
+    batch.sink_tokens = {first.sink_tokens, second.sink_tokens};
+    batch.window_tokens = {first.window_tokens, second.window_tokens};
+    std::vector<air::ReadRange> ranges;
+    const air::Status status = air::check_batch(batch, *engine.arena, 1, 1, &ranges);
+    CHECK_MSG(status.ok(), status.message());
+    const air::Workspace workspace;
+    air::Attention attention(*best_kernels(), *engine.arena, workspace, 2);
+    attention.begin_step(batch, ranges);
+    air::Attention::Plan plan;
+    attention.make_plan(batch.logit_rows.data(), 1, &plan);
+    return plan.tasks.size();
+  };
+  const Window all = {0, 0}, narrow = {4, 100}, wide = {600, 1000};
+  CHECK(pieces(0, all, narrow) == 16);
+  CHECK(pieces(0, narrow, wide) == 4);  // 0 and 1 for the sinks, 14 and 15
+  CHECK(pieces(1, all, narrow) == 2);   // nobody reads the first head group
+  CHECK(pieces(1, narrow, wide) == 4);
 }
 
 TEST(windows_wider_than_the_context_read_everything) {
