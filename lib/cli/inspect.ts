@@ -14,8 +14,8 @@ import { formatBytes, formatCount, table } from "./text.js";
 
 const examples = `
 Only the file's header is read, so this is quick for a file of any size, and works for files that air cannot run.
---kv-check loads the model and computes a short text with the KV cache of --kv and with one in float16; the options after it
-are for that.
+--kv-check loads the model and computes a short text with the KV cache of --kv and with one in float16; the
+options after it are for that.
 
 Examples:
   air inspect model.gguf
