@@ -3,7 +3,7 @@ import { rename, rm, writeFile } from "node:fs/promises";
 import { Command } from "commander";
 
 import { AirError, invalidArgument } from "../errors/air-error.js";
-import { calibrate, formatHeadsFile, type HeadsFile, type KvType } from "../index.js";
+import { calibrate, formatHeadsFile, type HeadsFile } from "../index.js";
 import { kvFraction } from "../model/heads-file.js";
 import { type CliIo, note, readText, write, writeJson } from "./io.js";
 import { modelFile, progressBar } from "./load.js";
@@ -30,9 +30,10 @@ interface CalibrateCommandOptions extends ModelOptions {
 }
 
 const examples = `
-Without --budget, KV heads that can do with sinks and a window are looked for, as many as keep perplexity within 1%. With it,
-that share of the query heads is masked: those whose absence changes predictions least. Scores are kept in OUTPUT.scores
-until the end, so that a calibration that was stopped goes on where it was.
+Without --budget and --ffn-budget, KV heads that can do with sinks and a window are looked for, as many as keep
+perplexity within 1%. With --budget, that share of the query heads is masked: those whose absence changes
+predictions least. Scores are kept in OUTPUT.scores until the end, so that a calibration that was stopped goes
+on where it was.
 
 Examples:
   air calibrate -m model.gguf -f text.txt -o heads.json
@@ -96,8 +97,7 @@ function summary(heads: HeadsFile): string {
 async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
   const text = await readText(io, options.file);
   const file = modelFile(io, options.model);
-  const { threads, cpuList, priority } = toLoadOptions(options);
-  const kv: KvType = options.kv;
+  const { threads, cpuList, priority, kv, kvKeys, kvValues, packCache, force } = toLoadOptions(options);
   const bar = progressBar(io, "calibrating");
   const journal = `${options.output}.scores`;
   let heads: HeadsFile;
@@ -107,7 +107,6 @@ async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
       channelBudget: options.ffnBudget,
       scoreTokens: options.scoreTokens,
       holdoutTokens: options.holdoutTokens,
-      kv,
       journal,
       signal: io.signal,
       onProgress: ({ fraction: done, label, etaSeconds }) => {
@@ -122,6 +121,11 @@ async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
       ...(threads !== undefined && { threads }),
       ...(cpuList !== undefined && { cpuList }),
       ...(priority !== undefined && { priority }),
+      ...(kv !== undefined && { kv }),
+      ...(kvKeys !== undefined && { kvKeys }),
+      ...(kvValues !== undefined && { kvValues }),
+      ...(packCache !== undefined && { packCache }),
+      ...(force !== undefined && { force }),
     });
   } catch (error) {
     if (io.signal.aborted) note(io, `scores so far are in ${journal}; the same command goes on from there`);

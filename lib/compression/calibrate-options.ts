@@ -1,10 +1,14 @@
 import { invalidArgument } from "../errors/air-error.js";
-import type { DecoderSpec, KvType, NativeAddon, ThreadOptions } from "../native/native.js";
+import type { DecoderSpec, KvType, ThreadOptions } from "../native/native.js";
+import type { LoadModelOptions } from "../runtime/options.js";
 import { channelsPerGroup } from "./contributions.js";
 import type { WorkProgress } from "./work-meter.js";
 
-/** Options of {@link calibrate}. */
-export interface CalibrateOptions extends ThreadOptions {
+/** Options of {@link calibrate}; those of loadModel() mean the same, and kv is what is calibrated with. */
+export interface CalibrateOptions
+  extends
+    ThreadOptions,
+    Pick<LoadModelOptions, "kv" | "kvKeys" | "kvValues" | "packCache" | "memoryBytes" | "force" | "addon"> {
   /** Query heads to mask, as a fraction of all. Default 0. */
   readonly budget?: number;
   /** Most of a layer's query heads, or groups of channels, that may go, as a fraction. Default 0.5. */
@@ -25,13 +29,10 @@ export interface CalibrateOptions extends ThreadOptions {
   readonly scoreTokens?: number;
   /** Tokens that decide how far to go, about. Default 8192. */
   readonly holdoutTokens?: number;
-  /** Precision of the KV cache that is calibrated with. Default int8. */
-  readonly kv?: KvType;
   /** File that keeps scores, so that an interrupted calibration goes on. Default: none. */
   readonly journal?: string;
   readonly onProgress?: (progress: WorkProgress) => void;
   readonly signal?: AbortSignal;
-  readonly addon?: NativeAddon;
 }
 
 /** Defaults of {@link CalibrateOptions}. */
@@ -50,6 +51,14 @@ export function threadOptions({ threads, cpuList, priority }: CalibrateOptions):
     ...(cpuList !== undefined && { cpuList }),
     ...(priority !== undefined && { priority }),
   };
+}
+
+/** Precisions of the KV cache that is calibrated with. */
+export function kvTypes({ kv = "int8", kvKeys = kv, kvValues = kv }: CalibrateOptions): {
+  readonly keyType: KvType;
+  readonly valueType: KvType;
+} {
+  return { keyType: kvKeys, valueType: kvValues };
 }
 
 /** Numbers of heads and groups that options come down to. */

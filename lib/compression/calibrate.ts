@@ -19,10 +19,17 @@ export async function calibrate(
   text: string,
   options: CalibrateOptions = {},
 ): Promise<HeadsFile> {
+  const { kv, kvKeys, kvValues, packCache, memoryBytes, force, addon } = options;
   const parts = await loadModelParts(path, {
     contextTokens: 2,
     ...threadOptions(options),
-    ...(options.addon && { addon: options.addon }),
+    ...(kv !== undefined && { kv }),
+    ...(kvKeys !== undefined && { kvKeys }),
+    ...(kvValues !== undefined && { kvValues }),
+    ...(packCache !== undefined && { packCache }),
+    ...(memoryBytes !== undefined && { memoryBytes }),
+    ...(force !== undefined && { force }),
+    ...(addon && { addon }),
   });
   parts.runner.close();
   parts.arena.close();

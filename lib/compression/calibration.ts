@@ -7,6 +7,7 @@ import {
   type Budgets,
   type CalibrateOptions,
   defaults,
+  kvTypes,
   resolveBudgets,
   threadOptions,
 } from "./calibrate-options.js";
@@ -112,7 +113,7 @@ export class Calibration {
 
   /** What the journal's scores depend on. */
   #identity(): string {
-    const { kv = "int8" } = this.#options;
+    const { keyType, valueType } = kvTypes(this.#options);
     const { scored, scoredRows, holdout } = this.#text;
     const rows = scoredRows.reduce((sum, list) => sum + list.length, 0);
     const sizes = [this.#contextTokens, scored.length, rows, holdout.length];
@@ -122,18 +123,16 @@ export class Calibration {
       this.#parts.info.fingerprint,
       this.#textSha256,
       this.#window,
-      kv,
+      [keyType, valueType],
       sizes,
     ]);
   }
 
   #createRunner(parts: ModelParts): CalibrationRunner {
-    const { kv = "int8" } = this.#options;
     return new CalibrationRunner(parts, {
       contextTokens: this.#contextTokens,
       window: this.#window,
-      keyType: kv,
-      valueType: kv,
+      ...kvTypes(this.#options),
       ...threadOptions(this.#options),
     });
   }

@@ -212,6 +212,20 @@ describe("calibrate", () => {
     await expect(calibrate(file, text, options)).rejects.toMatchObject({ code: "AIR_ERR_ARGUMENT", message });
   });
 
+  test("computes anew what a journal has of other precisions, and packs into a cache", async () => {
+    const journal = join(folder, "kv-scores");
+    const packCache = join(folder, "packs");
+    const settings = { ...sizes, channelBudget: 0.02, journal, packCache };
+    const seen: [string, number][] = [];
+    for (const kv of [{}, { kvKeys: "f16" }, { kvValues: "f16" }] as const) {
+      const { expected } = await calibrate(file, text, { ...settings, ...kv });
+      seen.push([readFileSync(journal, "utf8").split("\n")[0] ?? "", expected.perplexityBefore]);
+    }
+    expect(new Set(seen.map(([identity]) => identity)).size).toBe(3);
+    expect(new Set(seen.map(([, perplexityBefore]) => perplexityBefore)).size).toBe(3);
+    expect(readdirSync(packCache)).toHaveLength(1);
+  });
+
   test("refuses a text that is too short, and a journal that cannot be written", async () => {
     await expect(calibrate(file, "Too short.", sizes)).rejects.toMatchObject({
       code: "AIR_ERR_ARGUMENT",
