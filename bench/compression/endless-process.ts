@@ -18,6 +18,8 @@ export interface EndlessSample {
   readonly tokens: number;
   readonly rssBytes: number;
   readonly anonymousBytes: number;
+  /** Of JavaScript, after garbage collection. */
+  readonly heapBytes: number;
   readonly kvBytes: number;
   readonly pagesInUse: number;
 }
@@ -48,26 +50,34 @@ export interface MemoryTrend {
   readonly lastBytes: number;
   readonly leastBytes: number;
   readonly mostBytes: number;
-  /** Least squares. */
+  /** Least squares, of resident memory. */
   readonly bytesPerToken: number;
+  /** The same of the JavaScript heap, which holds the text and its tokens. */
+  readonly heapBytesPerToken: number;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Slope of the least squares line. */
+function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
+  const meanX = mean(points.map(({ x }) => x));
+  const meanY = mean(points.map(({ y }) => y));
+  const covariance = mean(points.map(({ x, y }) => (x - meanX) * (y - meanY)));
+  return covariance / mean(points.map(({ x }) => (x - meanX) ** 2));
 }
 
 /** The trend of the samples from `fromTokens` on, of which there have to be two. */
 export function memoryTrend(samples: readonly EndlessSample[], fromTokens: number): MemoryTrend {
   const later = samples.filter(({ tokens }) => tokens >= fromTokens);
   const bytes = later.map(({ rssBytes }) => rssBytes);
-  const mean = (list: readonly number[]): number => list.reduce((sum, n) => sum + n, 0) / list.length;
-  const meanTokens = mean(later.map(({ tokens }) => tokens));
-  const meanBytes = mean(bytes);
-  const covariance = mean(
-    later.map(({ tokens, rssBytes }) => (tokens - meanTokens) * (rssBytes - meanBytes)),
-  );
-  const variance = mean(later.map(({ tokens }) => (tokens - meanTokens) ** 2));
   return {
     firstBytes: at(bytes, 0),
     lastBytes: at(bytes, bytes.length - 1),
     leastBytes: Math.min(...bytes),
     mostBytes: Math.max(...bytes),
-    bytesPerToken: covariance / variance,
+    bytesPerToken: slope(later.map(({ tokens, rssBytes }) => ({ x: tokens, y: rssBytes }))),
+    heapBytesPerToken: slope(later.map(({ tokens, heapBytes }) => ({ x: tokens, y: heapBytes }))),
   };
 }

@@ -28,12 +28,12 @@ const load = { window: Number(values.window), sinks: Number(values.sinks) };
 const report = generateEndless({ model: values.model, tokens, load });
 const trend = memoryTrend(report.samples, 5000);
 
-const header = ["tokens", "RSS MiB", "anonymous MiB", "KV MiB", "pages in use"];
+const header = ["tokens", "RSS MiB", "anonymous MiB", "JS heap MiB", "KV MiB", "pages in use"];
 const lines = report.samples
   .filter((_, index) => report.samples.length <= 20 || (index + 1) % 5 === 0 || index === 0)
-  .map(({ tokens: count, rssBytes, anonymousBytes, kvBytes, pagesInUse }) => [
+  .map(({ tokens: count, rssBytes, anonymousBytes, heapBytes, kvBytes, pagesInUse }) => [
     String(count),
-    ...[rssBytes, anonymousBytes, kvBytes].map(mebibytes),
+    ...[rssBytes, anonymousBytes, heapBytes, kvBytes].map(mebibytes),
     String(pagesInUse),
   ]);
 stdout.write(
@@ -45,7 +45,8 @@ stdout.write(
 stdout.write(
   `RSS after the first 5000 tokens: first ${mebibytes(trend.firstBytes)}, last ${mebibytes(trend.lastBytes)}, ` +
     `least ${mebibytes(trend.leastBytes)}, most ${mebibytes(trend.mostBytes)} MiB; ` +
-    `slope ${trend.bytesPerToken.toFixed(1)} bytes a token\n` +
+    `slope ${trend.bytesPerToken.toFixed(1)} bytes a token, ` +
+    `of the JavaScript heap ${trend.heapBytesPerToken.toFixed(1)}\n` +
     `${report.decodeTokensPerSecond.toFixed(0)} tokens per second\n`,
 );
 saveResults(values.out ?? "compression-endless", {

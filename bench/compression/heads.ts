@@ -1,6 +1,6 @@
 /**
  * What heads files of `air calibrate` cost and save: perplexity on the whole of eval.txt beside the whole model's and random
- * masks of the same size, K/V bytes as planned and as reserved, and resident memory of a process that fills its context.
+ * masks of the first file's size, K/V bytes as planned and as reserved, and resident memory of a process that fills its context.
  *
  *   npm run build && npx tsx bench/compression/heads.ts --dir DIR --model FILE --heads FILE[,FILE..] [--ctx 512]
  */
@@ -33,6 +33,7 @@ interface Row {
 }
 
 const memoryContext = 4096;
+const randomMasks = 5;
 const fillContext = fileURLToPath(new URL("../memory/fill-context.mjs", import.meta.url));
 
 function countClasses(heads: HeadsFile | undefined, all: number): Row["kvHeads"] {
@@ -72,18 +73,14 @@ async function measure(name: string, path: string | undefined, withProcess: bool
   };
 }
 
-/** Masks of the size of the one in `path`, with seeds 1 to 5. */
-async function measureRandom(path: string): Promise<readonly Row[]> {
+/** Writes a mask of the size of the one in `path`, drawn at random. */
+function writeRandom(path: string, seed: number): string {
   const template = JSON.parse(readFileSync(path, "utf8")) as HeadsFile;
   const count = template.maskedQueryHeads.flat().length;
-  const rows: Row[] = [];
-  for (let seed = 1; seed <= 5; seed += 1) {
-    const random = randomHeads(template, spec, { count, layerCap: Math.floor(spec.queryHeads / 2), seed });
-    const target = join(folder, `random-${seed}.json`);
-    writeFileSync(target, formatHeadsFile(random));
-    rows.push(await measure(`random, seed ${seed}`, target, false));
-  }
-  return rows;
+  const random = randomHeads(template, spec, { count, layerCap: Math.floor(spec.queryHeads / 2), seed });
+  const target = join(folder, `random-${seed}.json`);
+  writeFileSync(target, formatHeadsFile(random));
+  return target;
 }
 
 function format(rows: readonly Row[]): string {
@@ -121,21 +118,28 @@ const contextTokens = Number(values.ctx);
 const { spec } = await describeModel(await readGguf(file));
 const folder = mkdtempSync(join(tmpdir(), "air-heads-"));
 const rows: Row[] = [];
+
+/** Takes a row and writes all so far: each takes minutes on a small machine. */
+function add(row: Row): void {
+  rows.push(row);
+  saveResults(values.out, {
+    ...provenance("bench/compression/heads.ts"),
+    settings: { model: modelName(file), kv: "int8", contextTokens, memoryContext },
+    rows,
+  });
+}
+
 try {
-  rows.push(await measure("whole model", undefined, true));
+  add(await measure("whole model", undefined, true));
   const files = values.heads.split(",");
-  for (const path of files) rows.push(await measure(modelName(path), path, true));
-  const masked = files.filter((path) => {
+  for (const path of files) add(await measure(modelName(path), path, true));
+  const masked = files.find((path) => {
     return (JSON.parse(readFileSync(path, "utf8")) as HeadsFile).maskedQueryHeads.flat().length > 0;
   });
-  const [mostMasked] = masked;
-  if (mostMasked !== undefined) rows.push(...(await measureRandom(mostMasked)));
+  for (let seed = 1; masked !== undefined && seed <= randomMasks; seed += 1) {
+    add(await measure(`random, seed ${seed}`, writeRandom(masked, seed), false));
+  }
 } finally {
   rmSync(folder, { recursive: true });
 }
 stdout.write(format(rows));
-saveResults(values.out, {
-  ...provenance("bench/compression/heads.ts"),
-  settings: { model: modelName(file), kv: "int8", contextTokens, memoryContext },
-  rows,
-});
