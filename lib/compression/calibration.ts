@@ -73,7 +73,7 @@ export class Calibration {
     await this.#meter.track("what the model predicts", this.#scored.tokenCount, () =>
       this.#scored.keepReference(),
     );
-    const before = await this.#perplexity(wholeModel);
+    const before = await this.#predict(wholeModel);
     const activity = await this.#measureActivity();
     const { masked, scores: queryScores } = await this.#chooseHeads(activity);
     const classes = await this.#demote(masked, before);
@@ -102,7 +102,7 @@ export class Calibration {
         kvHeadsStream: byLayer(spec.layers, spec.kvHeads, (head) => classes.scoreOf(head, "stream")),
         kvHeadsDropped: byLayer(spec.layers, spec.kvHeads, (head) => classes.scoreOf(head, "dropped")),
       },
-      expected: { perplexityBefore: before, ...after, tokens: this.#holdout.rowCount },
+      expected: { perplexityBefore: Math.exp(before.nll), ...after, tokens: this.#holdout.rowCount },
     };
   }
 
@@ -154,11 +154,19 @@ export class Calibration {
     return this.#remembered(label, `score ${keyOf(selection)}`, this.#scored, selection);
   }
 
-  /** Perplexity of the held out text. */
-  async #perplexity(selection: HeadSelection): Promise<number> {
-    const name = `holdout ${keyOf(selection)}`;
-    const { nll } = await this.#remembered("perplexity", name, this.#holdout, selection);
-    return Math.exp(nll);
+  /** A score of the held out text. */
+  async #predict(selection: HeadSelection): Promise<Score> {
+    return this.#remembered("perplexity", `holdout ${keyOf(selection)}`, this.#holdout, selection);
+  }
+
+  /**
+   * By what fraction a selection raises perplexity, in the half of the windows where it does so more: what a window gains
+   * in texts that are longer than the model was trained for must not pay for losses in shorter ones.
+   */
+  async #increase(selection: HeadSelection, before: Score): Promise<number> {
+    const { nllByHalf } = await this.#predict(selection);
+    const [early, late] = before.nllByHalf;
+    return Math.exp(Math.max(nllByHalf[0] - early, nllByHalf[1] - late)) - 1;
   }
 
   async #remembered(label: string, name: string, text: ScoredText, selection: HeadSelection): Promise<Score> {
@@ -203,7 +211,7 @@ export class Calibration {
   }
 
   /** Demotes KV heads for as long as perplexity allows. */
-  async #demote(masked: ReadonlySet<number>, before: number) {
+  async #demote(masked: ReadonlySet<number>, before: Score) {
     const { maxIncrease } = this.#budgets;
     const { layers, kvHeads } = this.#spec;
     const divergences = new Map<string, number>();
@@ -215,7 +223,6 @@ export class Calibration {
       (head) => !this.#queryHeadsOf(head).every((queryHead) => masked.has(queryHead)),
     );
     const demotions: Demotion[] = [];
-    const limit = before * (1 + maxIncrease);
     const selectionOf = (ordered: readonly Demotion[], count: number): HeadSelection => {
       const { streamed, dropped } = demote(ordered, count);
       return {

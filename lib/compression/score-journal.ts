@@ -48,17 +48,18 @@ export class ScoreJournal {
   }
 }
 
-function formatEntry(name: string, { divergence, nll }: Score): string {
-  return JSON.stringify([name, divergence, nll]);
+function formatEntry(name: string, { divergence, nll, nllByHalf }: Score): string {
+  return JSON.stringify([name, divergence, nll, ...nllByHalf]);
 }
 
 function parseEntry(line: string): [string, Score][] {
   try {
     const value: unknown = JSON.parse(line);
     if (!Array.isArray(value)) return [];
-    const [name, divergence, nll] = value as readonly unknown[];
+    const [name, divergence, nll, early, late] = value as readonly unknown[];
     if (typeof name !== "string" || typeof nll !== "number") return [];
-    return [[name, { divergence: typeof divergence === "number" ? divergence : NaN, nll }]];
+    if (typeof early !== "number" || typeof late !== "number") return [];
+    return [[name, { divergence: typeof divergence === "number" ? divergence : NaN, nll, nllByHalf: [early, late] }]];
   } catch {
     return []; // cut off while it was written
   }

@@ -10,6 +10,8 @@ export interface Score {
   readonly divergence: number;
   /** Mean negative log-likelihood of the text at those rows. */
   readonly nll: number;
+  /** The same of the rows in the first half of their window, and of the others. */
+  readonly nllByHalf: readonly [number, number];
 }
 
 /** Rows of some windows, and what the whole model predicts there. */
@@ -64,15 +66,20 @@ export class ScoredText {
    * @param runner - another model's, to compare that one with the reference
    */
   async score(selection: HeadSelection, runner = this.#runner): Promise<Score> {
-    let [divergence, nll, row] = [0, 0, 0];
-    await this.#each(runner, selection, (logits, next) => {
+    const nll: [number, number] = [0, 0];
+    const rows: [number, number] = [0, 0];
+    let [divergence, row] = [0, 0];
+    await this.#each(runner, selection, (logits, next, isEarly) => {
       const start = row * this.#vocabSize;
       const reference = this.#reference?.subarray(start, start + this.#vocabSize);
       divergence += reference === undefined ? NaN : this.#maths.divergenceRow(reference, logits);
-      nll += negativeLogLikelihood(this.#maths, logits, next);
+      nll[isEarly ? 0 : 1] += negativeLogLikelihood(this.#maths, logits, next);
+      rows[isEarly ? 0 : 1] += 1;
       row += 1;
     });
-    return { divergence: divergence / row, nll: nll / row };
+    const total = (nll[0] + nll[1]) / row;
+    const half = (index: 0 | 1): number => (rows[index] > 0 ? nll[index] / rows[index] : total);
+    return { divergence: divergence / row, nll: total, nllByHalf: [half(0), half(1)] };
   }
 
   /** Adds up what heads and channels contribute to all tokens of the windows. */
@@ -85,11 +92,11 @@ export class ScoredText {
   async #each(
     runner: CalibrationRunner,
     selection: HeadSelection,
-    onRow: (logits: Float32Array, next: number) => void,
+    onRow: (logits: Float32Array, next: number, isEarly: boolean) => void,
   ): Promise<void> {
     for (const [order, { fed, next }] of this.#windows.entries()) {
       await runner.run(fed, selection, at(this.#rows, order), (logits, index) => {
-        onRow(logits, at(next, index));
+        onRow(logits, at(next, index), 2 * index < fed.length);
       });
     }
   }
