@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { rename, rm, writeFile } from "node:fs/promises";
 
 import { Command } from "commander";
@@ -128,7 +129,8 @@ async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
       ...(force !== undefined && { force }),
     });
   } catch (error) {
-    if (io.signal.aborted) note(io, `scores so far are in ${journal}; the same command goes on from there`);
+    if (io.signal.aborted && existsSync(journal))
+      note(io, `scores so far are in ${journal}; the same command goes on from there`);
     throw error;
   } finally {
     bar.stop();
