@@ -247,7 +247,9 @@ export class Calibration {
       const all = ordered;
       count =
         done +
-        (await countWithin(all.length - done, limit, (n) => this.#perplexity(selectionOf(all, done + n))));
+        (await countWithin(all.length - done, maxIncrease, (n) =>
+          this.#increase(selectionOf(all, done + n), before),
+        ));
     }
     return { ...selectionOf(ordered, count), scoreOf };
   }
@@ -276,7 +278,7 @@ export class Calibration {
   ): Promise<{ readonly perplexity: number; readonly meanDivergence: number }> {
     if (found.prunedChannelGroups.every((list) => list.length === 0)) {
       const { divergence } = await this.#score("result", selection);
-      return { perplexity: await this.#perplexity(selection), meanDivergence: divergence };
+      return { perplexity: Math.exp((await this.#predict(selection)).nll), meanDivergence: divergence };
     }
     const pruning = pruningOf(found, this.#spec);
     const { addon, directory } = this.#parts;

@@ -59,7 +59,12 @@ function parseEntry(line: string): [string, Score][] {
     const [name, divergence, nll, early, late] = value as readonly unknown[];
     if (typeof name !== "string" || typeof nll !== "number") return [];
     if (typeof early !== "number" || typeof late !== "number") return [];
-    return [[name, { divergence: typeof divergence === "number" ? divergence : NaN, nll, nllByHalf: [early, late] }]];
+    return [
+      [
+        name,
+        { divergence: typeof divergence === "number" ? divergence : NaN, nll, nllByHalf: [early, late] },
+      ],
+    ];
   } catch {
     return []; // cut off while it was written
   }

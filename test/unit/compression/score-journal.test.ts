@@ -24,7 +24,7 @@ async function fill(identity: string, path: string | undefined, names = ["a", "b
   for (const name of names) {
     const compute = () => {
       computed.push(name);
-      return Promise.resolve({ divergence: names.indexOf(name) + 1 / 3, nll: 1e-9, nllByHalf: [1, 2] });
+      return Promise.resolve({ divergence: names.indexOf(name) + 1 / 3, nll: 1e-9, nllByHalf: [1, 2] as const });
     };
     scores.push(await journal.score(name, compute));
   }
@@ -73,15 +73,15 @@ describe("ScoreJournal", () => {
     writeFileSync(file, lines.join("\n"));
     const { computed, scores } = await fill("model 1", file);
     expect(computed).toEqual(["a", "b", "d"]);
-    expect(scores[2]).toEqual({ divergence: 0.5, nll: 2, nllByHalf: [1, 2] });
+    expect(scores[2]).toEqual({ divergence: 0.5, nll: 2, nllByHalf: [1, 2] as const });
   });
 
   test("keeps scores without a divergence", async () => {
-    const score = () => Promise.resolve({ divergence: NaN, nll: 3, nllByHalf: [1, 2] });
+    const score = () => Promise.resolve({ divergence: NaN, nll: 3, nllByHalf: [1, 2] as const });
     await (await ScoreJournal.open(file, "model 1")).score("held out", score);
     const journal = await ScoreJournal.open(file, "model 1");
     const never = () => Promise.reject(new Error("computed again"));
-    expect(await journal.score("held out", never)).toEqual({ divergence: NaN, nll: 3, nllByHalf: [1, 2] });
+    expect(await journal.score("held out", never)).toEqual({ divergence: NaN, nll: 3, nllByHalf: [1, 2] as const });
   });
 
   test("keeps nothing of a score that failed", async () => {
