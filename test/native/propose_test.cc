@@ -179,9 +179,11 @@ EngineOptions ragged_options() {
 }  // namespace
 
 TEST(drafts_what_greedy_decoding_gives_for_ragged_batches) {
-  const TinyModel tiny = air_test::make_tiny_model({});
+  air_test::TinyOptions tiny_options;
   const std::vector<Text> texts = {{14, 15, 8}, {0, 30, 3}, {15, 16, 1}, {0, 1, 40}, {10, 16, 17}};
   for (const AirKernelTable* kernels : air::usable_kernels()) {
+    tiny_options.layout = kernels->layout;
+    const TinyModel tiny = air_test::make_tiny_model(tiny_options);
     for (const AirKvType kv_type : {AIR_KV_F16, AIR_KV_INT8}) {
       EngineOptions options = ragged_options();
       options.kv_type = kv_type;
@@ -195,13 +197,14 @@ TEST(drafts_what_greedy_decoding_gives_for_ragged_batches) {
 TEST(drafts_with_head_groups_sinks_and_windows) {
   air_test::TinyOptions tiny_options;
   tiny_options.query_heads = 6;
-  const TinyModel tiny = air_test::make_tiny_model(tiny_options);
   EngineOptions options = ragged_options();
   options.groups = 2;
   options.head_mask = {0, 1, 1, 0};  // [layers 2, kv_heads 2]
   const std::vector<Text> texts = {{24, 25, 9}, {30, 38, 4}, {20, 21, 30}};
   const Window windows[] = {{3, 11, 0}, {3, 11, 16}, {0, 5, 48}};
   for (const AirKernelTable* kernels : air::usable_kernels()) {
+    tiny_options.layout = kernels->layout;
+    const TinyModel tiny = air_test::make_tiny_model(tiny_options);
     check_drafts(tiny, kernels, options, texts, nullptr);
     for (const Window& window : windows) check_drafts(tiny, kernels, options, texts, &window);
   }
