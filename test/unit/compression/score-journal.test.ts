@@ -24,7 +24,11 @@ async function fill(identity: string, path: string | undefined, names = ["a", "b
   for (const name of names) {
     const compute = () => {
       computed.push(name);
-      return Promise.resolve({ divergence: names.indexOf(name) + 1 / 3, nll: 1e-9, nllByHalf: [1, 2] as const });
+      return Promise.resolve({
+        divergence: names.indexOf(name) + 1 / 3,
+        nll: 1e-9,
+        nllByHalf: [1, 2] as const,
+      });
     };
     scores.push(await journal.score(name, compute));
   }
@@ -81,7 +85,11 @@ describe("ScoreJournal", () => {
     await (await ScoreJournal.open(file, "model 1")).score("held out", score);
     const journal = await ScoreJournal.open(file, "model 1");
     const never = () => Promise.reject(new Error("computed again"));
-    expect(await journal.score("held out", never)).toEqual({ divergence: NaN, nll: 3, nllByHalf: [1, 2] as const });
+    expect(await journal.score("held out", never)).toEqual({
+      divergence: NaN,
+      nll: 3,
+      nllByHalf: [1, 2] as const,
+    });
   });
 
   test("keeps nothing of a score that failed", async () => {
