@@ -73,11 +73,11 @@ describe("ScoreJournal", () => {
   });
 
   test("passes over lines that are no scores", async () => {
-    const lines = ["model 1", "[]", "null", "{}", '["a"]', '["b", 1, "2"]', "[1, 2, 3]", '["c", 0.5, 2]', ""];
-    writeFileSync(file, lines.join("\n"));
+    const wrong = ["[]", "null", "{}", '["a"]', '["b", 1, "2", 1, 2]', "[1, 2, 3, 4, 5]", '["d", 1, 2, 3]'];
+    writeFileSync(file, ["model 1", ...wrong, '["c", 0.5, 2, 1, 2]', ""].join("\n"));
     const { computed, scores } = await fill("model 1", file);
     expect(computed).toEqual(["a", "b", "d"]);
-    expect(scores[2]).toEqual({ divergence: 0.5, nll: 2, nllByHalf: [1, 2] as const });
+    expect(scores[2]).toEqual({ divergence: 0.5, nll: 2, nllByHalf: [1, 2] });
   });
 
   test("keeps scores without a divergence", async () => {
