@@ -25,8 +25,8 @@ test("4000 tokens through a window of 256 take the K/V of the window", async () 
   const { kvBytes } = await planModel(model, load);
   for (const sample of samples) {
     expect(sample.kvBytes).toBe(kvBytes);
-    // 252 tokens begin and end in the middle of pages of 32, and the sinks have one of their own.
-    expect(sample.pagesInUse).toBeLessThanOrEqual(10);
+    // 252 tokens, and 16 that can be taken back, begin and end in the middle of pages of 32; the sinks have one more.
+    expect(sample.pagesInUse).toBeLessThanOrEqual(11);
   }
   const [, early] = samples;
   const late = samples.at(-1);
