@@ -224,7 +224,7 @@ TEST(rows_of_random_steps_are_those_of_the_tokens_one_by_one) {
     const TinyModel tiny = air_test::make_tiny_model(tiny_options);
     for (int kind = 0; kind < 4; ++kind) {
       Engine engine = random_engine(random, tiny, kernels, random.between(1, 3));
-      for (int step = 0; step < 6; ++step)
+      for (int step = 0; step < 3; ++step)
         check_rows_alone(random, engine, std::string(kernels->isa) + ", " + std::to_string(6 * kind + step));
     }
   }
@@ -236,7 +236,7 @@ TEST(spoilt_batches_are_refused_or_stay_within_bounds) {
   int refused = 0, computed = 0;
   for (int kind = 0; kind < 4; ++kind) {
     Engine engine = random_engine(random, tiny, best_kernels(), 1);
-    for (int step = 0; step < 150; ++step) {
+    for (int step = 0; step < 75; ++step) {
       const std::vector<Text> texts = random_texts(random, tiny.spec);
       std::vector<Piece> pieces;
       for (const Text& text : texts) pieces.push_back({&text, 0, text.tokens.size()});
