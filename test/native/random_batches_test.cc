@@ -225,7 +225,7 @@ TEST(rows_of_random_steps_are_those_of_the_tokens_one_by_one) {
     for (int kind = 0; kind < 4; ++kind) {
       Engine engine = random_engine(random, tiny, kernels, random.between(1, 3));
       for (int step = 0; step < 3; ++step)
-        check_rows_alone(random, engine, std::string(kernels->isa) + ", " + std::to_string(6 * kind + step));
+        check_rows_alone(random, engine, std::string(kernels->isa) + ", " + std::to_string(3 * kind + step));
     }
   }
 }
@@ -247,6 +247,6 @@ TEST(spoilt_batches_are_refused_or_stay_within_bounds) {
       CHECK(result.status.ok() || !std::string(result.status.message()).empty());
     }
   }
-  CHECK_MSG(refused > 200, std::to_string(refused));
-  CHECK_MSG(computed > 60, std::to_string(computed));
+  CHECK_MSG(refused > 100, std::to_string(refused));
+  CHECK_MSG(computed > 30, std::to_string(computed));
 }
