@@ -3,22 +3,27 @@ import { rename, rm, writeFile } from "node:fs/promises";
 
 import { Command } from "commander";
 
-import { AirError, invalidArgument } from "../errors/air-error.js";
+import { invalidArgument, ioError } from "../errors/air-error.js";
 import { calibrate, formatHeadsFile, type HeadsFile } from "../index.js";
 import { kvFraction } from "../model/heads-file.js";
 import { type CliIo, note, readText, write, writeJson } from "./io.js";
 import { modelFile, progressBar } from "./load.js";
 import {
   addComputeOptions,
+  type ComputeOptions,
   decimal,
   integer,
-  type ModelOptions,
+  maxTokens,
   modelFileOption,
-  toLoadOptions,
+  toComputeOptions,
 } from "./options.js";
 import { table } from "./text.js";
 
-interface CalibrateCommandOptions extends ModelOptions {
+interface CalibrateCommandOptions extends ComputeOptions {
+  readonly model?: string;
+  readonly window?: number;
+  readonly sinks?: number;
+  readonly ctx?: number;
   readonly file: string;
   readonly output: string;
   readonly budget?: number;
@@ -63,10 +68,7 @@ async function writeWhole(path: string, text: string): Promise<void> {
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a writable file for ${path} but received ${reason}`, {
-      cause,
-    });
+    throw ioError(path, "a writable file", cause);
   }
 }
 
@@ -98,7 +100,6 @@ function summary(heads: HeadsFile): string {
 async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
   const text = await readText(io, options.file);
   const file = modelFile(io, options.model);
-  const { threads, cpuList, priority, kv, kvKeys, kvValues, packCache, force } = toLoadOptions(options);
   const bar = progressBar(io, "calibrating");
   const journal = `${options.output}.scores`;
   let heads: HeadsFile;
@@ -119,14 +120,7 @@ async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
       ...(options.window !== undefined && { windowTokens: options.window }),
       ...(options.sinks !== undefined && { sinkTokens: options.sinks }),
       ...(options.ctx !== undefined && { contextTokens: options.ctx }),
-      ...(threads !== undefined && { threads }),
-      ...(cpuList !== undefined && { cpuList }),
-      ...(priority !== undefined && { priority }),
-      ...(kv !== undefined && { kv }),
-      ...(kvKeys !== undefined && { kvKeys }),
-      ...(kvValues !== undefined && { kvValues }),
-      ...(packCache !== undefined && { packCache }),
-      ...(force !== undefined && { force }),
+      ...toComputeOptions(options),
     });
   } catch (error) {
     if (io.signal.aborted && existsSync(journal))
@@ -165,28 +159,28 @@ export function calibrateCommand(io: CliIo): Command {
     .option(
       "--window <tokens>",
       "what demoted heads see (default: 252)",
-      integer("--window", { min: 1, max: 1 << 24 }),
+      integer("--window", { min: 1, max: maxTokens }),
     )
     .option(
       "--sinks <tokens>",
       "first tokens that they see too (default: 4)",
-      integer("--sinks", { min: 0, max: 1 << 24 }),
+      integer("--sinks", { min: 0, max: maxTokens }),
     )
     .option(
       "--ctx <tokens>",
       "tokens per text (default: the trained context, at most 1024)",
-      integer("--ctx", { min: 2, max: 1 << 24 }),
+      integer("--ctx", { min: 2, max: maxTokens }),
     )
     .option(
       "--score-tokens <n>",
       "tokens to score each head on",
-      integer("--score-tokens", { min: 1, max: 1 << 24 }),
+      integer("--score-tokens", { min: 1, max: maxTokens }),
       4096,
     )
     .option(
       "--holdout-tokens <n>",
       "tokens that decide how far to go",
-      integer("--holdout-tokens", { min: 1, max: 1 << 24 }),
+      integer("--holdout-tokens", { min: 1, max: maxTokens }),
       8192,
     );
   return addComputeOptions(command)

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 
 import { Command } from "commander";
 
-import { AirError, invalidArgument } from "../errors/air-error.js";
+import { AirError, invalidArgument, ioError } from "../errors/air-error.js";
 import type { ChatMessage, Generation, JsonSchema, Model } from "../index.js";
 import { type CliIo, note, textArgument, write, writeJson } from "./io.js";
 import { openModel } from "./load.js";
@@ -64,9 +64,7 @@ async function readSchema(file: string): Promise<JsonSchema> {
   try {
     text = await readFile(file, "utf8");
   } catch (error) {
-    throw new AirError("AIR_ERR_IO", `expected a readable file for --schema but received ${String(error)}`, {
-      cause: error,
-    });
+    throw ioError("--schema", "a readable file", error);
   }
   try {
     return JSON.parse(text) as JsonSchema;

@@ -9,7 +9,7 @@ import { createTokenizer } from "../model/tokenizer.js";
 import { type FileReport, reportFile } from "./file-report.js";
 import { type CliIo, write, writeJson } from "./io.js";
 import { progressBar } from "./load.js";
-import { addComputeOptions, type ModelOptions, toLoadOptions } from "./options.js";
+import { addComputeOptions, type ComputeOptions, toComputeOptions } from "./options.js";
 import { formatBytes, formatCount, table } from "./text.js";
 
 const examples = `
@@ -22,7 +22,7 @@ Examples:
   air inspect model.gguf --json
   air inspect model.gguf --kv-check --kv int4`;
 
-interface InspectOptions extends ModelOptions {
+interface InspectOptions extends ComputeOptions {
   readonly kvCheck?: boolean;
   readonly json?: boolean;
 }
@@ -112,18 +112,10 @@ export function formatKvCheck(check: KvCheckResult): string {
 }
 
 async function checkKv(io: CliIo, path: string, options: InspectOptions): Promise<KvCheckResult> {
-  const { kv, kvKeys, kvValues, threads, cpuList, priority, packCache, force } = toLoadOptions(options);
   const bar = progressBar(io, "loading");
   try {
     return await checkKvPrecision(path, {
-      ...(kv !== undefined && { kv }),
-      ...(kvKeys !== undefined && { kvKeys }),
-      ...(kvValues !== undefined && { kvValues }),
-      ...(threads !== undefined && { threads }),
-      ...(cpuList !== undefined && { cpuList }),
-      ...(priority !== undefined && { priority }),
-      ...(packCache !== undefined && { packCache }),
-      ...(force !== undefined && { force }),
+      ...toComputeOptions(options),
       onProgress: bar.update,
       signal: io.signal,
     });

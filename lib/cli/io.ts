@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { addAbortSignal, type Readable, type Writable } from "node:stream";
 
-import { AirError } from "../errors/air-error.js";
+import { ioError } from "../errors/air-error.js";
 import { abortedError } from "../runtime/model-core.js";
 
 /** What a command talks to; tests pass their own streams. */
@@ -47,7 +47,7 @@ export async function readStdin({ stdin, signal }: CliIo): Promise<string> {
       chunks.push(Buffer.from(chunk as Uint8Array | string));
     }
   } catch (cause) {
-    throw signal.aborted ? abortedError(signal) : unreadable("stdin", cause);
+    throw signal.aborted ? abortedError(signal) : ioError("stdin", "readable text", cause);
   }
   return Buffer.concat(chunks).toString("utf8");
 }
@@ -61,13 +61,8 @@ export async function readText(io: CliIo, file: string): Promise<string> {
   try {
     return (await readFile(file)).toString("utf8");
   } catch (cause) {
-    throw unreadable(file, cause);
+    throw ioError(file, "readable text", cause);
   }
-}
-
-function unreadable(source: string, cause: unknown): AirError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new AirError("AIR_ERR_IO", `expected readable text for ${source} but received ${reason}`, { cause });
 }
 
 /** The argument when there is one, else piped stdin; undefined when there is neither. */

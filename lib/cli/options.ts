@@ -2,25 +2,38 @@ import { type Command, Option } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
 import type { GenerateOptions, KvType, LoadModelOptions, ThreadPriority } from "../index.js";
+import { pickGiven } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 
-/** Options of every command that loads a model. */
-export interface ModelOptions {
-  readonly model?: string;
-  readonly ctx?: number;
+/** What {@link addKvTypeOptions} adds. */
+export interface KvTypeOptions {
   readonly kv: KvType;
   readonly kvK?: KvType;
   readonly kvV?: KvType;
-  readonly rotateKeys?: boolean;
+}
+
+/** What {@link addKvLimitOptions} adds. */
+export interface KvLimitOptions {
   readonly window?: number;
   readonly sinks?: number;
   readonly heads?: string;
+}
+
+/** What {@link addComputeOptions} adds. */
+export interface ComputeOptions extends KvTypeOptions {
+  readonly rotateKeys?: boolean;
   readonly threads?: number;
   readonly cpuList?: readonly number[];
   readonly priority?: ThreadPriority;
   /** Empty: none. */
   readonly packCache?: string;
   readonly force?: boolean;
+}
+
+/** Options of every command that loads a model. */
+export interface ModelOptions extends ComputeOptions, KvLimitOptions {
+  readonly model?: string;
+  readonly ctx?: number;
 }
 
 /** Options of the commands that sample text. */
@@ -114,7 +127,12 @@ export function addModelOptions(
       `context length (default: ${defaultContext})`,
       integer("--ctx", { min: 2, max: maxTokens }),
     );
-  command
+  return addComputeOptions(addKvLimitOptions(command));
+}
+
+/** Adds --window, --sinks and --heads. */
+export function addKvLimitOptions(command: Command): Command {
+  return command
     .option(
       "--window <tokens>",
       "see only the sinks and this many last tokens; memory stays bounded, texts do not",
@@ -126,22 +144,22 @@ export function addModelOptions(
       integer("--sinks", { min: 0, max: maxTokens }),
     )
     .option("--heads <file>", "what `air calibrate` found out about this model's heads");
-  return addComputeOptions(command);
 }
 
 const kvTypes = ["int8", "f16", "int4"] as const;
 
-/** Adds --kv, --kv-k, --kv-v, --threads, --cpu-list, --priority, --pack-cache and --force. */
-export function addComputeOptions(command: Command): Command {
+/** Adds --kv, --kv-k and --kv-v. */
+export function addKvTypeOptions(command: Command): Command {
+  const expected = "int8, f16 or int4";
   return command
-    .option(
-      "--kv <type>",
-      "precision of the KV cache: int8, f16 or int4",
-      oneOf("--kv", kvTypes, "int8, f16 or int4"),
-      "int8",
-    )
-    .option("--kv-k <type>", "precision of the keys alone", oneOf("--kv-k", kvTypes, "int8, f16 or int4"))
-    .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, "int8, f16 or int4"))
+    .option("--kv <type>", `precision of the KV cache: ${expected}`, oneOf("--kv", kvTypes, expected), "int8")
+    .option("--kv-k <type>", "precision of the keys alone", oneOf("--kv-k", kvTypes, expected))
+    .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, expected));
+}
+
+/** Adds what addKvTypeOptions() adds, --rotate-keys, --threads, --cpu-list, --priority, --pack-cache and --force. */
+export function addComputeOptions(command: Command): Command {
+  return addKvTypeOptions(command)
     .option("--rotate-keys", "spread outliers of keys before rounding (int4 keys always are)")
     .option(
       "--threads <n>",
@@ -206,33 +224,41 @@ export function addSamplingOptions(command: Command): Command {
 /** The library's names for what the command line asked; absent options stay absent, so its defaults hold. */
 export function toGenerateOptions(options: SamplingOptions, signal: AbortSignal): GenerateOptions {
   return {
-    maxTokens: options.maxTokens,
     temperature: options.temp,
     signal,
-    ...(options.topK !== undefined && { topK: options.topK }),
-    ...(options.topP !== undefined && { topP: options.topP }),
-    ...(options.minP !== undefined && { minP: options.minP }),
+    ...pickGiven(options, ["maxTokens", "topK", "topP", "minP", "seed", "stop"]),
     ...(options.repeatPenalty !== undefined && { repetitionPenalty: options.repeatPenalty }),
-    ...(options.seed !== undefined && { seed: options.seed }),
-    ...(options.stop !== undefined && { stop: options.stop }),
+  };
+}
+
+/** The library's names for the precisions of keys and values. */
+export function toKvTypes(options: KvTypeOptions): Pick<LoadModelOptions, "kv" | "kvKeys" | "kvValues"> {
+  return {
+    kv: options.kv,
+    ...(options.kvK !== undefined && { kvKeys: options.kvK }),
+    ...(options.kvV !== undefined && { kvValues: options.kvV }),
+  };
+}
+
+/** The library's names for what addComputeOptions() adds. */
+export function toComputeOptions(
+  options: ComputeOptions,
+): Pick<
+  LoadModelOptions,
+  "kv" | "kvKeys" | "kvValues" | "rotateKeys" | "threads" | "cpuList" | "priority" | "packCache" | "force"
+> {
+  return {
+    ...toKvTypes(options),
+    ...pickGiven(options, ["rotateKeys", "threads", "cpuList", "priority", "force"]),
+    ...(options.packCache !== "" && pickGiven(options, ["packCache"])),
   };
 }
 
 /** The library's names for the options that load a model. */
 export function toLoadOptions(options: ModelOptions): LoadModelOptions {
   return {
-    kv: options.kv,
-    ...(options.kvK !== undefined && { kvKeys: options.kvK }),
-    ...(options.kvV !== undefined && { kvValues: options.kvV }),
-    ...(options.rotateKeys !== undefined && { rotateKeys: options.rotateKeys }),
-    ...(options.window !== undefined && { window: options.window }),
-    ...(options.sinks !== undefined && { sinks: options.sinks }),
-    ...(options.heads !== undefined && { heads: options.heads }),
+    ...toComputeOptions(options),
+    ...pickGiven(options, ["window", "sinks", "heads"]),
     ...(options.ctx !== undefined && { contextTokens: options.ctx }),
-    ...(options.threads !== undefined && { threads: options.threads }),
-    ...(options.cpuList !== undefined && { cpuList: options.cpuList }),
-    ...(options.priority !== undefined && { priority: options.priority }),
-    ...(options.packCache !== undefined && options.packCache !== "" && { packCache: options.packCache }),
-    ...(options.force !== undefined && { force: options.force }),
   };
 }

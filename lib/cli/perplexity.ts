@@ -8,8 +8,9 @@ import {
   type PerplexityResult,
 } from "../index.js";
 import { type CliIo, readText, write, writeJson } from "./io.js";
+import { pickGiven } from "../util/options.js";
 import { openModel, progressBar } from "./load.js";
-import { addModelOptions, integer, type ModelOptions } from "./options.js";
+import { addModelOptions, integer, maxTokens, type ModelOptions } from "./options.js";
 
 interface PerplexityOptions extends ModelOptions {
   readonly file: string;
@@ -33,16 +34,13 @@ Examples:
 
 /** The model that --kl-against names: another file, or the same one with everything kept in float16. */
 async function openReference(io: CliIo, options: PerplexityOptions, ctx: number): Promise<Model> {
-  const { klAgainst = "f16", model, threads, cpuList, priority, packCache } = options;
+  const { klAgainst = "f16", model } = options;
   const file = klAgainst === "f16" ? model : klAgainst;
   const plain: ModelOptions = {
     kv: "f16",
     ctx,
     ...(file !== undefined && { model: file }),
-    ...(threads !== undefined && { threads }),
-    ...(cpuList !== undefined && { cpuList }),
-    ...(priority !== undefined && { priority }),
-    ...(packCache !== undefined && { packCache }),
+    ...pickGiven(options, ["threads", "cpuList", "priority", "packCache", "force"]),
   };
   return (await openModel(io, plain)).model;
 }
@@ -110,7 +108,7 @@ export function perplexityCommand(io: CliIo): Command {
     .option(
       "--stride <tokens>",
       "how far each window moves (default: the context length)",
-      integer("--stride", { min: 1, max: 1 << 24 }),
+      integer("--stride", { min: 1, max: maxTokens }),
     )
     .option(
       "--kl-against <file>",

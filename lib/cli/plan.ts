@@ -1,29 +1,28 @@
 import { Command } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
-import {
-  type KvType,
-  type MemoryPlan,
-  type ModelMemoryPlan,
-  planModel,
-  type PlanModelOptions,
-} from "../index.js";
+import { type MemoryPlan, type ModelMemoryPlan, planModel, type PlanModelOptions } from "../index.js";
+import { pickGiven } from "../util/options.js";
 import { type CliIo, write, writeJson } from "./io.js";
 import { modelFile } from "./load.js";
-import { byteSize, integer, maxTokens, modelFileOption, oneOf } from "./options.js";
+import {
+  addKvLimitOptions,
+  addKvTypeOptions,
+  byteSize,
+  integer,
+  type KvLimitOptions,
+  type KvTypeOptions,
+  maxTokens,
+  modelFileOption,
+  toKvTypes,
+} from "./options.js";
 import { formatBytes, table } from "./text.js";
 
-interface PlanOptions {
+interface PlanOptions extends KvTypeOptions, KvLimitOptions {
   readonly model?: string;
   readonly memory?: number;
   readonly ctx?: number;
   readonly sequences: number;
-  readonly kv: KvType;
-  readonly kvK?: KvType;
-  readonly kvV?: KvType;
-  readonly window?: number;
-  readonly sinks?: number;
-  readonly heads?: string;
   readonly draft?: string;
   readonly threads?: number;
   readonly json?: boolean;
@@ -37,9 +36,6 @@ Examples:
   air plan -m model.gguf
   air plan -m model.gguf --memory 8GiB --ctx 32768 --kv int4
   air plan -m model.gguf --memory 8GiB --window 1024 --json`;
-
-const kvTypes = ["int8", "f16", "int4"] as const;
-const kvExpected = "int8, f16 or int4";
 
 type Row = readonly [label: string, bytes: string, remark: string];
 
@@ -103,20 +99,13 @@ export function formatPlan(plan: MemoryPlan): string {
  * @throws {AirArgumentError} AIR_ERR_ARGUMENT for --sinks without --window
  */
 export function toPlanOptions(options: PlanOptions): PlanModelOptions {
-  const { ctx, window, sinks, draft, threads, memory } = options;
+  const { ctx, window, sinks, memory } = options;
   if (sinks !== undefined && window === undefined)
     throw invalidArgument("--sinks", "--window beside it", sinks);
   return {
-    sequences: options.sequences,
-    kv: options.kv,
-    ...(options.kvK !== undefined && { kvKeys: options.kvK }),
-    ...(options.kvV !== undefined && { kvValues: options.kvV }),
-    ...(options.heads !== undefined && { heads: options.heads }),
+    ...toKvTypes(options),
+    ...pickGiven(options, ["sequences", "window", "sinks", "heads", "draft", "threads"]),
     ...(ctx !== undefined && { contextTokens: ctx }),
-    ...(window !== undefined && { window }),
-    ...(sinks !== undefined && { sinks }),
-    ...(draft !== undefined && { draft }),
-    ...(threads !== undefined && { threads }),
     ...(memory !== undefined && { memoryBytes: memory }),
   };
 }
@@ -130,7 +119,7 @@ async function run(io: CliIo, options: PlanOptions): Promise<void> {
 
 /** `air plan`: what a model will take in memory, and whether that is there. */
 export function planCommand(io: CliIo): Command {
-  return new Command("plan")
+  const command = new Command("plan")
     .summary("say how much memory a model will need")
     .description("Says from a file's header how much memory the model will need, and whether that is there.")
     .addOption(modelFileOption())
@@ -149,21 +138,8 @@ export function planCommand(io: CliIo): Command {
       "texts that are held at a time, each of the whole context",
       integer("--sequences", { min: 1, max: 65_536 }),
       1,
-    )
-    .option("--kv <type>", `type of the KV cache: ${kvExpected}`, oneOf("--kv", kvTypes, kvExpected), "int8")
-    .option("--kv-k <type>", "type of the keys alone", oneOf("--kv-k", kvTypes, kvExpected))
-    .option("--kv-v <type>", "type of the values alone", oneOf("--kv-v", kvTypes, kvExpected))
-    .option(
-      "--window <tokens>",
-      "heads keep this many tokens besides the sinks (default: all)",
-      integer("--window", { min: 1, max: maxTokens }),
-    )
-    .option(
-      "--sinks <tokens>",
-      "first tokens that are kept with --window (default: 4)",
-      integer("--sinks", { min: 0, max: maxTokens }),
-    )
-    .option("--heads <file>", "what `air calibrate` found out about this model's heads")
+    );
+  return addKvLimitOptions(addKvTypeOptions(command))
     .option("--draft <file>", "GGUF file of a draft model beside it")
     .option(
       "--threads <n>",

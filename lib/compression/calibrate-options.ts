@@ -1,5 +1,6 @@
 import { invalidArgument } from "../errors/air-error.js";
 import type { DecoderSpec, KvType, ThreadOptions } from "../native/native.js";
+import { rotatesKeys } from "../runtime/kv-settings.js";
 import type { LoadModelOptions } from "../runtime/options.js";
 import { channelsPerGroup } from "./contributions.js";
 import type { WorkProgress } from "./work-meter.js";
@@ -8,7 +9,10 @@ import type { WorkProgress } from "./work-meter.js";
 export interface CalibrateOptions
   extends
     ThreadOptions,
-    Pick<LoadModelOptions, "kv" | "kvKeys" | "kvValues" | "packCache" | "memoryBytes" | "force" | "addon"> {
+    Pick<
+      LoadModelOptions,
+      "kv" | "kvKeys" | "kvValues" | "rotateKeys" | "packCache" | "memoryBytes" | "force" | "addon"
+    > {
   /** Query heads to mask, as a fraction of all. Default 0. */
   readonly budget?: number;
   /** Most of a layer's query heads, or groups of channels, that may go, as a fraction. Default 0.5. */
@@ -44,21 +48,13 @@ export const defaults = {
   layerCap: 0.5,
 };
 
-/** The part of the options that says which threads compute. */
-export function threadOptions({ threads, cpuList, priority }: CalibrateOptions): ThreadOptions {
-  return {
-    ...(threads !== undefined && { threads }),
-    ...(cpuList !== undefined && { cpuList }),
-    ...(priority !== undefined && { priority }),
-  };
-}
-
-/** Precisions of the KV cache that is calibrated with. */
-export function kvTypes({ kv = "int8", kvKeys = kv, kvValues = kv }: CalibrateOptions): {
+/** How the KV cache that is calibrated with stores keys and values. */
+export function kvPrecision({ kv = "int8", kvKeys = kv, kvValues = kv, rotateKeys }: CalibrateOptions): {
   readonly keyType: KvType;
   readonly valueType: KvType;
+  readonly rotateKeys: boolean;
 } {
-  return { keyType: kvKeys, valueType: kvValues };
+  return { keyType: kvKeys, valueType: kvValues, rotateKeys: rotatesKeys(kvKeys, rotateKeys) };
 }
 
 /** Numbers of heads and groups that options come down to. */

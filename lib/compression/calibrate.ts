@@ -1,6 +1,8 @@
 import type { HeadsFile } from "../model/heads-file.js";
 import { loadModelParts } from "../runtime/load-model.js";
-import { type CalibrateOptions, threadOptions } from "./calibrate-options.js";
+import { threadOptionNames } from "../runtime/options.js";
+import { pickGiven } from "../util/options.js";
+import type { CalibrateOptions } from "./calibrate-options.js";
 import { Calibration } from "./calibration.js";
 
 export type { CalibrateOptions } from "./calibrate-options.js";
@@ -19,17 +21,19 @@ export async function calibrate(
   text: string,
   options: CalibrateOptions = {},
 ): Promise<HeadsFile> {
-  const { kv, kvKeys, kvValues, packCache, memoryBytes, force, addon } = options;
   const parts = await loadModelParts(path, {
     contextTokens: 2,
-    ...threadOptions(options),
-    ...(kv !== undefined && { kv }),
-    ...(kvKeys !== undefined && { kvKeys }),
-    ...(kvValues !== undefined && { kvValues }),
-    ...(packCache !== undefined && { packCache }),
-    ...(memoryBytes !== undefined && { memoryBytes }),
-    ...(force !== undefined && { force }),
-    ...(addon && { addon }),
+    ...pickGiven(options, [
+      ...threadOptionNames,
+      "kv",
+      "kvKeys",
+      "kvValues",
+      "rotateKeys",
+      "packCache",
+      "memoryBytes",
+      "force",
+      "addon",
+    ]),
   });
   parts.runner.close();
   parts.arena.close();

@@ -1,6 +1,6 @@
-import { rotatesKeys } from "../runtime/kv-settings.js";
 import type { SinkWindowOptions } from "../cache/sink-window.js";
 import { AirError } from "../errors/air-error.js";
+import { headMaskOf } from "../model/heads-file.js";
 import type {
   Activity,
   Batch,
@@ -13,17 +13,9 @@ import type {
   SharedFloats,
   ThreadOptions,
 } from "../native/native.js";
-
-/** Which heads a model is tried with. Heads are numbered layer * heads per layer + head. */
-export interface HeadSelection {
-  /** Query heads that are not computed. A KV head without query heads is dropped. */
-  readonly masked: ReadonlySet<number>;
-  /** KV heads that read sinks and window only. */
-  readonly streamed: ReadonlySet<number>;
-}
-
-/** Nothing masked, nothing streamed. */
-export const wholeModel: HeadSelection = { masked: new Set(), streamed: new Set() };
+import { threadOptionNames } from "../runtime/options.js";
+import { pickGiven } from "../util/options.js";
+import { classesOf, type HeadSelection } from "./head-selection.js";
 
 /** What a {@link CalibrationRunner} works with. */
 export interface CalibrationModel {
@@ -39,8 +31,8 @@ export interface CalibrationRunnerOptions extends ThreadOptions {
   readonly window: SinkWindowOptions;
   readonly keyType: KvType;
   readonly valueType: KvType;
-  /** See CreateArenaOptions. Default false. */
-  readonly rotateKeys?: boolean;
+  /** See CreateArenaOptions. */
+  readonly rotateKeys: boolean;
 }
 
 /** Takes the logits after the token with this index. The row is valid during the call. */
@@ -116,20 +108,12 @@ export class CalibrationRunner {
 
   /** The arena for the classes of the KV heads; the last one is kept, because many selections have the same. */
   #stageFor(selection: HeadSelection): Stage {
-    const headMask = this.#headMask(selection);
+    const headMask = headMaskOf({ kvHeads: classesOf(selection, this.#model.spec) });
     const key = headMask.join(",");
     if (this.#stage?.key === key) return this.#stage;
     this.close();
     const { addon, native } = this.#model;
-    const {
-      contextTokens,
-      keyType,
-      valueType,
-      rotateKeys = rotatesKeys(keyType),
-      threads,
-      cpuList,
-      priority,
-    } = this.#options;
+    const { contextTokens, keyType, valueType, rotateKeys } = this.#options;
     const pages = Math.ceil(contextTokens / pageTokens) + 1;
     const arena = addon.createArena(native, {
       headMask,
@@ -143,9 +127,7 @@ export class CalibrationRunner {
       const runner = addon.createRunner(native, arena, {
         maxTokens: this.#chunkTokens,
         maxSequences: 1,
-        ...(threads !== undefined && { threads }),
-        ...(cpuList !== undefined && { cpuList }),
-        ...(priority !== undefined && { priority }),
+        ...pickGiven(this.#options, threadOptionNames),
       });
       this.#stage = { arena, runner, key };
       return this.#stage;
@@ -153,18 +135,6 @@ export class CalibrationRunner {
       arena.close();
       throw error;
     }
-  }
-
-  /** [layers, kvHeads] 0 full, 1 stream, 255 dropped. */
-  #headMask({ masked, streamed }: HeadSelection): Uint8Array {
-    const { layers, queryHeads, kvHeads } = this.#model.spec;
-    const group = queryHeads / kvHeads;
-    return Uint8Array.from({ length: layers * kvHeads }, (_, head) => {
-      const isUsed = Array.from({ length: group }, (__, order) => head * group + order).some(
-        (h) => !masked.has(h),
-      );
-      return isUsed ? Number(streamed.has(head)) : 255;
-    });
   }
 
   #gates({ masked }: HeadSelection): Uint8Array | undefined {

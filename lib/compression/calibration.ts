@@ -1,24 +1,25 @@
 import { createHash } from "node:crypto";
 
-import { type HeadClass, type HeadsFile, pruningOf } from "../model/heads-file.js";
+import { type HeadsFile, pruningOf, queryHeadsOf } from "../model/heads-file.js";
 import type { Activity, DecoderSpec } from "../native/native.js";
 import type { ModelParts } from "../runtime/model.js";
+import { threadOptionNames } from "../runtime/options.js";
+import { pickGiven } from "../util/options.js";
 import {
   type Budgets,
   type CalibrateOptions,
   defaults,
-  kvTypes,
+  kvPrecision,
   resolveBudgets,
-  threadOptions,
 } from "./calibrate-options.js";
-import { CalibrationRunner, type HeadSelection, wholeModel } from "./calibration-runner.js";
+import { CalibrationRunner } from "./calibration-runner.js";
 import { type CalibrationText, divideText } from "./calibration-text.js";
 import { channelShares, chooseChannelGroups, headContributions } from "./contributions.js";
 import { bisectionSteps, countWithin, demote, type Demotion, orderDemotions } from "./head-classes.js";
 import { chooseQueryHeads, headScoreCount } from "./head-importance.js";
+import { byLayer, classesOf, type HeadSelection, keyOf, listByLayer, wholeModel } from "./head-selection.js";
 import { ScoreJournal } from "./score-journal.js";
 import { type Score, ScoredText } from "./scored-text.js";
-import { byLayer, classOf, keyOf, listByLayer } from "./selection-lists.js";
 import { WorkMeter } from "./work-meter.js";
 
 /** Memory for what the whole model predicts. */
@@ -80,7 +81,7 @@ export class Calibration {
     const channels = this.#chooseChannels(activity);
     const selection = { masked: classes.masked, streamed: classes.streamed };
     const found = {
-      kvHeads: byLayer(spec.layers, spec.kvHeads, (head): HeadClass => classOf(head, selection, spec)),
+      kvHeads: classesOf(selection, spec),
       maskedQueryHeads: listByLayer(selection.masked, spec.layers, spec.queryHeads),
       prunedChannelGroups: channels.map((list) => [...list]),
     };
@@ -113,17 +114,17 @@ export class Calibration {
 
   /** What the journal's scores depend on. */
   #identity(): string {
-    const { keyType, valueType } = kvTypes(this.#options);
+    const { keyType, valueType, rotateKeys } = kvPrecision(this.#options);
     const { scored, scoredRows, holdout } = this.#text;
     const rows = scoredRows.reduce((sum, list) => sum + list.length, 0);
     const sizes = [this.#contextTokens, scored.length, rows, holdout.length];
     return JSON.stringify([
       "air-scores",
-      1,
+      2,
       this.#parts.info.fingerprint,
       this.#textSha256,
       this.#window,
-      [keyType, valueType],
+      [keyType, valueType, rotateKeys],
       sizes,
     ]);
   }
@@ -132,8 +133,8 @@ export class Calibration {
     return new CalibrationRunner(parts, {
       contextTokens: this.#contextTokens,
       window: this.#window,
-      ...kvTypes(this.#options),
-      ...threadOptions(this.#options),
+      ...kvPrecision(this.#options),
+      ...pickGiven(this.#options, threadOptionNames),
     });
   }
 
@@ -220,13 +221,13 @@ export class Calibration {
     const nothing = { masked, streamed: new Set<number>(), scoreOf };
     if (maxIncrease === undefined) return nothing;
     const heads = Array.from({ length: layers * kvHeads }, (_, head) => head).filter(
-      (head) => !this.#queryHeadsOf(head).every((queryHead) => masked.has(queryHead)),
+      (head) => !queryHeadsOf(head, this.#spec).every((queryHead) => masked.has(queryHead)),
     );
     const demotions: Demotion[] = [];
     const selectionOf = (ordered: readonly Demotion[], count: number): HeadSelection => {
       const { streamed, dropped } = demote(ordered, count);
       return {
-        masked: new Set([...masked, ...[...dropped].flatMap((head) => this.#queryHeadsOf(head))]),
+        masked: new Set([...masked, ...[...dropped].flatMap((head) => queryHeadsOf(head, this.#spec))]),
         streamed,
       };
     };
@@ -237,7 +238,7 @@ export class Calibration {
         const one: HeadSelection =
           to === "stream"
             ? { masked, streamed: new Set([head]) }
-            : { masked: new Set([...masked, ...this.#queryHeadsOf(head)]), streamed: new Set() };
+            : { masked: new Set([...masked, ...queryHeadsOf(head, this.#spec)]), streamed: new Set() };
         const { divergence } = await this.#score(to === "stream" ? "windows" : "dropped heads", one);
         divergences.set(`${head} ${to}`, divergence);
         demotions.push({ head, to, divergence });
@@ -252,11 +253,6 @@ export class Calibration {
         ));
     }
     return { ...selectionOf(ordered, count), scoreOf };
-  }
-
-  #queryHeadsOf(kvHead: number): readonly number[] {
-    const group = this.#spec.queryHeads / this.#spec.kvHeads;
-    return Array.from({ length: group }, (_, order) => kvHead * group + order);
   }
 
   #chooseChannels(activity: Activity | undefined): readonly (readonly number[])[] {
@@ -284,7 +280,7 @@ export class Calibration {
     const { addon, directory } = this.#parts;
     const native = await addon.loadModel(directory, this.#spec, {
       backend: "cpu",
-      ...threadOptions(this.#options),
+      ...pickGiven(this.#options, threadOptionNames),
       ...(pruning && { pruning }),
     });
     const runner = this.#createRunner({ ...this.#parts, native });

@@ -4,10 +4,12 @@ import { rotatesKeys } from "../runtime/kv-settings.js";
 import { loadModelParts } from "../runtime/load-model.js";
 import { abortedError } from "../runtime/model-core.js";
 import type { ModelParts } from "../runtime/model.js";
-import type { LoadModelOptions } from "../runtime/options.js";
+import { type LoadModelOptions, threadOptionNames } from "../runtime/options.js";
 import { at } from "../util/array-access.js";
-import { CalibrationRunner, wholeModel } from "./calibration-runner.js";
+import { pickGiven } from "../util/options.js";
+import { CalibrationRunner } from "./calibration-runner.js";
 import { type DivergenceFigures, DivergenceTally } from "./divergence-tally.js";
+import { wholeModel } from "./head-selection.js";
 import { kvCheckPassage } from "./kv-check-passage.js";
 
 /** Options of {@link checkKvPrecision}; those of loadModel() mean the same. */
@@ -16,6 +18,7 @@ export interface KvCheckOptions extends Pick<
   | "kv"
   | "kvKeys"
   | "kvValues"
+  | "rotateKeys"
   | "threads"
   | "cpuList"
   | "priority"
@@ -25,8 +28,6 @@ export interface KvCheckOptions extends Pick<
   | "onProgress"
   | "addon"
 > {
-  /** Keys are multiplied by a Hadamard matrix before they are stored, which spreads outliers. Default: for int4 keys. */
-  readonly rotateKeys?: boolean;
   /** What is computed, its first 512 tokens at most. Default: a passage of prose and code. */
   readonly text?: string;
   /** Stops between two computations. */
@@ -117,27 +118,18 @@ export function verdictOf(meanDivergence: number): KvVerdict {
 /** One text, computed with different caches over the same weights. */
 class KvComparison {
   readonly #parts: ModelParts;
-  readonly #threads: Pick<KvCheckOptions, "threads" | "cpuList" | "priority">;
+  readonly #options: KvCheckOptions;
   readonly #signal: AbortSignal | undefined;
   readonly #tokens: Int32Array;
   /** Tokens whose predictions are compared: the last ones, which read the most, as many as there is room for. */
   readonly #rows: readonly number[];
   readonly #reference: Float32Array;
 
-  constructor(
-    parts: ModelParts,
-    text: string,
-    { threads, cpuList, priority }: KvCheckOptions,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(parts: ModelParts, text: string, options: KvCheckOptions, signal: AbortSignal | undefined) {
     const { vocabSize } = parts.spec;
     const limit = Math.min(maxTokens, parts.info.trainedContext);
     this.#parts = parts;
-    this.#threads = {
-      ...(threads !== undefined && { threads }),
-      ...(cpuList !== undefined && { cpuList }),
-      ...(priority !== undefined && { priority }),
-    };
+    this.#options = options;
     this.#signal = signal;
     this.#tokens = parts.tokenizer.encode(text, { special: false }).subarray(0, limit);
     if (this.#tokens.length < 2) {
@@ -188,7 +180,7 @@ class KvComparison {
       keyType,
       valueType,
       rotateKeys,
-      ...this.#threads,
+      ...pickGiven(this.#options, threadOptionNames),
     });
     try {
       await runner.run(this.#tokens, wholeModel, this.#rows, onRow);

@@ -1,6 +1,6 @@
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 
-import { AirError } from "../errors/air-error.js";
+import { ioError } from "../errors/air-error.js";
 import type { Score } from "./scored-text.js";
 
 /**
@@ -82,9 +82,6 @@ async function writable(path: string, write: () => Promise<void>): Promise<void>
   try {
     await write();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a writable file for ${path} but received ${reason}`, {
-      cause,
-    });
+    throw ioError(path, "a writable file", cause);
   }
 }

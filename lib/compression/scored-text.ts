@@ -1,8 +1,9 @@
 import type { Activity, RowOps } from "../native/native.js";
 import { at } from "../util/array-access.js";
-import { type CalibrationRunner, type HeadSelection, wholeModel } from "./calibration-runner.js";
+import type { CalibrationRunner } from "./calibration-runner.js";
 import { negativeLogLikelihood } from "./evaluate.js";
 import type { TextWindow } from "./text-windows.js";
+import { type HeadSelection, wholeModel } from "./head-selection.js";
 
 /** How predictions changed with a selection of heads. */
 export interface Score {

@@ -1,4 +1,4 @@
-import { AirError } from "../errors/air-error.js";
+import { abortedError } from "../runtime/model-core.js";
 
 /** How far a long piece of work is. */
 export interface WorkProgress {
@@ -36,11 +36,7 @@ export class WorkMeter {
    * @throws {AirError} AIR_ERR_CANCELLED when the signal aborted
    */
   async track<Result>(label: string, units: number, work: () => Promise<Result>): Promise<Result> {
-    if (this.#signal?.aborted === true) {
-      throw new AirError("AIR_ERR_CANCELLED", "expected the work to finish but received an abort", {
-        cause: this.#signal.reason,
-      });
-    }
+    if (this.#signal?.aborted === true) throw abortedError(this.#signal);
     const started = performance.now();
     const result = await work();
     const ms = performance.now() - started;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import type { CompiledConstraint } from "../decoding/constraint.js";
-import { AirError, invalidArgument } from "../errors/air-error.js";
+import { AirError, invalidArgument, reasonOf } from "../errors/air-error.js";
 import { unsupported } from "../model/model-errors.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type { Expression } from "./grammar.js";
@@ -94,7 +94,7 @@ function fromZod(schema: z.core.$ZodType): unknown {
   try {
     return z.toJSONSchema(schema, { io: "input" });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new AirError(
       "AIR_ERR_UNSUPPORTED",
       `expected a zod schema that JSON Schema can express for the schema but received "${reason}"`,
@@ -108,7 +108,7 @@ function jsonText(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new AirError("AIR_ERR_ARGUMENT", `expected plain JSON for the schema but received "${reason}"`, {
       cause: error,
     });

@@ -1,3 +1,4 @@
+import { reasonOf } from "../errors/air-error.js";
 import type { TokenHistory } from "./penalties.js";
 import type { Draft, Proposer } from "./proposer.js";
 import { type DraftPlan, SpeculationPolicy } from "./speculation-policy.js";
@@ -140,7 +141,7 @@ export class Speculator {
     try {
       return this.#use(plan, await draft);
     } catch (error) {
-      this.#failed.set(plan.proposer, error instanceof Error ? error.message : String(error));
+      this.#failed.set(plan.proposer, reasonOf(error));
       return [];
     } finally {
       this.#ms += performance.now() - started;

@@ -58,4 +58,16 @@ export function invalidArgument(
   );
 }
 
+/** The message of something thrown. */
+export function reasonOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** What the system refused about a file: expected "a readable file" for path but received the reason. */
+export function ioError(path: string, expected: string, cause: unknown): AirError {
+  return new AirError("AIR_ERR_IO", `expected ${expected} for ${path} but received ${reasonOf(cause)}`, {
+    cause,
+  });
+}
+
 export { errorCodes, type ErrorCode };

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 
-import { AirError } from "../errors/air-error.js";
+import { AirError, ioError } from "../errors/air-error.js";
 import type { DecoderSpec, NativeTensor, NativeTensorDirectory, TensorType } from "../native/native.js";
 import type { FileTensor, ModelFile } from "./gguf.js";
 import { readHyperparameters, type Hyperparameters } from "./hyperparameters.js";
@@ -192,10 +192,7 @@ async function readBytes(path: string, offset: number, length: number): Promise<
     const { bytesRead } = await handle.read(bytes, 0, length, offset);
     if (bytesRead === length) return bytes;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new AirError("AIR_ERR_IO", `expected a readable file for ${path} but received ${reason}`, {
-      cause: error,
-    });
+    throw ioError(path, "a readable file", error);
   }
   throw new AirError("AIR_ERR_IO", `expected ${String(length)} bytes for ${path} but received fewer`);
 }

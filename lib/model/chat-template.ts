@@ -1,6 +1,6 @@
 import { Template } from "@huggingface/jinja";
 
-import { AirError, describeValue } from "../errors/air-error.js";
+import { AirError, describeValue, reasonOf } from "../errors/air-error.js";
 import { getString, type Metadata } from "./metadata.js";
 import type { Tokenizer } from "./tokenizer.js";
 
@@ -128,7 +128,7 @@ function attempt<T>(expected: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw templateError("the chat template", expected, reason, error);
   }
 }

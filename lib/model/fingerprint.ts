@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 
-import { AirError } from "../errors/air-error.js";
+import { AirError, ioError } from "../errors/air-error.js";
 import type { ModelFile } from "./gguf.js";
 
 const sampleCount = 64;
@@ -32,7 +32,7 @@ export async function fingerprintModel({ path, fileBytes, headerBytes }: ModelFi
     }
   } catch (error) {
     if (error instanceof AirError) throw error;
-    throw ioError(path, error instanceof Error ? error.message : String(error), error);
+    throw ioError(path, "a readable file", error);
   } finally {
     await handle?.close();
   }
@@ -42,12 +42,6 @@ export async function fingerprintModel({ path, fileBytes, headerBytes }: ModelFi
 async function readAt(handle: FileHandle, path: string, offset: number, length: number): Promise<Uint8Array> {
   const buffer = new Uint8Array(length);
   const { bytesRead } = await handle.read(buffer, 0, length, offset);
-  if (bytesRead !== length) throw ioError(path, `one that ends at ${offset + bytesRead}`);
+  if (bytesRead !== length) throw ioError(path, "a readable file", `one that ends at ${offset + bytesRead}`);
   return buffer;
-}
-
-function ioError(path: string, received: string, cause?: unknown): AirError {
-  return new AirError("AIR_ERR_IO", `expected a readable file for ${path} but received ${received}`, {
-    cause,
-  });
 }

@@ -2,7 +2,7 @@ import { open, stat, type FileHandle } from "node:fs/promises";
 
 import { gguf, type GGUFTensorInfo } from "@huggingface/gguf";
 
-import { AirError, invalidArgument } from "../errors/air-error.js";
+import { AirError, invalidArgument, ioError, reasonOf } from "../errors/air-error.js";
 import { guardGgufHeader, type StringRepair } from "./gguf-guard.js";
 import { getInteger, type Metadata, type MetadataValue } from "./metadata.js";
 import { formatError, unsupported } from "./model-errors.js";
@@ -88,16 +88,8 @@ async function parseHeader(path: string) {
   try {
     return await gguf(localPath, { allowLocalFile: true });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw formatError(path, "a GGUF header", reason, error);
+    throw formatError(path, "a GGUF header", reasonOf(error), error);
   }
-}
-
-function ioError(path: string, expected: string, error: unknown): AirError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new AirError("AIR_ERR_IO", `expected ${expected} for ${path} but received ${reason}`, {
-    cause: error,
-  });
 }
 
 function collectMetadata(raw: Readonly<Record<string, unknown>>, repairs: readonly StringRepair[]): Metadata {

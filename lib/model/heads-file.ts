@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 
 import { z } from "zod";
 
-import { AirError } from "../errors/air-error.js";
+import { AirError, ioError } from "../errors/air-error.js";
 import type { DecoderSpec, Pruning } from "../native/native.js";
 
 /** What becomes of a KV head: all of its cache is kept, only sinks and window, or nothing. */
@@ -66,10 +66,7 @@ export async function readHeadsFile(path: string, model: HeadsModel): Promise<He
   try {
     text = await readFile(path, "utf8");
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new AirError("AIR_ERR_IO", `expected a readable heads file for ${path} but received ${reason}`, {
-      cause,
-    });
+    throw ioError(path, "a readable heads file", cause);
   }
   return parseHeadsFile(text, path, model);
 }
@@ -109,12 +106,9 @@ export function parseHeadsFile(text: string, path: string, { fingerprint, spec }
     isIndexList(heads.prunedChannelGroups, layers, Math.ceil(feedForwardLength / 32));
   if (!fits) throw headsError(path, "layers and heads of this model", "others");
   for (const [layer, classes] of heads.kvHeads.entries()) {
+    const masked = new Set(heads.maskedQueryHeads[layer]);
     for (const [kvHead, headClass] of classes.entries()) {
-      const masked = new Set(heads.maskedQueryHeads[layer]);
-      const group = queryHeads / kvHeads;
-      const isUnused = Array.from({ length: group }, (_, head) => kvHead * group + head).every((h) =>
-        masked.has(h),
-      );
+      const isUnused = queryHeadsOf(kvHead, spec).every((head) => masked.has(head));
       if (isUnused === (headClass === "dropped")) continue;
       const where = `KV head ${kvHead} of layer ${layer}`;
       throw headsError(
@@ -135,6 +129,15 @@ function isIndexList(lists: readonly (readonly number[])[], layers: number, limi
   const isAscending = (list: readonly number[]): boolean =>
     list.every((value, order) => value < limit && value > (list[order - 1] ?? -1));
   return lists.length === layers && lists.every(isAscending);
+}
+
+/** The query heads that read a KV head. Both are numbered within a layer, or both through all layers. */
+export function queryHeadsOf(
+  kvHead: number,
+  { queryHeads, kvHeads }: Pick<DecoderSpec, "queryHeads" | "kvHeads">,
+): readonly number[] {
+  const group = queryHeads / kvHeads;
+  return Array.from({ length: group }, (_, order) => kvHead * group + order);
 }
 
 /** Head group of each class in the arena's head mask. */

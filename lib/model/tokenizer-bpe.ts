@@ -1,5 +1,6 @@
 import * as library from "@huggingface/tokenizers";
 
+import { reasonOf } from "../errors/air-error.js";
 import { getString, getStringArray, type Metadata } from "./metadata.js";
 import { tokenizerError } from "./model-errors.js";
 import type { PieceCodec } from "./piece-codec.js";
@@ -109,8 +110,7 @@ function createLibraryTokenizer(metadata: Metadata, vocabulary: Vocabulary): Lib
     merges.length = 0;
     return tokenizer;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw tokenizerError("the byte-level BPE vocabulary", "a usable one", reason, error);
+    throw tokenizerError("the byte-level BPE vocabulary", "a usable one", reasonOf(error), error);
   }
 }
 

@@ -5,13 +5,18 @@ import { type HeadsFile, pruningOf, readHeadsFile } from "../model/heads-file.js
 import { fingerprintModel } from "../model/fingerprint.js";
 import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
-import type { NativeAddon, NativeModel, ThreadOptions } from "../native/native.js";
-import { parseOptions } from "../util/options.js";
+import type { NativeAddon, NativeModel } from "../native/native.js";
+import { parseOptions, pickGiven } from "../util/options.js";
 import { headsIdentity } from "./kv-identity.js";
 import { kvDemand, kvSettings, rotatesKeys } from "./kv-settings.js";
 import { checkMemory, draftBatchTokens } from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
-import { type LoadModelOptions, loadModelSchema, type ResolvedLoadModelOptions } from "./options.js";
+import {
+  type LoadModelOptions,
+  loadModelSchema,
+  type ResolvedLoadModelOptions,
+  threadOptionNames,
+} from "./options.js";
 import { preparePackCache } from "./pack-cache.js";
 import { assertSharedVocabulary } from "./shared-vocabulary.js";
 
@@ -87,25 +92,15 @@ async function loadParts(
   onProgress: ((fraction: number) => void) | undefined,
 ): Promise<ModelParts> {
   const { directory, spec } = header.description;
-  const { packCache } = options;
   const pruning = header.heads && pruningOf(header.heads, spec);
   const addon = givenAddon ?? loadAddon();
   const native = await addon.loadModel(directory, spec, {
     backend: "cpu",
-    ...threadOptions(options),
-    ...(packCache !== undefined && { packCache }),
+    ...pickGiven(options, [...threadOptionNames, "packCache"]),
     ...(pruning && { pruning }),
     onProgress: (doneBytes, totalBytes) => onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
   return assemble(addon, native, header, options);
-}
-
-function threadOptions({ threads, cpuList, priority }: ResolvedLoadModelOptions): ThreadOptions {
-  return {
-    ...(threads !== undefined && { threads }),
-    ...(cpuList !== undefined && { cpuList }),
-    ...(priority !== undefined && { priority }),
-  };
 }
 
 /** Makes the rest of a model's parts, or closes what there is. */
@@ -137,7 +132,7 @@ function assemble(
     opened.unshift(arena);
     const runner = addon.createRunner(native, arena, {
       maxTokens: maxBatchTokens,
-      ...threadOptions(options),
+      ...pickGiven(options, threadOptionNames),
     });
     opened.unshift(runner);
     const info = {

@@ -165,6 +165,9 @@ function functionSchema(): z.ZodType {
   return z.custom((value) => typeof value === "function", "a function").optional();
 }
 
+/** The options that say which threads compute. */
+export const threadOptionNames = ["threads", "cpuList", "priority"] as const;
+
 /** Validates a precision of the KV cache. */
 export const kvTypeSchema = z.enum(["int8", "f16", "int4"], '"int8", "f16" or "int4"');
 

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 
 import { z } from "zod";
 
-import { AirError } from "../errors/air-error.js";
+import { AirError, ioError } from "../errors/air-error.js";
 import { messageSchema } from "./options.js";
 
 /*
@@ -66,9 +66,7 @@ async function withFile<T>(path: string, purpose: string, action: () => Promise<
     return await action();
   } catch (cause) {
     if (!(cause instanceof Error) || (cause as NodeJS.ErrnoException).syscall === undefined) throw cause;
-    throw new AirError("AIR_ERR_IO", `expected a ${purpose} file for ${path} but received ${cause.message}`, {
-      cause,
-    });
+    throw ioError(path, `a ${purpose} file`, cause);
   }
 }
 

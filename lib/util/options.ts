@@ -50,3 +50,21 @@ export function parseOptions<Schema extends z.ZodType>(
   const name = issue.path.length === 0 ? subject : pathName(issue.path);
   throw invalidArgument(name, issue.message, valueAt(value, issue.path));
 }
+
+/**
+ * The options of these names that are given. Absent ones stay absent, so that defaults hold where the result goes.
+ *
+ * @example
+ * createRunner(model, arena, { maxTokens, ...pickGiven(options, ["threads", "cpuList", "priority"]) });
+ */
+export function pickGiven<Options extends object, Name extends keyof Options>(
+  options: Options,
+  names: readonly Name[],
+): { [Key in Name]?: Exclude<Options[Key], undefined> } {
+  const given: { [Key in Name]?: Exclude<Options[Key], undefined> } = {};
+  for (const name of names) {
+    const value = options[name];
+    if (value !== undefined) given[name] = value as Exclude<Options[Name], undefined>;
+  }
+  return given;
+}

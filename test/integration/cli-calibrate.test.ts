@@ -50,6 +50,18 @@ test("writes a heads file that other commands take, and says what it is worth", 
   expect(JSON.parse((stdout.read() as Buffer).toString())).toMatchObject({ finishReason: "length" });
 });
 
+test("measures with the KV cache that its options ask for, rotated keys included", async () => {
+  const perplexityWith = async (...options: readonly string[]): Promise<number> => {
+    const output = path.join(folder, "rotated.json");
+    const args = ["-f", calibrationText, "-o", output, "--max-ppl-increase", "0", ...sizes, "--json"];
+    const { status, stdout } = await calibrate([...args, "--kv-k", "int8", ...options]);
+    expect(status).toBe(0);
+    rmSync(output);
+    return (JSON.parse(stdout) as HeadsFile).expected.perplexityBefore;
+  };
+  expect(await perplexityWith("--rotate-keys")).not.toBe(await perplexityWith());
+});
+
 test("prints the file's object with --json, and its progress on a terminal", async () => {
   const output = path.join(folder, "json.json");
   const input = readFileSync(calibrationText, "utf8");

@@ -115,4 +115,12 @@ describe("air inspect --kv-check", () => {
     expect(await check()).toBeUndefined();
     expect(await check("--kv-check", "--kv-k", "int4")).toMatchObject({ keys: "int4", values: "int8" });
   });
+
+  test("rotates keys when asked to", async () => {
+    const divergenceWith = async (...args: readonly string[]): Promise<number> => {
+      const { stdout } = await air("inspect", outliers, "--json", "--kv-check", ...args);
+      return (JSON.parse(stdout) as { readonly kvCheck: KvCheckResult }).kvCheck.meanDivergence;
+    };
+    expect(await divergenceWith("--rotate-keys")).toBeLessThan((await divergenceWith()) / 2);
+  });
 });

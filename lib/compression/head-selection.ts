@@ -1,8 +1,18 @@
 import { createHash } from "node:crypto";
 
-import type { HeadClass } from "../model/heads-file.js";
+import { type HeadClass, queryHeadsOf } from "../model/heads-file.js";
 import type { DecoderSpec } from "../native/native.js";
-import type { HeadSelection } from "./calibration-runner.js";
+
+/** Which heads a model is tried with. Heads are numbered layer * heads per layer + head. */
+export interface HeadSelection {
+  /** Query heads that are not computed. A KV head without query heads is dropped. */
+  readonly masked: ReadonlySet<number>;
+  /** KV heads that read sinks and window only. */
+  readonly streamed: ReadonlySet<number>;
+}
+
+/** Nothing masked, nothing streamed. */
+export const wholeModel: HeadSelection = { masked: new Set(), streamed: new Set() };
 
 /** Names a selection in the journal. */
 export function keyOf({ masked, streamed }: HeadSelection): string {
@@ -28,16 +38,10 @@ export function listByLayer(heads: ReadonlySet<number>, layers: number, width: n
   );
 }
 
-/** What a selection makes of a KV head. */
-export function classOf(
-  kvHead: number,
-  { masked, streamed }: HeadSelection,
-  { queryHeads, kvHeads }: DecoderSpec,
-): HeadClass {
-  const group = queryHeads / kvHeads;
-  const isUsed = Array.from({ length: group }, (_, order) => kvHead * group + order).some(
-    (head) => !masked.has(head),
-  );
-  if (!isUsed) return "dropped";
-  return streamed.has(kvHead) ? "stream" : "full";
+/** [layers][kvHeads] what a selection makes of each KV head. */
+export function classesOf({ masked, streamed }: HeadSelection, spec: DecoderSpec): HeadClass[][] {
+  return byLayer(spec.layers, spec.kvHeads, (kvHead) => {
+    if (queryHeadsOf(kvHead, spec).every((head) => masked.has(head))) return "dropped";
+    return streamed.has(kvHead) ? "stream" : "full";
+  });
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { byLayer, classOf, keyOf, listByLayer } from "../../../lib/compression/selection-lists.js";
+import { byLayer, classesOf, keyOf, listByLayer } from "../../../lib/compression/head-selection.js";
 import { fakeSpec } from "../../support/fake-native.js";
 
 const spec = { ...fakeSpec(8), layers: 2, queryHeads: 4, kvHeads: 2 };
@@ -22,8 +22,10 @@ test("byLayer() and listByLayer() number heads by layer", () => {
   expect(listByLayer(new Set([5, 0, 3, 2]), 3, 3)).toEqual([[0, 2], [0, 2], []]);
 });
 
-test("classOf() drops a KV head when all of its query heads are masked, streamed or not", () => {
+test("classesOf() drops a KV head when all of its query heads are masked, streamed or not", () => {
   const selection = { masked: new Set([2, 3, 4]), streamed: new Set([1, 2]) };
-  const classes = [0, 1, 2, 3].map((head) => classOf(head, selection, spec));
-  expect(classes).toEqual(["full", "dropped", "stream", "full"]);
+  expect(classesOf(selection, spec)).toEqual([
+    ["full", "dropped"],
+    ["stream", "full"],
+  ]);
 });
