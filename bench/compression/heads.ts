@@ -4,12 +4,10 @@
  *
  *   npm run build && npx tsx bench/compression/heads.ts --dir DIR --model FILE --heads FILE[,FILE..] [--ctx 512]
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stdout } from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { table } from "../../lib/cli/text.js";
@@ -17,6 +15,7 @@ import { invalidArgument } from "../../lib/errors/air-error.js";
 import { formatHeadsFile, type HeadsFile, loadModel, perplexity, planModel } from "../../lib/index.js";
 import { describeModel } from "../../lib/model/architecture.js";
 import { readGguf } from "../../lib/model/gguf.js";
+import { runFillContext } from "../memory/run-fill-context.js";
 import { modelName, provenance, saveResults } from "../speculation/results.js";
 import { change, mebibytes, readEvalTokens, requireFolder } from "./inputs.js";
 import { randomHeads } from "./random-heads.js";
@@ -34,7 +33,6 @@ interface Row {
 
 const memoryContext = 4096;
 const randomMasks = 5;
-const fillContext = fileURLToPath(new URL("../memory/fill-context.mjs", import.meta.url));
 
 function countClasses(heads: HeadsFile | undefined, all: number): Row["kvHeads"] {
   const classes = heads?.kvHeads.flat() ?? [];
@@ -47,9 +45,7 @@ function countClasses(heads: HeadsFile | undefined, all: number): Row["kvHeads"]
 /** Resident memory of a process that fills a context of 4096 tokens. */
 function residentBytes(path: string | undefined): number {
   const load = { contextTokens: memoryContext, ...(path !== undefined && { heads: path }) };
-  const request = JSON.stringify({ model: file, sequences: 1, load });
-  const output = execFileSync(process.execPath, [fillContext, request], { encoding: "utf8" });
-  return (JSON.parse(output) as { readonly rssBytes: number }).rssBytes;
+  return runFillContext({ model: file, load }).rssBytes;
 }
 
 async function measure(name: string, path: string | undefined, withProcess: boolean): Promise<Row> {

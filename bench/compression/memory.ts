@@ -6,12 +6,10 @@
  *   npm run build && npx tsx bench/models/inflate.ts models/air-tiny-large-q4_0.gguf 1.1b-q4_0.gguf --shape 1.1b
  *   npx tsx bench/compression/memory.ts --dir DIR --model 1.1b-q4_0.gguf --heads FILE --heads-model air-tiny-large-f16.gguf
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stdout } from "node:process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 import { table } from "../../lib/cli/text.js";
@@ -21,36 +19,17 @@ import { describeModel } from "../../lib/model/architecture.js";
 import { fingerprintModel } from "../../lib/model/fingerprint.js";
 import { readGguf } from "../../lib/model/gguf.js";
 import { readHeadsFile } from "../../lib/model/heads-file.js";
+import { type FilledContext, runFillContext } from "../memory/run-fill-context.js";
 import { modelName, provenance, saveResults } from "../speculation/results.js";
 import { inflatedHeads, type HeadsOwner } from "./inflated-heads.js";
 import { change, mebibytes, readEvalTokens, requireFolder } from "./inputs.js";
 
-/** What bench/memory/fill-context.mjs prints. */
-interface Filled {
-  readonly rssBytes: number;
-  readonly peakRssBytes: number;
-  readonly anonymousBytes: number;
-  readonly samples: readonly { readonly computedTokens: number; readonly anonymousBytes: number }[];
-  readonly memory: {
-    readonly weightBytes: number;
-    readonly kvBytes: number;
-    readonly workspaceBytes: number;
-  };
-}
-
-interface Row extends Filled {
+interface Row extends FilledContext {
   readonly name: string;
 }
 
 const contextTokens = 4096;
 const window = { window: 252, sinks: 4 };
-const fillContext = fileURLToPath(new URL("../memory/fill-context.mjs", import.meta.url));
-
-/** Loads, computes as many tokens as the context holds, and reports, in a process of its own. */
-function fill(load: LoadModelOptions): Filled {
-  const request = JSON.stringify({ model: file, sequences: 1, load: { packCache, ...load } });
-  return JSON.parse(execFileSync(process.execPath, [fillContext, request], { encoding: "utf8" })) as Filled;
-}
 
 async function headsOwner(path: string): Promise<HeadsOwner> {
   const gguf = await readGguf(path);
@@ -128,7 +107,7 @@ try {
   for (const load of [{}, withHeads])
     (await loadModel(file, { packCache, contextTokens: 64, ...load })).close();
   for (const [name, load] of Object.entries(settings)) {
-    rows.push({ name, ...fill({ contextTokens, ...load }) });
+    rows.push({ name, ...runFillContext({ model: file, load: { packCache, contextTokens, ...load } }) });
     if (process.stderr.isTTY) process.stderr.write(`${name}\n`);
   }
   stdout.write(format(rows));

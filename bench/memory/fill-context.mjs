@@ -1,5 +1,5 @@
 // Loads a model, fills the contexts of some sequences with tokens from all over the vocabulary, and prints what Linux says
-// about the process's memory as one JSON object. plan-accuracy.ts and a test run it, each time in a process of its own.
+// about the process's memory as one JSON object. run-fill-context.ts runs it, each time in a process of its own.
 //   node bench/memory/fill-context.mjs '{"model": "m.gguf", "sequences": 2, "load": {"contextTokens": 512}}'
 // `load` are options of loadModel(), such as kv, heads, window and packCache; contextTokens has to be there.
 import { readFileSync } from "node:fs";

@@ -5,7 +5,6 @@
  *   npx tsx bench/memory/plan-accuracy.ts              # 6 models, 3 settings; some minutes, 2 GB of temporary files
  *   npx tsx bench/memory/plan-accuracy.ts --quick      # the bundled models only; writes nothing
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,20 +16,12 @@ import { planModel } from "../../lib/index.js";
 import { inflateModel } from "../models/inflate-model.js";
 import { namedShapes } from "../models/shapes.js";
 import { provenance, saveResults } from "../speculation/results.js";
+import { runFillContext } from "./run-fill-context.js";
 
 interface Setting {
   readonly kv: "int8" | "f16";
   readonly contextTokens: number;
   readonly sequences: number;
-}
-
-/** What fill-context.mjs prints. */
-interface Measured {
-  readonly rssBytes: number;
-  readonly peakRssBytes: number;
-  readonly anonymousBytes: number;
-  readonly fileBytes: number;
-  readonly threads: number;
 }
 
 const settings: readonly Setting[] = [
@@ -42,15 +33,9 @@ const bundled = ["air-tiny-chat-q4_0", "air-tiny-large-q4_0"];
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const source = join(root, "models", "air-tiny-large-q4_0.gguf");
 
-function measure(file: string, { kv, contextTokens, sequences }: Setting): Measured {
-  const request = JSON.stringify({ model: file, sequences, load: { kv, contextTokens } });
-  const child = fileURLToPath(new URL("fill-context.mjs", import.meta.url));
-  return JSON.parse(execFileSync(process.execPath, [child, request], { encoding: "utf8" })) as Measured;
-}
-
 async function compare(model: string, file: string, setting: Setting) {
   const { kv, contextTokens, sequences } = setting;
-  const measured = measure(file, setting);
+  const measured = runFillContext({ model: file, sequences, load: { kv, contextTokens } });
   const { threads } = measured;
   const plan = await planModel(file, { kv, contextTokens, sequences, threads });
   const { weightBytes, embeddingBytes, kvBytes, bufferBytes, processBytes, totalBytes } = plan;

@@ -40,10 +40,9 @@ Attention::Partial Attention::partial_at(float* base, int64_t index) const {
 }
 
 bool Attention::is_open(const Work& work, int64_t head) const {
-  if (batch_->query_gates.empty()) return true;
   const LayerShape& shape = work.layer.shape;
   const int64_t query_head = shape.query_heads[static_cast<size_t>(work.kv_head.first_query + head)];
-  return batch_->query_gates[static_cast<size_t>(work.layer.index * spec_.query_heads + query_head)] != 0;
+  return batch_->is_open(work.layer.index * spec_.query_heads + query_head);
 }
 
 void Attention::begin_step(const Batch& batch, const std::vector<ReadRange>& ranges) {
@@ -245,14 +244,7 @@ void Attention::attend_heads(const Work& work, int64_t row, int64_t rows, int64_
   call.rows = static_cast<int32_t>(rows);
   call.heads = static_cast<int32_t>(count);
   call.first_query = first_query;
-  call.q = workspace_.rotated.values;
-  call.q_int8 = workspace_.rotated.q;
-  call.q_scales = workspace_.rotated.scales;
-  call.q_sums16 = workspace_.rotated.sums16;
-  call.sink_q = workspace_.rotated_sink.values;
-  call.sink_q_int8 = workspace_.rotated_sink.q;
-  call.sink_q_scales = workspace_.rotated_sink.scales;
-  call.sink_q_sums16 = workspace_.rotated_sink.sums16;
+  workspace_.set_queries(&call);
   const int64_t at = row * work.kv_head.query_count + head;
   call.running_max = out.running_max + at;
   call.running_sum = out.running_sum + at;

@@ -27,6 +27,10 @@ struct Batch {
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t sequence_count() const { return static_cast<int64_t>(sequence_starts.size()) - 1; }
   int64_t row_count() const { return static_cast<int64_t>(logit_rows.size()); }
+  // Whether a query head is computed; heads are numbered layer * query heads + head.
+  bool is_open(int64_t query_head) const {
+    return query_gates.empty() || query_gates[static_cast<size_t>(query_head)] != 0;
+  }
 };
 
 // What a token of the step reads from one head group. [groups, tokens]

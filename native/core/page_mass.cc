@@ -51,9 +51,7 @@ void PageMass::add_layer(int64_t layer, Team& team) {
     double* mass = mass_.data() + head.index * cells + (group * sequences + sequence) * table_pages_;
     for (int64_t query = 0; query < head.query_count; ++query) {
       const int64_t index = shape.query_heads[static_cast<size_t>(head.first_query + query)];
-      const bool is_open = batch_->query_gates.empty() ||
-                           batch_->query_gates[static_cast<size_t>(layer * spec.query_heads + index)] != 0;
-      if (is_open) add_head(scores, query, head.query_count, pages, mass);
+      if (batch_->is_open(layer * spec.query_heads + index)) add_head(scores, query, head.query_count, pages, mass);
     }
   });
 }
@@ -81,14 +79,7 @@ void PageMass::score_page(int64_t layer, int64_t kv_head, int64_t token, int64_t
   args.sink_tokens = in_page(range.sink_tokens);
   args.prefetch_end = end;
   args.rows = 1;
-  args.q = workspace_.rotated.values;
-  args.q_int8 = workspace_.rotated.q;
-  args.q_scales = workspace_.rotated.scales;
-  args.q_sums16 = workspace_.rotated.sums16;
-  args.sink_q = workspace_.rotated_sink.values;
-  args.sink_q_int8 = workspace_.rotated_sink.q;
-  args.sink_q_scales = workspace_.rotated_sink.scales;
-  args.sink_q_sums16 = workspace_.rotated_sink.sums16;
+  workspace_.set_queries(&args);
   args.acc = scores.acc;
   for (int64_t query = 0; query < head.query_count; query += AIR_ATTENTION_MAX_QUERIES) {
     const int64_t first_query = token * shape.query_count() + head.first_query + query;

@@ -48,6 +48,18 @@ struct Workspace {
   float* up = nullptr;         // [T, feed_forward_length]
   QuantizedRows hidden;        // [T, feed_forward_length]
 
+  // Hands the rotated queries, in both their forms, to the kernel.
+  void set_queries(AirAttentionArgs* args) const {
+    args->q = rotated.values;
+    args->q_int8 = rotated.q;
+    args->q_scales = rotated.scales;
+    args->q_sums16 = rotated.sums16;
+    args->sink_q = rotated_sink.values;
+    args->sink_q_int8 = rotated_sink.q;
+    args->sink_q_scales = rotated_sink.scales;
+    args->sink_q_sums16 = rotated_sink.sums16;
+  }
+
   Status allocate(const DecoderSpec& spec, int64_t max_tokens, int64_t head_groups);
   int64_t bytes() const { return memory_.bytes(); }
 

@@ -1,5 +1,4 @@
 /** The plan against what the addon really does: exact sizes of what it packs and reserves, and resident memory. */
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { fileTypes, type FileType } from "../../bench/models/file-types.js";
+import { runFillContext } from "../../bench/memory/run-fill-context.js";
 import { inflateModel } from "../../bench/models/inflate-model.js";
 import { loadModel, type Model, planModel } from "../../lib/index.js";
 
@@ -54,14 +54,8 @@ describe("planModel", () => {
     [bundled[1] ?? "", { kv: "f16", contextTokens: 512 } as const, 2],
   ])("foresees the resident memory of %s at %o, %i full texts", async (name, load, sequences) => {
     const file = join(models, `${name}.gguf`);
-    const child = fileURLToPath(new URL("../../bench/memory/fill-context.mjs", import.meta.url));
-    const request = JSON.stringify({ model: file, sequences, load });
-    const measured = JSON.parse(execFileSync(process.execPath, [child, request], { encoding: "utf8" })) as {
-      readonly rssBytes: number;
-      readonly threads: number;
-    };
+    const { threads, rssBytes } = runFillContext({ model: file, sequences, load });
     const { kv, contextTokens } = load;
-    const { threads, rssBytes } = measured;
     const plan = await planModel(file, { kv, contextTokens, sequences, threads });
     // bench/memory/plan-accuracy.ts shows 5%. Node's own heap, most of such a small process, varies with its version.
     expect(plan.totalBytes / rssBytes).toBeGreaterThan(0.88);

@@ -7,13 +7,13 @@ import { fileURLToPath } from "node:url";
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
+import { runFillContext } from "../../bench/memory/run-fill-context.js";
 import { inflateModel } from "../../bench/models/inflate-model.js";
 import { namedShapes } from "../../bench/models/shapes.js";
 import { planModel } from "../../lib/index.js";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const source = fileURLToPath(new URL("../../models/air-tiny-large-q4_0.gguf", import.meta.url));
-const fillContext = fileURLToPath(new URL("../../bench/memory/fill-context.mjs", import.meta.url));
 
 interface GenerateObject {
   readonly tokens: readonly number[];
@@ -64,15 +64,7 @@ describe("a 1.1B Q4_0 file", () => {
     [{ kv: "int8", contextTokens: 512 } as const, 2],
     [{ kv: "f16", contextTokens: 1024 } as const, 1],
   ])("is resident as planned at %o with %i full texts, to 5%", async (load, sequences) => {
-    const request = JSON.stringify({ model: file, sequences, load });
-    const { status, stdout, stderr } = spawnSync(process.execPath, [fillContext, request], {
-      encoding: "utf8",
-    });
-    expect(status, stderr).toBe(0);
-    const { rssBytes, threads } = JSON.parse(stdout) as {
-      readonly rssBytes: number;
-      readonly threads: number;
-    };
+    const { rssBytes, threads } = runFillContext({ model: file, sequences, load });
     const { kv, contextTokens } = load;
     const plan = await planModel(file, { kv, contextTokens, sequences, threads });
     expect(plan.totalBytes / rssBytes).toBeGreaterThan(0.95);
