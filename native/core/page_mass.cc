@@ -51,7 +51,8 @@ void PageMass::add_layer(int64_t layer, Team& team) {
     double* mass = mass_.data() + head.index * cells + (group * sequences + sequence) * table_pages_;
     for (int64_t query = 0; query < head.query_count; ++query) {
       const int64_t index = shape.query_heads[static_cast<size_t>(head.first_query + query)];
-      if (batch_->is_open(layer * spec.query_heads + index)) add_head(scores, query, head.query_count, pages, mass);
+      if (batch_->is_open(layer * spec.query_heads + index))
+        add_head(scores, query, head.query_count, pages, mass);
     }
   });
 }
