@@ -10,9 +10,10 @@ const layers = {
   routing: ["errors", "util"],
   engine: ["errors", "util", "model", "cache", "native"],
   compression: ["errors", "util", "model", "cache", "engine", "native", "decoding", "runtime"],
-  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "constraint", "routing"],
+  runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "constraint"],
+  tiers: ["errors", "util", "model", "native", "cache", "constraint", "decoding", "routing", "runtime"],
   benchmark: ["errors", "util", "native", "runtime"],
-  server: ["errors", "util", "model", "runtime"],
+  server: ["errors", "util", "model", "runtime", "routing", "tiers"],
 };
 
 /** lib/native/native.ts is types only: the contract that model and engine are written against. */

@@ -74,6 +74,26 @@ export const errorCodes = {
     remedy:
       "Do what the message suggests, free memory, or load it all the same with force (--force); `air plan` shows where the memory goes.",
   },
+  AIR_ERR_CONFIG: {
+    meaning: "The configuration file is not JSON, or says something that air does not understand.",
+    remedy: "Fix what the message names; `air config check FILE` shows all that is wrong.",
+  },
+  AIR_ERR_ROUTER_FILE: {
+    meaning: "The router file is damaged or of another version.",
+    remedy: "Train it again (`air router train`), or leave it out to use the one that comes with air.",
+  },
+  AIR_ERR_NO_TIER: {
+    meaning: "No tier can take the request now, under what it allows.",
+    remedy: "Relax tier, minTier, maxTier or localOnly, add a fallback tier, or try again later.",
+  },
+  AIR_ERR_REMOTE: {
+    meaning: "A remote endpoint failed, answered nonsense or cannot be reached.",
+    remedy: "Check its url, key and model; add a local tier to fall back to.",
+  },
+  AIR_ERR_TIMEOUT: {
+    meaning: "Something took longer than it may.",
+    remedy: "Allow more time, or use a smaller tier.",
+  },
   AIR_ERR_TOKENIZER: {
     meaning: "The file's tokenizer is missing, damaged or of a kind that is not supported.",
     remedy: "Use a file whose tokenizer is byte-level BPE (gpt2) or SentencePiece (llama).",
