@@ -9,8 +9,8 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const cpus = String(os.availableParallelism());
 const builds = {
   plain: { folder: "build-tests", type: "Release", sanitize: "" },
-  address: { folder: "build-asan", type: "RelWithDebInfo", sanitize: "address,undefined" },
-  thread: { folder: "build-tsan", type: "RelWithDebInfo", sanitize: "thread" },
+  address: { folder: "build-asan", type: "Debug", sanitize: "address,undefined" },
+  thread: { folder: "build-tsan", type: "Debug", sanitize: "thread" },
 };
 
 function run(command, args, options = {}) {
