@@ -39,6 +39,8 @@ export interface ModelMemoryPlan {
 
 /** What a model will take once its context is full; all sizes in bytes. */
 export interface MemoryPlan extends ModelMemoryPlan {
+  /** Tokens of context that are planned for. */
+  readonly contextTokens: number;
   /** The same of the draft model, where there is one. */
   readonly draft?: ModelMemoryPlan;
   /** Node itself with its heap, and the tokenizer. */
@@ -150,6 +152,7 @@ export function memoryDemand(
   return {
     ...target,
     ...(drafts && { draft: drafts }),
+    contextTokens: settings.contextTokens,
     processBytes,
     totalBytes,
     headroomBytes,

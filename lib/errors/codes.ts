@@ -86,6 +86,10 @@ export const errorCodes = {
     meaning: "No tier can take the request now, under what it allows.",
     remedy: "Relax tier, minTier, maxTier or localOnly, add a fallback tier, or try again later.",
   },
+  AIR_ERR_OVERLOADED: {
+    meaning: "Too many requests wait already.",
+    remedy: "Try again later, or allow more to wait (maxWaiting).",
+  },
   AIR_ERR_REMOTE: {
     meaning: "A remote endpoint failed, answered nonsense or cannot be reached.",
     remedy: "Check its url, key and model; add a local tier to fall back to.",

@@ -234,6 +234,8 @@ export interface NativeRunner extends Handle {
    * sequence that drafted n tokens has written n - 1 of them.
    */
   propose(batch: Batch, options: ProposeOptions): Promise<ProposeResult>;
+  /** Later steps are computed by so many of its threads, 1 to `threads`; results do not depend on it. */
+  limitThreads(threads: number): void;
   /** Stops before the next layer; the forward in flight rejects AIR_ERR_CANCELLED. No-op when idle. */
   cancel(): void;
 }

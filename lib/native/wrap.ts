@@ -139,6 +139,12 @@ class Runner implements NativeRunner {
     return callAsync(() => this.raw.propose(batch, options));
   }
 
+  limitThreads(threads: number): void {
+    call(() => {
+      this.raw.limitThreads(threads);
+    });
+  }
+
   cancel(): void {
     call(() => {
       this.raw.cancel();

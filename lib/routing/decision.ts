@@ -53,7 +53,8 @@ export type RouteReason =
   | "queue"
   | "context" // smaller tiers cannot hold the text
   | "unavailable" // the one that was wanted cannot be used now
-  | "local-only"; // the one that was wanted is remote
+  | "local-only" // the one that was wanted is remote
+  | "escalated"; // a smaller tier was not sure of its answer
 
 /** Where a request goes. */
 export interface RouteDecision {

@@ -54,15 +54,15 @@ export interface GenerationResult {
  * Text being generated. It runs from the start, whether or not anyone reads: iterate over the chunks, await the
  * result, or both. Leaving the loop early stops the generation.
  */
-export interface Generation extends AsyncIterable<GeneratedChunk> {
+export interface Generation<Result = GenerationResult> extends AsyncIterable<GeneratedChunk> {
   /** Rejects with the {@link AirError} that ended the generation; ignoring it is fine. */
-  readonly result: Promise<GenerationResult>;
+  readonly result: Promise<Result>;
 }
 
 /** The writing end of a {@link Generation}. */
-export class GenerationStream implements Generation {
+export class GenerationStream<Result = GenerationResult> implements Generation<Result> {
   readonly #chunks: GeneratedChunk[] = [];
-  readonly #result = createDeferred<GenerationResult>();
+  readonly #result = createDeferred<Result>();
   readonly #leave: () => void;
   #changed = createDeferred<undefined>();
   #ended = false;
@@ -74,7 +74,7 @@ export class GenerationStream implements Generation {
     this.#result.promise.catch(() => undefined); // whoever reads the result handles it; nobody has to
   }
 
-  get result(): Promise<GenerationResult> {
+  get result(): Promise<Result> {
     return this.#result.promise;
   }
 
@@ -85,7 +85,7 @@ export class GenerationStream implements Generation {
   }
 
   /** Ends the stream. */
-  finish(result: GenerationResult): void {
+  finish(result: Result): void {
     this.#ended = true;
     this.#result.resolve(result);
     this.#wake();

@@ -62,6 +62,12 @@ export class ModelEngine {
     };
   }
 
+  /** Computes with so many of the threads from the next step on, at least one. */
+  limitThreads(threads: number): void {
+    const { runner } = this.#parts;
+    runner.limitThreads(Math.max(1, Math.min(runner.threads, Math.floor(threads))));
+  }
+
   /** Closes every sequence, and the handles once the step in flight is over. */
   close(): void {
     const { runner, arena, native } = this.#parts;

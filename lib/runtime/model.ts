@@ -186,6 +186,19 @@ export class Model {
   }
 
   /**
+   * Computes with at most so many threads from the next step on, for heat or for neighbours. What is computed stays the same.
+   *
+   * @param threads - at least 1; as many as the model has take the limit away
+   * @throws {AirError} AIR_ERR_CLOSED, AIR_ERR_ARGUMENT
+   */
+  limitThreads(threads: number): void {
+    if (this.#closed) throw closedError("model");
+    if (!(threads >= 1)) throw invalidArgument("threads", "a number of at least 1", threads);
+    this.#target.limitThreads(threads);
+    this.#draft?.limitThreads(threads);
+  }
+
+  /**
    * Closes every session and frees weights and pages, once the step in flight is over. Generations in progress reject
    * with AIR_ERR_CLOSED. Idempotent.
    */

@@ -92,6 +92,7 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   Napi::Value forward(const Napi::CallbackInfo& info);
   Napi::Value forward_sync(const Napi::CallbackInfo& info);
   Napi::Value propose(const Napi::CallbackInfo& info);
+  void limit_threads(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

@@ -39,7 +39,9 @@ Napi::Function RunnerHandle::define(Napi::Env env) {
        InstanceAccessor<&RunnerHandle::workspace_bytes>("workspaceBytes"),
        InstanceMethod<&RunnerHandle::forward>("forward"),
        InstanceMethod<&RunnerHandle::forward_sync>("forwardSync"),
-       InstanceMethod<&RunnerHandle::propose>("propose"), InstanceMethod<&RunnerHandle::cancel>("cancel"),
+       InstanceMethod<&RunnerHandle::propose>("propose"),
+       InstanceMethod<&RunnerHandle::limit_threads>("limitThreads"),
+       InstanceMethod<&RunnerHandle::cancel>("cancel"),
        InstanceMethod<&RunnerHandle::close>("close")});
 }
 
@@ -185,6 +187,12 @@ Napi::Value RunnerHandle::propose(const Napi::CallbackInfo& info) {
     stats.Set("confidence", confidence);
   };
   return submit(env, std::move(work));
+}
+
+void RunnerHandle::limit_threads(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Runner& runner = open(env).runner();
+  runner.limit_threads(static_cast<int>(to_integer(info[0], "threads", 1, runner.options().threads)));
 }
 
 void RunnerHandle::cancel(const Napi::CallbackInfo& info) {

@@ -54,6 +54,9 @@ class Runner {
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
   void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
 
+  // From any thread: later steps are computed by so many of the threads, which changes nothing but their time.
+  void limit_threads(int threads) noexcept { pool_.limit(threads); }
+
   const DecoderSpec& spec() const { return model_->spec(); }
   const KvArena& arena() const { return *arena_; }
   const RunnerOptions& options() const { return options_; }

@@ -123,13 +123,13 @@ bool ThreadPool::enter() noexcept {
   return true;
 }
 
-uint32_t ThreadPool::wait_for_work(uint32_t seen) {
+uint32_t ThreadPool::wait_for_work(int thread, uint32_t seen) {
   const auto park_at = std::chrono::steady_clock::now() + kAwakeBetweenRuns;
   do {
     const uint32_t epoch = epoch_.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
     sched_yield();
-  } while (std::chrono::steady_clock::now() < park_at);
+  } while (!is_idle(thread) && std::chrono::steady_clock::now() < park_at);
   std::unique_lock<std::mutex> lock(mutex_);
   wake_.wait(lock, [this, seen] { return epoch_.load(std::memory_order_acquire) != seen; });
   return epoch_.load(std::memory_order_acquire);
@@ -138,9 +138,9 @@ uint32_t ThreadPool::wait_for_work(uint32_t seen) {
 void ThreadPool::worker_loop(int thread) {
   uint32_t seen = 0;
   for (;;) {
-    seen = wait_for_work(seen);
+    seen = wait_for_work(thread, seen);
     if (stopping_.load(std::memory_order_relaxed)) return;
-    if (!enter()) continue;
+    if (is_idle(thread) || !enter()) continue;
     Team team(state_, thread, threads());
     entry_(context_, team);
     gate_.fetch_sub(1, std::memory_order_release);

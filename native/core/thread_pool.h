@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -80,6 +81,9 @@ class ThreadPool {
 
   int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
+  // From any thread: later runs are left to the first `threads` of them, the others sleep. At least one works.
+  void limit(int threads) noexcept { limit_.store(threads, std::memory_order_relaxed); }
+
   // Runs body(team) on the calling thread, and on those workers that come while it runs; returns when all have
   // left it. One run at a time. The body must not throw: the others would wait for its items for ever.
   template <typename Body>
@@ -93,7 +97,8 @@ class ThreadPool {
 
   void run_erased(Entry entry, const void* context);
   void worker_loop(int thread);
-  uint32_t wait_for_work(uint32_t seen);
+  bool is_idle(int thread) const noexcept { return thread >= limit_.load(std::memory_order_relaxed); }
+  uint32_t wait_for_work(int thread, uint32_t seen);
   bool enter() noexcept;
 
   std::vector<std::thread> workers_;
@@ -106,6 +111,7 @@ class ThreadPool {
   std::condition_variable wake_;
   std::atomic<uint32_t> epoch_{0};  // counts runs, and the stop
   std::atomic<bool> stopping_{false};
+  std::atomic<int> limit_{std::numeric_limits<int>::max()};
 };
 
 }  // namespace air

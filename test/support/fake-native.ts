@@ -25,6 +25,7 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
   readonly #arenas = new Map<NativeKvArena, FakeArena>();
   readonly controls: FakeControls = {
     batches: [],
+    threadLimits: [],
     poisonedTokens: new Set(),
     openHandles: () => this.#handles.filter((handle) => !handle.closed).length,
     cancels: 0,

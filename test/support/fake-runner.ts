@@ -49,6 +49,8 @@ export class FakeModel implements NativeModel {
 
 /** What a test can watch and steer. */
 export interface FakeControls {
+  /** Limits that limitThreads() was called with. */
+  readonly threadLimits: number[];
   /** Batches seen, with copied arrays. */
   readonly batches: Batch[];
   /** Runs before each forward; may throw to fail the step. */
@@ -160,6 +162,10 @@ export class FakeRunner implements NativeRunner {
       active = goingOn;
     }
     return { computeMicros: 1, tokens, confidence };
+  }
+
+  limitThreads(threads: number): void {
+    this.controls.threadLimits.push(threads);
   }
 
   cancel(): void {

@@ -1,0 +1,273 @@
+import type { MemoryPlan } from "../cache/memory-plan.js";
+import { AirError } from "../errors/air-error.js";
+import type { TierState } from "../routing/decision.js";
+import { TokenRate } from "../routing/prediction.js";
+import type { GenerationResult } from "../runtime/generation.js";
+import { loadModel } from "../runtime/load-model.js";
+import { closedError } from "../runtime/model-core.js";
+import type { Model } from "../runtime/model.js";
+import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
+import type { BudgetedModel } from "./memory-budget.js";
+import { MovingAverage } from "./moving-average.js";
+import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
+import { Turns } from "./turns.js";
+
+/** Options of a {@link LocalTier}. */
+export interface LocalTierOptions {
+  readonly name: string;
+  /** GGUF file. */
+  readonly file: string;
+  readonly load: LoadModelOptions;
+  /** What load takes, from the file's header. */
+  readonly plan: MemoryPlan;
+  /** Options that requests start from. */
+  readonly defaults: GenerateOptions;
+  /** Most tokens of an answer; requests may ask for fewer. */
+  readonly maxTokens: number | undefined;
+  /** Answers at a time; they share the steps of the engine and its pages. */
+  readonly maxConcurrent: number;
+  readonly maxWaiting: number;
+  /** Unload after so long without a request; Infinity never does. */
+  readonly idleUnloadMs: number;
+  /** Called before a load, one load at a time: makes room, or throws AIR_ERR_MEMORY. */
+  readonly makeRoom: (tier: LocalTier) => Promise<void>;
+  readonly now: () => number;
+  readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
+}
+
+/** Tokens over which measured rates fade. */
+const rateMemoryTokens = { prefill: 4096, decode: 1024 } as const;
+/** Bytes of weights per second that decoding reads, and loading packs, before anything is measured: a small board's. */
+const assumedBytesPerSecond = { decode: 20e9, load: 400e6 } as const;
+/** Prefill is so many times faster than decoding, before anything is measured. */
+const assumedPrefillFactor = 8;
+
+/** A model of this machine that is loaded when a request needs it, and unloaded when none did for a while. */
+export class LocalTier implements Tier {
+  readonly name: string;
+  readonly kind = "local";
+  readonly #options: LocalTierOptions;
+  readonly #turns: Turns;
+  readonly #prefill: TokenRate;
+  readonly #decode: TokenRate;
+  readonly #requestSeconds = new MovingAverage(0.2);
+  readonly #loadSeconds = new MovingAverage(0.5);
+  #model: Model | undefined;
+  #loading: Promise<Model> | undefined;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #lastUsedMs = 0;
+  #leaves = false;
+  #closed = false;
+  #threadsFraction = 1;
+  #counts = { requests: 0, failures: 0, loads: 0, unloads: 0 };
+
+  constructor(options: LocalTierOptions) {
+    const { name, maxConcurrent, maxWaiting, plan } = options;
+    this.name = name;
+    this.#options = options;
+    this.#turns = new Turns(name, maxConcurrent, maxWaiting);
+    const decodeRate = assumedBytesPerSecond.decode / Math.max(1, plan.weightBytes);
+    this.#decode = new TokenRate(decodeRate, rateMemoryTokens.decode);
+    this.#prefill = new TokenRate(decodeRate * assumedPrefillFactor, rateMemoryTokens.prefill);
+  }
+
+  /** The loaded model, for benches and tests; undefined while it is not. */
+  get model(): Model | undefined {
+    return this.#model;
+  }
+
+  /** Most tokens of prompt and answer together. */
+  get contextTokens(): number {
+    return this.#model?.info.contextTokens ?? this.#options.plan.contextTokens;
+  }
+
+  /** What the memory budget has to know. */
+  get budget(): BudgetedModel {
+    const { plan, idleUnloadMs } = this.#options;
+    const isLoaded = this.#model !== undefined || this.#loading !== undefined;
+    return {
+      name: this.name,
+      bytes: plan.totalBytes - plan.processBytes,
+      isLoaded,
+      isIdle: this.#turns.active === 0 && this.#loading === undefined && idleUnloadMs !== Infinity,
+      lastUsedMs: this.#lastUsedMs,
+    };
+  }
+
+  state(): TierState {
+    const { plan, maxConcurrent } = this.#options;
+    const ahead = this.#turns.waiting + Math.max(0, this.#turns.active - this.#turns.limit + 1);
+    return {
+      name: this.name,
+      kind: "local",
+      isReady: this.#model !== undefined,
+      isAvailable: !this.#closed && !this.#turns.isFull,
+      loadSeconds: this.#loadSeconds.valueOr(plan.weightBytes / assumedBytesPerSecond.load),
+      prefillTokensPerSecond: this.#prefill.tokensPerSecond,
+      decodeTokensPerSecond: this.#decode.tokensPerSecond,
+      queueSeconds: (ahead * this.#requestSeconds.valueOr(1)) / maxConcurrent,
+      contextTokens: this.contextTokens,
+    };
+  }
+
+  stats(): TierStats {
+    return { ...this.#counts, active: this.#turns.active, waiting: this.#turns.waiting };
+  }
+
+  /** Requests that wait, of those that may. */
+  get queuePressure(): number {
+    const { maxWaiting } = this.#options;
+    return maxWaiting === 0 ? 0 : Math.min(1, this.#turns.waiting / maxWaiting);
+  }
+
+  async open(request: TierRequest): Promise<OpenAnswer> {
+    if (this.#closed) throw closedError("tier");
+    await this.#turns.enter(request.options.signal);
+    this.#stopIdling();
+    this.#counts.requests += 1;
+    try {
+      const model = await this.load();
+      const session = model.createSession(
+        request.cacheSalt === undefined ? {} : { cacheSalt: request.cacheSalt },
+      );
+      const startedMs = this.#options.now();
+      try {
+        const generation = session.generate(request.input, this.#optionsOf(request.options));
+        generation.result.then(
+          (result) => {
+            this.#measure(result, (this.#options.now() - startedMs) / 1000);
+          },
+          () => undefined,
+        );
+        return {
+          generation,
+          release: () => {
+            session.close();
+            this.#leave();
+          },
+        };
+      } catch (error) {
+        session.close();
+        throw error;
+      }
+    } catch (error) {
+      this.#counts.failures += 1;
+      this.#leave();
+      throw error;
+    }
+  }
+
+  /** Loads the model, unless it is there. */
+  async load(): Promise<Model> {
+    if (this.#closed) throw closedError("tier");
+    if (this.#model !== undefined) return this.#model;
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  /** Unloads the model: now, or when the last of the requests that use it is over. */
+  unload(): void {
+    this.#leaves = true;
+    this.#unloadIfIdle();
+  }
+
+  /** Computes with this part of the threads, and as many answers at a time, until told otherwise. */
+  throttle(threadsFraction: number, batchFraction: number): void {
+    this.#threadsFraction = threadsFraction;
+    this.#turns.setLimit(Math.max(1, Math.floor(this.#options.maxConcurrent * batchFraction)));
+    this.#limitThreads();
+  }
+
+  /** Ends the requests that are under way with AIR_ERR_CLOSED, and frees the model. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#stopIdling();
+    this.#turns.refuseAll(closedError("tier"));
+    await this.#loading?.catch(() => undefined);
+    this.#model?.close();
+    this.#model = undefined;
+  }
+
+  #optionsOf(options: GenerateOptions): GenerateOptions {
+    const { defaults, maxTokens } = this.#options;
+    const merged = { ...defaults, ...options };
+    if (maxTokens === undefined) return merged;
+    return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
+  }
+
+  async #load(): Promise<Model> {
+    const { file, load, now, onEvent, makeRoom } = this.#options;
+    await makeRoom(this);
+    const startedMs = now();
+    const model = await loadModel(file, load);
+    if (this.#closed) {
+      model.close();
+      throw closedError("tier");
+    }
+    this.#loadSeconds.add((now() - startedMs) / 1000);
+    this.#model = model;
+    this.#leaves = false;
+    this.#counts.loads += 1;
+    this.#limitThreads();
+    onEvent("load", this);
+    return model;
+  }
+
+  #limitThreads(): void {
+    if (this.#model === undefined) return;
+    const { threads } = this.#model.info;
+    this.#model.limitThreads(Math.max(1, Math.ceil(threads * this.#threadsFraction)));
+  }
+
+  #measure({ promptTokens, reusedTokens, tokens, timings }: GenerationResult, seconds: number): void {
+    this.#prefill.add(promptTokens - reusedTokens, timings.prefillMs / 1000);
+    this.#decode.add(tokens.length - 1, timings.decodeMs / 1000);
+    this.#requestSeconds.add(seconds);
+  }
+
+  #leave(): void {
+    this.#turns.leave();
+    this.#lastUsedMs = this.#options.now();
+    if (this.#turns.active > 0) return;
+    if (this.#leaves) this.#unloadIfIdle();
+    else this.#idle();
+  }
+
+  #idle(): void {
+    const { idleUnloadMs } = this.#options;
+    if (idleUnloadMs === Infinity || this.#model === undefined) return;
+    this.#idleTimer = setTimeout(() => {
+      this.unload();
+    }, idleUnloadMs).unref();
+  }
+
+  #stopIdling(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = undefined;
+  }
+
+  #unloadIfIdle(): void {
+    if (this.#turns.active > 0 || this.#loading !== undefined || this.#model === undefined) return;
+    this.#stopIdling();
+    this.#leaves = false;
+    this.#model.close();
+    this.#model = undefined;
+    this.#counts.unloads += 1;
+    this.#options.onEvent("unload", this);
+  }
+}
+
+/** Errors of a tier after which another one may answer: nothing is wrong with the request. */
+export function isTierFailure(error: unknown): boolean {
+  if (!(error instanceof AirError)) return false;
+  return tierFailures.has(error.code);
+}
+
+const tierFailures: ReadonlySet<string> = new Set([
+  ...["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY", "AIR_ERR_IO", "AIR_ERR_MODEL_FORMAT", "AIR_ERR_UNSUPPORTED"],
+  ...["AIR_ERR_TOKENIZER", "AIR_ERR_TEMPLATE", "AIR_ERR_HEADS_FILE", "AIR_ERR_OVERLOADED"],
+  ...["AIR_ERR_CONTEXT", "AIR_ERR_KV_EXHAUSTED", "AIR_ERR_REMOTE", "AIR_ERR_TIMEOUT", "AIR_ERR_NO_DEVICE"],
+]);
