@@ -1,0 +1,122 @@
+import { bucketOf, hashStart, hashStep, hashWord } from "./hashing.js";
+import type { WordedText } from "./readable-features.js";
+import { headNames, type RequestHead } from "./request-heads.js";
+
+/** Buckets that n-grams are hashed into; part of the router file's format. */
+export const ngramBuckets = 1 << 16;
+
+/** Kinds of n-gram, each with its own hashes and its own length, so that none drowns the others. */
+export const ngramKinds = ["words", "heads", "characters"] as const;
+
+/** A kind of n-gram. */
+export type NgramKind = (typeof ngramKinds)[number];
+
+const namespaces: Readonly<Record<NgramKind, number>> = { words: 1, heads: 2, characters: 3 };
+
+/** Lengths that the kinds are scaled to: what is longer is regularised less. */
+const lengths: Readonly<Record<NgramKind, number>> = { words: 1, heads: 1, characters: 1 };
+
+/** Characters of an n-gram. */
+const shortest = 3;
+const longest = 5;
+
+const space = 32;
+const zero = 48;
+
+/** Numbers act by being there, not by their value. */
+function isDigit(code: number): boolean {
+  return code >= zero && code <= zero + 9;
+}
+
+function normalWord(word: string): string {
+  return /^\d+$/.test(word) ? "0" : word;
+}
+
+/** Called for every occurrence of an n-gram; `text` makes its text, for explanations. */
+type Visit = (bucket: number, text: () => string) => void;
+
+function visitWords(sentences: WordedText["sentences"], visit: Visit): void {
+  const start = hashStart(namespaces.words);
+  for (const sentence of sentences) {
+    let previous = "^";
+    for (const raw of sentence) {
+      const word = normalWord(raw);
+      visit(bucketOf(hashWord(start, word), ngramBuckets), () => word);
+      const before = previous;
+      const pair = hashWord(hashStep(hashWord(start, before), space), word);
+      visit(bucketOf(pair, ngramBuckets), () => `${before} ${word}`);
+      previous = word;
+    }
+  }
+}
+
+/** What the sentences ask: the word, the word with what it is about, and each with the kind of head. */
+function visitHeads(heads: readonly RequestHead[], visit: Visit): void {
+  const start = hashStart(namespaces.heads);
+  for (const { kind, word, next } of heads) {
+    const texts = [word, `${word} ${next}`, `${headNames[kind] ?? ""}: ${next}`];
+    for (const text of texts) visit(bucketOf(hashWord(start, text), ngramBuckets), () => `[${text}]`);
+  }
+}
+
+/** n-grams of characters within and across words; a space stands for whatever is between them. */
+function visitCharacters(words: readonly string[], visit: Visit): void {
+  const text = ` ${words.join(" ")} `;
+  const start = hashStart(namespaces.characters);
+  for (let i = 0; i + shortest <= text.length; i += 1) {
+    let hash = start;
+    const end = Math.min(text.length, i + longest);
+    for (let j = i; j < end; j += 1) {
+      const code = text.charCodeAt(j);
+      hash = hashStep(hash, isDigit(code) ? zero : code);
+      const length = j - i + 1;
+      if (length >= shortest) visit(bucketOf(hash, ngramBuckets), () => `"${text.slice(i, i + length)}"`);
+    }
+  }
+}
+
+/** Visits all n-grams of a kind. */
+export function visitNgrams(
+  kind: NgramKind,
+  text: WordedText,
+  heads: readonly RequestHead[],
+  visit: Visit,
+): void {
+  if (kind === "words") visitWords(text.sentences, visit);
+  else if (kind === "heads") visitHeads(heads, visit);
+  else visitCharacters(text.words, visit);
+}
+
+/** Occurrences by bucket, cleared after each use. One for all: counting is synchronous. */
+const counts = new Uint16Array(ngramBuckets);
+
+/** Buckets and their values. */
+export interface SparseVector {
+  readonly buckets: Int32Array;
+  readonly values: Float32Array;
+}
+
+/**
+ * Sublinear term frequencies of a kind of n-gram, 1 + log(count), scaled to the kind's length. Inverse document frequencies
+ * are not in them: they are part of the weights.
+ */
+export function ngramVector(kind: NgramKind, text: WordedText, heads: readonly RequestHead[]): SparseVector {
+  const touched: number[] = [];
+  visitNgrams(kind, text, heads, (bucket) => {
+    const count = counts[bucket] ?? 0;
+    if (count === 0) touched.push(bucket);
+    if (count < 0xffff) counts[bucket] = count + 1;
+  });
+  const buckets = Int32Array.from(touched);
+  const values = new Float32Array(touched.length);
+  let squares = 0;
+  for (const [order, bucket] of buckets.entries()) {
+    const value = 1 + Math.log(counts[bucket] ?? 1);
+    counts[bucket] = 0;
+    values[order] = value;
+    squares += value * value;
+  }
+  const scale = squares > 0 ? lengths[kind] / Math.sqrt(squares) : 0;
+  for (let i = 0; i < values.length; i += 1) values[i] = (values[i] ?? 0) * scale;
+  return { buckets, values };
+}
