@@ -1,0 +1,262 @@
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+import { z } from "zod";
+
+import { AirError, describeValue, ioError } from "../errors/air-error.js";
+import { integerFrom, numberFrom } from "../util/options.js";
+import { parseBytes } from "../util/quantities.js";
+import { type LocalTierConfig, localTierSchema } from "./local-options.js";
+import { remoteTierSchema, type ResolvedRemoteTierOptions } from "./remote/remote-options.js";
+
+const thresholdsSchema = z.array(numberFrom(0, 1), "an array of numbers from 0 to 1").optional();
+
+const routerSchema = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({
+      kind: z.literal("linear"),
+      /** Router file of `air router train`. Default: the one that comes with air. */
+      file: z.string("a router file").min(1, "a router file").optional(),
+      /** Scores from which the next larger tier answers, one fewer than tiers. Default: the file's. */
+      thresholds: thresholdsSchema,
+    }),
+    z.strictObject({
+      kind: z.literal("encoder"),
+      /** Folder or name of an ONNX text classifier with three classes; needs @huggingface/transformers. */
+      model: z.string("a model").min(1, "a model"),
+      /** Milliseconds after which the linear classifier decides instead. */
+      budgetMs: numberFrom(1, 10_000).default(50),
+      thresholds: thresholdsSchema,
+    }),
+  ],
+  { error: 'an object with kind "linear" or "encoder"' },
+);
+
+const cascadeSchema = z.strictObject(
+  {
+    /** Mean log-probability in nats under which an answer is not trusted. */
+    minLogprob: numberFrom(-100, 0).default(-1.2),
+    /** Tokens after which an answer that is trusted so far is handed out. */
+    holdTokens: integerFrom(1, 65_536).default(32),
+    /** Most escalations of one request. */
+    maxEscalations: integerFrom(1, 16).default(1),
+    /** Seconds that all attempts of a request may take before the last one is begun. */
+    maxSeconds: numberFrom(0, 86_400).default(60),
+  },
+  "an object",
+);
+
+const governorSchema = z.strictObject(
+  {
+    /** Folder that holds sys/ and proc/, for containers that mount the host's elsewhere. */
+    root: z.string("a folder").default(""),
+    intervalMs: integerFrom(50, 3_600_000).default(1000),
+  },
+  "an object",
+);
+
+const memorySchema = z
+  .union([z.number(), z.string()], "a size such as 6GiB or a number of bytes")
+  .transform((value, context) => {
+    try {
+      return parseBytes("memory", String(value));
+    } catch {
+      context.addIssue({ code: "custom", message: "a size such as 6GiB or a number of bytes" });
+      return z.NEVER;
+    }
+  });
+
+const tierExpected = "an object with a model, or with a url and a model";
+
+const frameSchema = z.strictObject(
+  {
+    $schema: z.string().optional(),
+    /** The smallest first. */
+    tiers: z
+      .array(z.looseObject({}, tierExpected), "an array of tiers")
+      .min(1, "at least one tier")
+      .max(16, "at most 16 tiers"),
+    router: routerSchema.prefault({ kind: "linear" }),
+    /** Hands answers that a small tier is not sure of to the next one; off by default. */
+    cascade: cascadeSchema.optional(),
+    /** Watches heat and memory; false switches it off. */
+    governor: z.union([z.literal(false), governorSchema], "false or an object").prefault({}),
+    /** Memory for all local models together. Default: what is available. */
+    memory: memorySchema.optional(),
+  },
+  "an object",
+);
+
+/** Of the JSON schema: the same, with tiers spelled out. */
+const documentSchema = frameSchema.extend({ tiers: z.array(z.union([localTierSchema, remoteTierSchema])).min(1) });
+
+/** What `AirRuntime.create()` and configuration files take; see docs/configuration.md. */
+export type AirConfig = z.input<typeof documentSchema>;
+
+export type TierConfig =
+  | ({ readonly kind: "local" } & LocalTierConfig)
+  | ({ readonly kind: "remote" } & ResolvedRemoteTierOptions);
+
+/** A configuration with defaults. */
+export interface ResolvedConfig extends Omit<z.output<typeof frameSchema>, "tiers" | "$schema"> {
+  readonly tiers: readonly TierConfig[];
+}
+
+/** Something wrong in a configuration. */
+export interface ConfigProblem {
+  /** Such as `tiers[1].model`; empty for the whole. */
+  readonly path: string;
+  readonly expected: string;
+  readonly received: string;
+}
+
+function pathName(keys: readonly PropertyKey[]): string {
+  return keys
+    .map((key, index) => (typeof key === "number" ? `[${key}]` : (index > 0 ? "." : "") + String(key)))
+    .join("");
+}
+
+function problemsOf(error: z.ZodError, value: unknown, prefix: readonly PropertyKey[]): ConfigProblem[] {
+  return error.issues.flatMap((issue): ConfigProblem[] => {
+    const keys = [...prefix, ...issue.path];
+    if (issue.code === "unrecognized_keys") {
+      return issue.keys.map((key) => ({
+        path: pathName([...keys, key]),
+        expected: "only documented names",
+        received: describeValue(key),
+      }));
+    }
+    const inner = issue.path.reduce<unknown>(
+      (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+      value,
+    );
+    return [{ path: pathName(keys), expected: issue.message, received: describeValue(inner) }];
+  });
+}
+
+function parseTier(
+  value: Readonly<Record<string, unknown>>,
+): { readonly tier: TierConfig } | { readonly error: z.ZodError } {
+  if ("url" in value) {
+    const parsed = remoteTierSchema.safeParse(value);
+    return parsed.success ? { tier: { kind: "remote", ...parsed.data } } : { error: parsed.error };
+  }
+  const parsed = localTierSchema.safeParse(value);
+  return parsed.success ? { tier: { kind: "local", ...parsed.data } } : { error: parsed.error };
+}
+
+function crossChecks(tiers: readonly TierConfig[], thresholds: readonly number[] | undefined): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  for (const [index, { name }] of tiers.entries()) {
+    if (tiers.findIndex((tier) => tier.name === name) === index) continue;
+    problems.push({
+      path: `tiers[${index}].name`,
+      expected: "a name that no other tier has",
+      received: describeValue(name),
+    });
+  }
+  const path = "router.thresholds";
+  if (thresholds === undefined) {
+    if (tiers.length > 3) {
+      const expected = `${tiers.length - 1} thresholds, as there are more than three tiers`;
+      problems.push({ path, expected, received: "none" });
+    }
+  } else if (thresholds.length !== tiers.length - 1) {
+    const expected = `${tiers.length - 1} thresholds, one fewer than tiers`;
+    problems.push({ path, expected, received: String(thresholds.length) });
+  } else if (thresholds.some((value, index) => value < (thresholds[index - 1] ?? 0))) {
+    problems.push({ path, expected: "ascending numbers", received: thresholds.join(", ") });
+  }
+  return problems;
+}
+
+/** Checks a configuration: the resolved one, or all that is wrong. */
+export function checkConfig(
+  value: unknown,
+): { readonly config: ResolvedConfig } | { readonly problems: readonly ConfigProblem[] } {
+  const frame = frameSchema.safeParse(value);
+  const problems = frame.success ? [] : problemsOf(frame.error, value, []);
+  const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "tiers") : undefined;
+  const tiers: TierConfig[] = [];
+  for (const [index, tier] of (Array.isArray(given) ? (given as unknown[]) : []).entries()) {
+    if (typeof tier !== "object" || tier === null) continue; // the frame has complained
+    const parsed = parseTier(tier as Readonly<Record<string, unknown>>);
+    if ("tier" in parsed) tiers.push(parsed.tier);
+    else problems.push(...problemsOf(parsed.error, tier, ["tiers", index]));
+  }
+  if (!frame.success || problems.length > 0) return { problems };
+  problems.push(...crossChecks(tiers, frame.data.router.thresholds));
+  if (problems.length > 0) return { problems };
+  const { $schema: _schema, tiers: _tiers, ...rest } = frame.data;
+  return { config: { ...rest, tiers } };
+}
+
+/**
+ * Checks a configuration.
+ *
+ * @param subject - where it comes from, for messages
+ * @throws {AirError} AIR_ERR_CONFIG with the first thing that is wrong
+ */
+export function parseConfig(value: unknown, subject = "the configuration"): ResolvedConfig {
+  const checked = checkConfig(value);
+  if ("config" in checked) return checked.config;
+  const [{ path: where, expected, received } = { path: "", expected: "a configuration", received: "another" }] =
+    checked.problems;
+  const more = checked.problems.length > 1 ? ` (and ${checked.problems.length - 1} more)` : "";
+  const name = where === "" ? subject : `${where} of ${subject}`;
+  throw new AirError("AIR_ERR_CONFIG", `expected ${expected} for ${name} but received ${received}${more}`);
+}
+
+/** Paths of a configuration file are relative to its folder. */
+function resolvePaths(config: ResolvedConfig, folder: string): ResolvedConfig {
+  const absolute = (file: string): string => path.resolve(folder, file);
+  const { router } = config;
+  return {
+    ...config,
+    router:
+      router.kind === "linear" && router.file !== undefined
+        ? { ...router, file: absolute(router.file) }
+        : router,
+    tiers: config.tiers.map((tier): TierConfig => {
+      if (tier.kind === "remote") return tier;
+      const { model, draft, heads, packCache } = tier;
+      return {
+        ...tier,
+        model: absolute(model),
+        ...(draft !== undefined && { draft: absolute(draft) }),
+        ...(heads !== undefined && { heads: absolute(heads) }),
+        ...(packCache !== undefined && { packCache: absolute(packCache) }),
+      };
+    }),
+  };
+}
+
+/** The JSON of a configuration file. @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG when it is no JSON */
+export async function readConfigJson(file: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (cause) {
+    throw ioError(file, "a readable configuration", cause);
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new AirError("AIR_ERR_CONFIG", `expected JSON for ${file} but received ${String(cause)}`, { cause });
+  }
+}
+
+/**
+ * Reads a configuration file; its paths are relative to its folder.
+ *
+ * @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG
+ */
+export async function readConfig(file: string): Promise<ResolvedConfig> {
+  return resolvePaths(parseConfig(await readConfigJson(file), file), path.dirname(path.resolve(file)));
+}
+
+/** The JSON schema of configuration files, for editors. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(documentSchema, { io: "input", unrepresentable: "any" });
+}

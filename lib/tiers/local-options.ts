@@ -1,0 +1,58 @@
+import { z } from "zod";
+
+import { loadModelSchema } from "../runtime/options.js";
+import { integerFrom, numberFrom } from "../util/options.js";
+
+/** How requests of a local tier are answered where they do not say it themselves. */
+const answerDefaultsSchema = z.strictObject(
+  {
+    temperature: numberFrom(0, 100).optional(),
+    topK: integerFrom(0).optional(),
+    topP: numberFrom(0, 1).optional(),
+    minP: numberFrom(0, 1).optional(),
+    repetitionPenalty: numberFrom(0.01, 100).optional(),
+    speculation: z.enum(["auto", "off"], '"auto" or "off"').optional(),
+  },
+  "an object",
+);
+
+/** A tier of this machine in the configuration; options of loadModel() mean the same. */
+export const localTierSchema = loadModelSchema
+  .pick({
+    contextTokens: true,
+    kvTokens: true,
+    kvKeys: true,
+    kvValues: true,
+    rotateKeys: true,
+    window: true,
+    sinks: true,
+    heads: true,
+    threads: true,
+    cpuList: true,
+    priority: true,
+    packCache: true,
+    draft: true,
+  })
+  .extend({
+    name: z.string("a name").min(1, "a name"),
+    /** GGUF file, relative to the configuration's folder. */
+    model: z.string("a GGUF file").min(1, "a GGUF file"),
+    kv: loadModelSchema.shape.kv.unwrap().optional(),
+    pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
+    maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),
+    prefixCache: loadModelSchema.shape.prefixCache.unwrap().optional(),
+    /** Most tokens of an answer. */
+    maxTokens: integerFrom(1).optional(),
+    /** Answers at a time. */
+    maxConcurrent: integerFrom(1, 256).default(4),
+    /** Requests that wait for their turn; one more is refused, or goes to another tier. */
+    maxWaiting: integerFrom(0, 65_536).default(64),
+    /** Seconds without a request after which the model is unloaded; 0 keeps it. */
+    idleUnloadSeconds: numberFrom(0, 1e7).default(300),
+    /** Load it before the first request. */
+    preload: z.boolean("true or false").default(false),
+    defaults: answerDefaultsSchema.default({}),
+  });
+
+/** Options of a local tier with defaults. */
+export type LocalTierConfig = z.output<typeof localTierSchema>;
