@@ -76,7 +76,7 @@ function cacheOf(tokenizer: Tokenizer): TokenizerCache {
 }
 
 /** The schema as JSON, which is its name in the cache and free of anything JSON cannot say. */
-function schemaText(schema: JsonSchema): string {
+export function schemaText(schema: JsonSchema): string {
   const text = jsonText(isZod(schema) ? fromZod(schema) : schema);
   if (typeof schema === "function" || text === undefined) {
     throw invalidArgument("the schema", "a zod schema or a JSON schema", schema);
