@@ -23,6 +23,9 @@ function recordingRunner(runner: NativeRunner, times: ForwardTime[]): NativeRunn
     },
     forwardSync: (batch, output) => runner.forwardSync(batch, output),
     propose: (batch, options) => runner.propose(batch, options),
+    limitThreads: (threads) => {
+      runner.limitThreads(threads);
+    },
     cancel: () => {
       runner.cancel();
     },

@@ -4,7 +4,7 @@ import path from "node:path";
 import { z } from "zod";
 
 import { AirError, describeValue, ioError } from "../errors/air-error.js";
-import { integerFrom, numberFrom } from "../util/options.js";
+import { integerFrom, numberFrom, without } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 import { type LocalTierConfig, localTierSchema } from "./local-options.js";
 import { remoteTierSchema, type ResolvedRemoteTierOptions } from "./remote/remote-options.js";
@@ -89,14 +89,15 @@ const frameSchema = z.strictObject(
 );
 
 /** Of the JSON schema: the same, with tiers spelled out. */
-const documentSchema = frameSchema.extend({ tiers: z.array(z.union([localTierSchema, remoteTierSchema])).min(1) });
+const documentSchema = frameSchema.extend({
+  tiers: z.array(z.union([localTierSchema, remoteTierSchema])).min(1),
+});
 
 /** What `AirRuntime.create()` and configuration files take; see docs/configuration.md. */
 export type AirConfig = z.input<typeof documentSchema>;
 
 export type TierConfig =
-  | ({ readonly kind: "local" } & LocalTierConfig)
-  | ({ readonly kind: "remote" } & ResolvedRemoteTierOptions);
+  ({ readonly kind: "local" } & LocalTierConfig) | ({ readonly kind: "remote" } & ResolvedRemoteTierOptions);
 
 /** A configuration with defaults. */
 export interface ResolvedConfig extends Omit<z.output<typeof frameSchema>, "tiers" | "$schema"> {
@@ -146,7 +147,10 @@ function parseTier(
   return parsed.success ? { tier: { kind: "local", ...parsed.data } } : { error: parsed.error };
 }
 
-function crossChecks(tiers: readonly TierConfig[], thresholds: readonly number[] | undefined): ConfigProblem[] {
+function crossChecks(
+  tiers: readonly TierConfig[],
+  thresholds: readonly number[] | undefined,
+): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   for (const [index, { name }] of tiers.entries()) {
     if (tiers.findIndex((tier) => tier.name === name) === index) continue;
@@ -177,7 +181,8 @@ export function checkConfig(
 ): { readonly config: ResolvedConfig } | { readonly problems: readonly ConfigProblem[] } {
   const frame = frameSchema.safeParse(value);
   const problems = frame.success ? [] : problemsOf(frame.error, value, []);
-  const given: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "tiers") : undefined;
+  const given: unknown =
+    typeof value === "object" && value !== null ? Reflect.get(value, "tiers") : undefined;
   const tiers: TierConfig[] = [];
   for (const [index, tier] of (Array.isArray(given) ? (given as unknown[]) : []).entries()) {
     if (typeof tier !== "object" || tier === null) continue; // the frame has complained
@@ -188,8 +193,7 @@ export function checkConfig(
   if (!frame.success || problems.length > 0) return { problems };
   problems.push(...crossChecks(tiers, frame.data.router.thresholds));
   if (problems.length > 0) return { problems };
-  const { $schema: _schema, tiers: _tiers, ...rest } = frame.data;
-  return { config: { ...rest, tiers } };
+  return { config: { ...without(frame.data, ["$schema", "tiers"]), tiers } };
 }
 
 /**
@@ -201,8 +205,9 @@ export function checkConfig(
 export function parseConfig(value: unknown, subject = "the configuration"): ResolvedConfig {
   const checked = checkConfig(value);
   if ("config" in checked) return checked.config;
-  const [{ path: where, expected, received } = { path: "", expected: "a configuration", received: "another" }] =
-    checked.problems;
+  const [
+    { path: where, expected, received } = { path: "", expected: "a configuration", received: "another" },
+  ] = checked.problems;
   const more = checked.problems.length > 1 ? ` (and ${checked.problems.length - 1} more)` : "";
   const name = where === "" ? subject : `${where} of ${subject}`;
   throw new AirError("AIR_ERR_CONFIG", `expected ${expected} for ${name} but received ${received}${more}`);
@@ -243,7 +248,9 @@ export async function readConfigJson(file: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
-    throw new AirError("AIR_ERR_CONFIG", `expected JSON for ${file} but received ${String(cause)}`, { cause });
+    throw new AirError("AIR_ERR_CONFIG", `expected JSON for ${file} but received ${String(cause)}`, {
+      cause,
+    });
   }
 }
 

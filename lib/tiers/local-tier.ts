@@ -1,12 +1,12 @@
 import type { MemoryPlan } from "../cache/memory-plan.js";
-import { AirError } from "../errors/air-error.js";
 import type { TierState } from "../routing/decision.js";
 import { TokenRate } from "../routing/prediction.js";
 import type { GenerationResult } from "../runtime/generation.js";
 import { loadModel } from "../runtime/load-model.js";
-import { closedError } from "../runtime/model-core.js";
+import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
 import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
+import { createDeferred } from "../util/deferred.js";
 import type { BudgetedModel } from "./memory-budget.js";
 import { MovingAverage } from "./moving-average.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
@@ -29,8 +29,10 @@ export interface LocalTierOptions {
   readonly maxWaiting: number;
   /** Unload after so long without a request; Infinity never does. */
   readonly idleUnloadMs: number;
-  /** Called before a load, one load at a time: makes room, or throws AIR_ERR_MEMORY. */
-  readonly makeRoom: (tier: LocalTier) => Promise<void>;
+  /** Does a load when it is its turn: one at a time. */
+  readonly inTurn: <Value>(work: () => Promise<Value>) => Promise<Value>;
+  /** Called before a load: makes room, or throws AIR_ERR_MEMORY. */
+  readonly makeRoom: (tier: LocalTier) => void;
   readonly now: () => number;
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
@@ -126,7 +128,7 @@ export class LocalTier implements Tier {
     this.#stopIdling();
     this.#counts.requests += 1;
     try {
-      const model = await this.load();
+      const model = await unlessAborted(this.load(), request.options.signal);
       const session = model.createSession(
         request.cacheSalt === undefined ? {} : { cacheSalt: request.cacheSalt },
       );
@@ -161,9 +163,11 @@ export class LocalTier implements Tier {
   async load(): Promise<Model> {
     if (this.#closed) throw closedError("tier");
     if (this.#model !== undefined) return this.#model;
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = undefined;
-    });
+    this.#loading ??= this.#options
+      .inTurn(() => this.#load())
+      .finally(() => {
+        this.#loading = undefined;
+      });
     return this.#loading;
   }
 
@@ -200,7 +204,7 @@ export class LocalTier implements Tier {
 
   async #load(): Promise<Model> {
     const { file, load, now, onEvent, makeRoom } = this.#options;
-    await makeRoom(this);
+    makeRoom(this);
     const startedMs = now();
     const model = await loadModel(file, load);
     if (this.#closed) {
@@ -260,14 +264,21 @@ export class LocalTier implements Tier {
   }
 }
 
-/** Errors of a tier after which another one may answer: nothing is wrong with the request. */
-export function isTierFailure(error: unknown): boolean {
-  if (!(error instanceof AirError)) return false;
-  return tierFailures.has(error.code);
+/** The promise's value, unless the signal aborts first: a load goes on for others. */
+async function unlessAborted<Value>(
+  promise: Promise<Value>,
+  signal: AbortSignal | undefined,
+): Promise<Value> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) throw abortedError(signal);
+  const aborted = createDeferred<never>();
+  const onAbort = (): void => {
+    aborted.reject(abortedError(signal));
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
-
-const tierFailures: ReadonlySet<string> = new Set([
-  ...["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY", "AIR_ERR_IO", "AIR_ERR_MODEL_FORMAT", "AIR_ERR_UNSUPPORTED"],
-  ...["AIR_ERR_TOKENIZER", "AIR_ERR_TEMPLATE", "AIR_ERR_HEADS_FILE", "AIR_ERR_OVERLOADED"],
-  ...["AIR_ERR_CONTEXT", "AIR_ERR_KV_EXHAUSTED", "AIR_ERR_REMOTE", "AIR_ERR_TIMEOUT", "AIR_ERR_NO_DEVICE"],
-]);

@@ -68,3 +68,13 @@ export function pickGiven<Options extends object, Name extends keyof Options>(
   }
   return given;
 }
+
+/** The object without these names. */
+export function without<Options extends object, Name extends keyof Options>(
+  options: Options,
+  names: readonly Name[],
+): Omit<Options, Name> {
+  const rest = { ...options };
+  for (const name of names) Reflect.deleteProperty(rest, name);
+  return rest;
+}

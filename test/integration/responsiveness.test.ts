@@ -45,6 +45,7 @@ function blocking(runner: NativeRunner): NativeRunner {
     forward: async (batch, output) => Promise.resolve(runner.forwardSync(batch, output)),
     forwardSync: (batch, output) => runner.forwardSync(batch, output),
     propose: (batch, options) => runner.propose(batch, options),
+    limitThreads: () => undefined,
     cancel: () => undefined,
     close: () => undefined,
   };

@@ -1,0 +1,340 @@
+import { AirError, invalidArgument } from "../errors/air-error.js";
+import type { NativeAddon } from "../native/native.js";
+import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
+import type { RouteDecision, RouteHints } from "../routing/decision.js";
+import { loadRouter } from "../routing/linear-classifier.js";
+import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
+import type { HeldPressures } from "../routing/pressure-levels.js";
+import { GenerationStream } from "../runtime/generation.js";
+import { closedError } from "../runtime/model-core.js";
+import type { GenerateOptions } from "../runtime/options.js";
+import { at } from "../util/array-access.js";
+import { createDeferred } from "../util/deferred.js";
+import { without } from "../util/options.js";
+import { type AirConfig, parseConfig, type ResolvedConfig } from "./config.js";
+import type { LocalTier } from "./local-tier.js";
+import { MovingAverage } from "./moving-average.js";
+import { PressureWatch } from "./pressure-watch.js";
+import type { RoutedReply, RoutedResult } from "./routed-reply.js";
+import { RoutedRun } from "./routed-run.js";
+import type { TierInput, TierStats } from "./tier.js";
+import { TierFleet } from "./tier-fleet.js";
+
+/** A request's options: those of session.generate(), and where it may go. */
+export interface RoutedOptions extends GenerateOptions, RouteHints {
+  /** See SessionOptions. */
+  readonly cacheSalt?: string;
+  /** False: the first tier's answer is taken as it is. Default true, where the configuration has a cascade. */
+  readonly cascade?: boolean;
+}
+
+/** The options that no tier has to know. */
+const routingNames = [
+  ...(["tier", "minTier", "maxTier", "deadlineMs", "localOnly", "cacheSalt", "cascade"] as const),
+];
+
+/** What would happen to a request. */
+export interface RoutePreview {
+  readonly decision: RouteDecision;
+  readonly complexity: Complexity;
+  /** What spoke for the score, the strongest first; empty when the classifier cannot tell. */
+  readonly evidence: readonly Evidence[];
+}
+
+/** Something that happened to a tier. */
+export type RuntimeEvent =
+  | { readonly kind: "load" | "unload"; readonly tier: string }
+  | { readonly kind: "throttle"; readonly threadsFraction: number; readonly batchFraction: number };
+
+/** What a runtime takes that no configuration file can say. */
+export interface AirRuntimeExtras {
+  /** Another classifier than the configured one. */
+  readonly classifier?: ComplexityClassifier & { readonly thresholds?: readonly number[] };
+  /** Another implementation of the native surface, for tests. */
+  readonly addon?: NativeAddon;
+  readonly onEvent?: (event: RuntimeEvent) => void;
+}
+
+/** Counters since the runtime was made. */
+export interface RuntimeStats {
+  readonly requests: number;
+  readonly answered: number;
+  readonly failed: number;
+  /** Answers that were not trusted and went on to a larger tier. */
+  readonly escalations: number;
+  /** Requests that another tier answered because one failed. */
+  readonly fallbacks: number;
+  readonly tiers: Readonly<
+    Record<string, TierStats & { readonly answered: number; readonly isLoaded: boolean }>
+  >;
+  readonly pressure: HeldPressures;
+}
+
+/** Characters per token, about, of a prompt that no tokenizer has seen yet. */
+const charactersPerToken = 3.5;
+/** Tokens of an answer before any was measured. */
+const assumedAnswerTokens = 128;
+
+function estimateTokens(input: TierInput): number {
+  const characters =
+    typeof input === "string"
+      ? input.length
+      : input.reduce((sum, { content }) => sum + content.length + 16, 0);
+  return Math.max(1, Math.ceil(characters / charactersPerToken));
+}
+
+/**
+ * Tiers of models behind one router: each request goes to the smallest tier that can handle it, as things are.
+ *
+ * @example
+ * await using runtime = await AirRuntime.create({
+ *   tiers: [{ name: "small", model: "small.gguf" }, { name: "large", model: "large.gguf", draft: "small.gguf" }],
+ * });
+ * const reply = runtime.generate([{ role: "user", content: "What is the capital of France?" }]);
+ * for await (const { text } of reply) process.stdout.write(text);
+ * console.log((await reply.result).tier);
+ */
+export class AirRuntime {
+  readonly #config: ResolvedConfig;
+  readonly #fleet: TierFleet;
+  readonly #classifier: ComplexityClassifier;
+  readonly #thresholds: readonly number[];
+  readonly #pressure: PressureWatch;
+  readonly #answerTokens = new MovingAverage(0.1);
+  readonly #closing = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #answeredBy = new Map<string, number>();
+  readonly #counts = { requests: 0, answered: 0, failed: 0, escalations: 0, fallbacks: 0 };
+
+  private constructor(
+    config: ResolvedConfig,
+    fleet: TierFleet,
+    classifier: ComplexityClassifier,
+    thresholds: readonly number[],
+    pressure: PressureWatch,
+  ) {
+    this.#config = config;
+    this.#fleet = fleet;
+    this.#classifier = classifier;
+    this.#thresholds = thresholds;
+    this.#pressure = pressure;
+  }
+
+  /**
+   * Makes a runtime. Headers of local models are read; models are loaded when a request needs them, or now if they are to
+   * be preloaded.
+   *
+   * @throws {AirError} AIR_ERR_CONFIG, AIR_ERR_ROUTER_FILE, and as planModel() and loadModel()
+   */
+  static async create(
+    config: AirConfig | ResolvedConfig,
+    extras: AirRuntimeExtras = {},
+  ): Promise<AirRuntime> {
+    const resolved = isResolved(config) ? config : parseConfig(config);
+    const { onEvent = () => undefined, addon } = extras;
+    const fileRouter = await loadRouter(resolved.router.kind === "linear" ? resolved.router.file : undefined);
+    const classifier = extras.classifier ?? (await createClassifier(resolved, fileRouter));
+    const thresholds = thresholdsFor(
+      resolved.tiers.length,
+      resolved.router.thresholds ?? extras.classifier?.thresholds ?? fileRouter.thresholds,
+    );
+    const fleet = await TierFleet.create(resolved.tiers, {
+      memoryBytes: resolved.memory,
+      addon,
+      now: () => performance.now(),
+      onEvent: (kind, tier) => {
+        onEvent({ kind, tier });
+      },
+    });
+    const pressure = new PressureWatch(resolved.governor, resolved.memory, {
+      queue: () => fleet.queuePressure,
+      onThrottle: (threadsFraction, batchFraction) => {
+        fleet.throttle(threadsFraction, batchFraction);
+        onEvent({ kind: "throttle", threadsFraction, batchFraction });
+      },
+    });
+    const runtime = new AirRuntime(resolved, fleet, classifier, thresholds, pressure);
+    try {
+      for (const [index, tier] of resolved.tiers.entries())
+        if (tier.kind === "local" && tier.preload) await runtime.load(at(fleet.tiers, index).name);
+    } catch (error) {
+      await runtime.close();
+      throw error;
+    }
+    return runtime;
+  }
+
+  /** Names of the tiers, the smallest first. */
+  get tierNames(): readonly string[] {
+    return this.#fleet.tiers.map(({ name }) => name);
+  }
+
+  get stats(): RuntimeStats {
+    const tiers = this.#fleet.tiers.map((tier) => {
+      const answered = this.#answeredBy.get(tier.name) ?? 0;
+      return [tier.name, { ...tier.stats(), answered, isLoaded: tier.state().isReady }] as const;
+    });
+    return { ...this.#counts, tiers: Object.fromEntries(tiers), pressure: this.#pressure.held() };
+  }
+
+  /**
+   * Says where a request would go now, without sending it there.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_NO_TIER, AIR_ERR_CLOSED
+   */
+  async route(input: TierInput, options: RoutedOptions = {}): Promise<RoutePreview> {
+    this.#assertOpen();
+    const complexity = await this.#classifier.classify(input);
+    const decision = this.#decide(input, options, complexity, new Set(), 0);
+    return { decision, complexity, evidence: this.#classifier.explain?.(input, 8) ?? [] };
+  }
+
+  /**
+   * Answers a request on the tier that the router picks. The reply says which one, and why.
+   *
+   * @param input - raw text to continue, or messages for the chat template of the tier
+   * @throws {AirError} through the reply: AIR_ERR_NO_TIER, AIR_ERR_OVERLOADED, AIR_ERR_CANCELLED, and as session.generate();
+   *   failures of a tier only when no other one may answer, or when part of the answer was already handed out
+   */
+  generate(input: TierInput, options: RoutedOptions = {}): RoutedReply {
+    this.#assertOpen();
+    const decided = createDeferred<RouteDecision>();
+    decided.promise.catch(() => undefined); // whoever reads the decision handles it; nobody has to
+    const run: { current?: RoutedRun } = {};
+    const stream = new GenerationStream<RoutedResult>(() => run.current?.leave());
+    this.#counts.requests += 1;
+    const work = this.#serve(input, options, stream, run, decided.resolve).catch((error: unknown) => {
+      this.#counts.failed += 1;
+      decided.reject(error);
+      stream.fail(error);
+    });
+    this.#running.add(work);
+    void work.then(() => this.#running.delete(work));
+    return Object.assign(stream, { decision: decided.promise });
+  }
+
+  /**
+   * Loads a local tier now.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
+   */
+  async load(tier: string): Promise<void> {
+    this.#assertOpen();
+    await this.#local(tier).load();
+  }
+
+  /**
+   * Unloads a local tier: now, or when the requests that use it are over. The next request that needs it loads it again.
+   *
+   * @throws {AirArgumentError} AIR_ERR_ARGUMENT for a name that no local tier has
+   */
+  unload(tier: string): void {
+    this.#local(tier).unload();
+  }
+
+  /** Ends all requests with AIR_ERR_CLOSED and frees all models. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort(closedError("runtime"));
+    this.#pressure.stop();
+    await this.#fleet.close();
+    await Promise.all(this.#running);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #serve(
+    input: TierInput,
+    options: RoutedOptions,
+    stream: GenerationStream<RoutedResult>,
+    handle: { current?: RoutedRun },
+    onDecision: (decision: RouteDecision) => void,
+  ): Promise<void> {
+    const { cacheSalt, cascade, tier } = options;
+    const complexity = await this.#classifier.classify(input);
+    const run = new RoutedRun({
+      input,
+      options: without(options, routingNames),
+      cacheSalt,
+      cascade: cascade === false || tier !== undefined ? undefined : this.#config.cascade,
+      complexity,
+      tierOf: (index) => at(this.#fleet.tiers, index),
+      decide: (excluded, floor) => this.#decide(input, options, complexity, excluded, floor),
+      onDecision,
+      onChunk: (chunk) => {
+        stream.push(chunk);
+      },
+      now: () => performance.now(),
+    });
+    handle.current = run;
+    const result = await run.run();
+    this.#count(result);
+    stream.finish(result);
+  }
+
+  #count({ tier, tokens, attempts }: RoutedResult): void {
+    this.#counts.answered += 1;
+    this.#counts.escalations += attempts.filter(({ outcome }) => outcome === "rejected").length;
+    if (attempts.some(({ outcome }) => outcome === "failed")) this.#counts.fallbacks += 1;
+    this.#answeredBy.set(tier, (this.#answeredBy.get(tier) ?? 0) + 1);
+    if (tokens.length > 0) this.#answerTokens.add(tokens.length);
+  }
+
+  #decide(
+    input: TierInput,
+    options: RoutedOptions,
+    complexity: Complexity,
+    excluded: ReadonlySet<number>,
+    floor: number,
+  ): RouteDecision {
+    const { maxTokens = Infinity } = options;
+    const promptTokens = estimateTokens(input);
+    return chooseTier({
+      complexity,
+      thresholds: this.#thresholds,
+      tiers: this.#fleet.tiers.map((tier, index) => {
+        const state = tier.state();
+        return excluded.has(index) || index < floor ? { ...state, isAvailable: false } : state;
+      }),
+      pressure: this.#pressure.held(),
+      hints: options,
+      settings: defaultPolicySettings,
+      promptTokens,
+      expectedTokens: Math.min(maxTokens, this.#answerTokens.valueOr(assumedAnswerTokens)),
+    });
+  }
+
+  #local(name: string): LocalTier {
+    const tier = this.#fleet.locals.find((local) => local.name === name);
+    if (tier !== undefined) return tier;
+    const names = this.#fleet.locals.map((local) => local.name).join(", ");
+    throw invalidArgument("tier", `a local tier (${names})`, name);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing.signal.aborted) throw closedError("runtime");
+  }
+}
+
+function isResolved(config: AirConfig | ResolvedConfig): config is ResolvedConfig {
+  return config.tiers.every((tier) => "kind" in tier);
+}
+
+/** Three classes have two boundaries: two tiers are told apart by the first, and one by none. */
+function thresholdsFor(tiers: number, thresholds: readonly number[]): readonly number[] {
+  if (thresholds.length >= tiers - 1) return thresholds.slice(0, tiers - 1);
+  throw new AirError(
+    "AIR_ERR_CONFIG",
+    `expected ${tiers - 1} thresholds for router.thresholds but received ${thresholds.length}`,
+  );
+}
+
+async function createClassifier(
+  { router }: ResolvedConfig,
+  linear: ComplexityClassifier,
+): Promise<ComplexityClassifier> {
+  if (router.kind === "linear") return linear;
+  const { loadEncoder } = await import("./encoder-classifier.js");
+  return loadEncoder(router.model, { budgetMs: router.budgetMs, fallback: linear });
+}
