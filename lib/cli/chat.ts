@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import { createInterface, type Interface } from "node:readline";
 
 import { Command } from "commander";
 
 import { AirError } from "../errors/air-error.js";
 import type { Model, Session } from "../index.js";
+import { type Conversation, converse } from "./conversation.js";
 import { type CliIo, note, write } from "./io.js";
 import { openModel } from "./load.js";
 import {
@@ -14,7 +14,6 @@ import {
   type SamplingOptions,
   toGenerateOptions,
 } from "./options.js";
-import { renderError } from "./render-error.js";
 import {
   addSpeculationOptions,
   type SpeculationCliOptions,
@@ -38,7 +37,7 @@ Examples:
   printf 'What is 3 times 4?\\nWhat is 5 times 6?\\n' | air chat`;
 
 /** One conversation, and one turn of it at a time. */
-class Conversation {
+class ModelConversation implements Conversation {
   readonly #io: CliIo;
   readonly #model: Model;
   readonly #options: ChatOptions;
@@ -85,42 +84,6 @@ class Conversation {
   }
 }
 
-/** Runs turns until the input ends. On a terminal an error is shown and the chat goes on; piped, it ends it. */
-async function converse(
-  io: CliIo,
-  lines: Interface,
-  conversation: Conversation,
-  interactive: boolean,
-): Promise<void> {
-  let stopTurn: AbortController | undefined;
-  lines.on("SIGINT", () => {
-    if (stopTurn === undefined) lines.close();
-    else stopTurn.abort();
-  });
-  io.signal.addEventListener("abort", () => {
-    lines.close();
-  });
-  if (interactive) lines.prompt();
-  for await (const line of lines) {
-    const text = line.trim();
-    if (text === "/exit") return;
-    if (text === "/reset") conversation.reset();
-    else if (text !== "") {
-      stopTurn = new AbortController();
-      try {
-        await conversation.turn(text, AbortSignal.any([io.signal, stopTurn.signal]));
-      } catch (error) {
-        if (!interactive || !(error instanceof AirError)) throw error;
-        io.stderr.write(renderError(error).text);
-      }
-      stopTurn = undefined;
-    }
-    if (io.signal.aborted) return;
-    if (interactive) lines.prompt();
-  }
-  if (interactive) await write(io.stdout, "\n"); // Ctrl-C and Ctrl-D leave the cursor behind the prompt
-}
-
 function requireChatTemplate(model: Model): void {
   if (model.chatTemplate !== undefined) return;
   throw new AirError(
@@ -133,19 +96,9 @@ async function run(io: CliIo, options: ChatOptions): Promise<void> {
   const opened = await openModel(io, options, toDraftOptions(options));
   using model = opened.model;
   requireChatTemplate(model);
-  const interactive = io.stdin.isTTY === true && io.stdout.isTTY === true;
-  if (interactive) note(io, "/reset forgets, /exit leaves, Ctrl-C stops an answer");
-  const conversation = new Conversation(io, model, options);
+  const conversation = new ModelConversation(io, model, options);
   await conversation.restore(); // first, because an interface hands out lines whether or not somebody waits for them
-  const lines = createInterface({
-    input: io.stdin,
-    ...(interactive && { output: io.stdout, prompt: "> ", terminal: true }),
-  });
-  try {
-    await converse(io, lines, conversation, interactive);
-  } finally {
-    lines.close();
-  }
+  await converse(io, conversation);
 }
 
 /** `air chat`: a conversation in the terminal, or one turn per line of piped stdin. */

@@ -6,12 +6,15 @@ import { AirError } from "../errors/air-error.js";
 import { benchCommand } from "./bench.js";
 import { calibrateCommand } from "./calibrate.js";
 import { chatCommand } from "./chat.js";
+import { configCommand } from "./config.js";
 import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
 import { type CliIo, writeJson } from "./io.js";
 import { perplexityCommand } from "./perplexity.js";
 import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
+import { routeCommand } from "./route.js";
+import { runCommand } from "./run.js";
 import { tokenizeCommand } from "./tokenize.js";
 
 function packageVersion(): string {
@@ -41,6 +44,9 @@ export function createProgram(io: CliIo): Command {
   const commands = [
     generateCommand,
     chatCommand,
+    runCommand,
+    routeCommand,
+    configCommand,
     inspectCommand,
     planCommand,
     perplexityCommand,

@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 
 import { AirError } from "../errors/air-error.js";
+import { AirConfigError } from "../tiers/config.js";
 
 /** Exit statuses of `air`; anything but 0 means that the command did not do what was asked. */
 export const exitStatus = { success: 0, failure: 1, usage: 2, interrupted: 130, brokenPipe: 141 } as const;
@@ -12,7 +13,13 @@ export interface RenderedError {
   readonly text: string;
   /** For stdout, with --json. */
   readonly json: {
-    readonly error: { readonly code: string; readonly message: string; readonly remedy: string };
+    readonly error: {
+      readonly code: string;
+      readonly message: string;
+      readonly remedy: string;
+      /** All that is wrong, where there is more than the message says. */
+      readonly problems?: readonly object[];
+    };
   };
 }
 
@@ -31,10 +38,12 @@ export function toAirError(thrown: unknown): AirError {
 
 /** The one place that turns an error into an exit status, a message for people and an object for programs. */
 export function renderError(thrown: unknown): RenderedError {
-  const { code, message, remedy } = toAirError(thrown);
+  const error = toAirError(thrown);
+  const { code, message, remedy } = error;
+  const problems = error instanceof AirConfigError ? { problems: error.problems } : {};
   return {
     status: code === "AIR_ERR_ARGUMENT" ? exitStatus.usage : exitStatus.failure,
     text: `${code}: ${message}\n${remedy}\n`,
-    json: { error: { code, message, remedy } },
+    json: { error: { code, message, remedy, ...problems } },
   };
 }

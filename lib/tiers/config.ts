@@ -196,21 +196,32 @@ export function checkConfig(
   return { config: { ...without(frame.data, ["$schema", "tiers"]), tiers } };
 }
 
+/** A configuration that cannot be used, with all that is wrong with it. */
+export class AirConfigError extends AirError {
+  override readonly name = "AirConfigError";
+  readonly problems: readonly ConfigProblem[];
+
+  /** @param subject - where the configuration comes from */
+  constructor(subject: string, problems: readonly ConfigProblem[]) {
+    const [first = { path: "", expected: "a configuration", received: "another" }, ...more] = problems;
+    const { path: where, expected, received } = first;
+    const place = where === "" ? subject : `${where} of ${subject}`;
+    const rest = more.length === 0 ? "" : ` (and ${more.length} more)`;
+    super("AIR_ERR_CONFIG", `expected ${expected} for ${place} but received ${received}${rest}`);
+    this.problems = problems;
+  }
+}
+
 /**
  * Checks a configuration.
  *
  * @param subject - where it comes from, for messages
- * @throws {AirError} AIR_ERR_CONFIG with the first thing that is wrong
+ * @throws {AirConfigError} AIR_ERR_CONFIG
  */
 export function parseConfig(value: unknown, subject = "the configuration"): ResolvedConfig {
   const checked = checkConfig(value);
   if ("config" in checked) return checked.config;
-  const [
-    { path: where, expected, received } = { path: "", expected: "a configuration", received: "another" },
-  ] = checked.problems;
-  const more = checked.problems.length > 1 ? ` (and ${checked.problems.length - 1} more)` : "";
-  const name = where === "" ? subject : `${where} of ${subject}`;
-  throw new AirError("AIR_ERR_CONFIG", `expected ${expected} for ${name} but received ${received}${more}`);
+  throw new AirConfigError(subject, checked.problems);
 }
 
 /** Paths of a configuration file are relative to its folder. */
