@@ -12,6 +12,8 @@ export interface Change {
 /** What is chosen so far, and how it came to that. */
 export interface Choice {
   readonly index: number;
+  /** The capable tier that the score comes down to; what is loaded, deadlines and pressure depart from it. */
+  readonly asked: number;
   readonly changes: readonly Change[];
 }
 
@@ -33,11 +35,11 @@ export function seconds(value: number): string {
 
 /** A choice changed once more; it may stay where it is and only gain a reason. */
 export function moved(choice: Choice, to: Candidate, reason: RouteReason, text: string): Choice {
-  return { index: to.index, changes: [...choice.changes, { reason, text }] };
+  return { ...choice, index: to.index, changes: [...choice.changes, { reason, text }] };
 }
 
 /** The one that is done first; the smallest of several. Undefined of none. */
-export function fastest(candidates: readonly Candidate[]): Candidate | undefined {
+function fastest(candidates: readonly Candidate[]): Candidate | undefined {
   return candidates.reduce<Candidate | undefined>(
     (best, next) =>
       best === undefined || next.prediction.totalSeconds < best.prediction.totalSeconds ? next : best,
@@ -54,7 +56,7 @@ export function isInTime({ deadlineSeconds }: Frame, { prediction }: Candidate):
 function withinReach(frame: Frame, wanted: number): Choice {
   const { smallest, largest } = frame.bounds;
   const nameOf = (index: number): string => at(frame.candidates, index).tier.name;
-  let choice: Choice = { index: wanted, changes: [] };
+  let choice: Choice = { index: wanted, asked: wanted, changes: [] };
   if (wanted < smallest) {
     const text = `the request allows no tier below ${nameOf(smallest)}`;
     choice = moved(choice, at(frame.candidates, smallest), "minimum", text);
@@ -63,14 +65,14 @@ function withinReach(frame: Frame, wanted: number): Choice {
     choice = moved(choice, at(frame.candidates, largest), "maximum", text);
   }
   const asked = at(frame.candidates, choice.index);
-  if (asked.refusal === undefined) return choice;
+  if (asked.refusal === undefined) return { ...choice, asked: asked.index };
   const { capable } = frame;
   const found =
     capable.find(({ index }) => index > asked.index) ?? capable.findLast(({ index }) => index < asked.index);
   if (found === undefined) {
     throw new AirError("AIR_ERR_INTERNAL", "expected a capable tier for the request but received none");
   }
-  return moved(choice, found, asked.refusal.reason, asked.refusal.text);
+  return { ...moved(choice, found, asked.refusal.reason, asked.refusal.text), asked: found.index };
 }
 
 /**
@@ -96,18 +98,14 @@ function afterResidency(frame: Frame, choice: Choice): Choice {
   return moved(choice, loaded, "resident", text);
 }
 
-/**
- * The largest tier up to the asked one that is in time; else the next larger one that is; else the fastest of all.
- *
- * @param asked - index of the tier before residency
- */
-function afterDeadline(frame: Frame, choice: Choice, asked: number): Choice {
+/** The largest tier up to the asked one that is in time; else the next larger one that is; else the fastest of all. */
+function afterDeadline(frame: Frame, choice: Choice): Choice {
   const current = at(frame.candidates, choice.index);
   if (isInTime(frame, current)) return choice;
   const inTime = frame.capable.filter((candidate) => isInTime(frame, candidate));
   const found =
-    inTime.findLast(({ index }) => index <= asked) ??
-    inTime.find(({ index }) => index > asked) ??
+    inTime.findLast(({ index }) => index <= choice.asked) ??
+    inTime.find(({ index }) => index > choice.asked) ??
     fastest(frame.capable);
   if (found === undefined || found.index === choice.index) {
     return moved(choice, current, "deadline", `${lateness(frame, current)}, and no tier is faster`);
@@ -120,8 +118,12 @@ function lateness({ deadlineSeconds }: Frame, { tier, prediction }: Candidate): 
   return `${tier.name} would take ${total} and ${seconds(deadlineSeconds)} are allowed`;
 }
 
+/** Moves a choice from the tier that it asks for to the one that what is loaded and the deadline make of it. */
+export function settled(frame: Frame, choice: Choice): Choice {
+  return afterDeadline(frame, afterResidency(frame, choice));
+}
+
 /** The choice for a tier that the score asks for, as if there were no pressure. */
 export function withoutPressure(frame: Frame, wanted: number): Choice {
-  const asked = withinReach(frame, wanted);
-  return afterDeadline(frame, afterResidency(frame, asked), asked.index);
+  return settled(frame, withinReach(frame, wanted));
 }

@@ -1,21 +1,7 @@
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { posix } from "node:path";
 
-/** A text file of the system's, or undefined where there is none. */
-function readSystem(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
-/** Bytes in a file of one number; undefined for "max", and where there is no file. */
-function readBytes(path: string): number | undefined {
-  const bytes = Number(readSystem(path)?.trim() ?? Number.NaN);
-  return Number.isFinite(bytes) ? bytes : undefined;
-}
+import { readNumber, readText } from "../util/system-files.js";
 
 /** "Name: 123 kB" of /proc files, in bytes. */
 function readField(text: string | undefined, name: string): number | undefined {
@@ -41,56 +27,64 @@ const version2: GroupFiles = {
   reclaimable: ["active_file", "inactive_file"],
 };
 
-/** What a group's limit leaves, page cache not counted as used; Infinity without a limit. */
-function groupRoom(group: string, files: GroupFiles): number {
-  const limit = readBytes(`${group}/${files.limit}`);
-  const usage = readBytes(`${group}/${files.usage}`);
-  if (limit === undefined || usage === undefined) return Infinity;
-  const stat = readSystem(`${group}/memory.stat`) ?? "";
+/** Memory with an end: of the system, or of a control group. */
+interface Bound {
+  readonly totalBytes: number;
+  readonly availableBytes: number;
+}
+
+/** A group's limit and what it leaves, page cache not counted as used; none without a limit. */
+function groupBounds(group: string, files: GroupFiles): readonly Bound[] {
+  const limit = readNumber(`${group}/${files.limit}`);
+  const usage = readNumber(`${group}/${files.usage}`);
+  if (limit === undefined || usage === undefined) return [];
+  const stat = readText(`${group}/memory.stat`) ?? "";
   const reclaimable = files.reclaimable.reduce(
     (sum, name) => sum + Number(new RegExp(`^${name} (\\d+)$`, "m").exec(stat)?.[1] ?? 0),
     0,
   );
-  return Math.max(0, limit - usage + Math.min(usage, reclaimable));
+  return [{ totalBytes: limit, availableBytes: Math.max(0, limit - usage + Math.min(usage, reclaimable)) }];
 }
 
 /**
- * The least that the group at mount + path and all above it leave, down to the mount. Inside a container the path may be
- * the host's and not exist below the mount: then only what does exist counts.
+ * The bounds of the group at mount + path and of all above it, up to the mount. Inside a container the path may be the
+ * host's and not exist below the mount: then only what does exist counts.
  */
-function leastRoomAbove(mount: string, path: string, files: GroupFiles): number {
+function boundsAbove(mount: string, path: string, files: GroupFiles): readonly Bound[] {
   let group = path.includes("/..") ? "/" : posix.join("/", path); // ..: of a group outside of what is mounted
-  let least = Infinity;
+  const bounds: Bound[] = [];
   for (;;) {
-    least = Math.min(least, groupRoom(posix.join(mount, group), files));
-    if (group === "/") return least;
+    bounds.push(...groupBounds(posix.join(mount, group), files));
+    if (group === "/") return bounds;
     group = posix.dirname(group);
   }
 }
 
-/** What the memory limits of this process's control groups leave; Infinity without any. */
-function controlGroupRoom(root: string): number {
+/** The memory limits of this process's control groups. */
+function controlGroupBounds(root: string): readonly Bound[] {
   const mount = `${root}/sys/fs/cgroup`;
-  let least = groupRoom(mount, version2); // also where /proc is hidden
-  for (const line of (readSystem(`${root}/proc/self/cgroup`) ?? "").split("\n")) {
+  const bounds = [...groupBounds(mount, version2)]; // also where /proc is hidden
+  for (const line of (readText(`${root}/proc/self/cgroup`) ?? "").split("\n")) {
     // <hierarchy>:<controllers>:<path>; version 2 has no controllers
     const [, controllers, path] = /^\d+:([^:]*):(.+)$/.exec(line) ?? [];
     if (controllers === undefined || path === undefined) continue;
     if (controllers === "") {
-      least = Math.min(
-        least,
-        leastRoomAbove(mount, path, version2),
-        leastRoomAbove(`${mount}/unified`, path, version2),
-      );
+      bounds.push(...boundsAbove(mount, path, version2), ...boundsAbove(`${mount}/unified`, path, version2));
     } else if (controllers.split(",").includes("memory")) {
-      least = Math.min(
-        least,
-        leastRoomAbove(`${mount}/${controllers}`, path, version1),
-        leastRoomAbove(`${mount}/memory`, path, version1),
+      bounds.push(
+        ...boundsAbove(`${mount}/${controllers}`, path, version1),
+        ...boundsAbove(`${mount}/memory`, path, version1),
       );
     }
   }
-  return least;
+  return bounds;
+}
+
+function memoryBounds(root: string): readonly Bound[] {
+  const meminfo = readText(`${root}/proc/meminfo`);
+  const totalBytes = readField(meminfo, "MemTotal") ?? totalmem();
+  const availableBytes = readField(meminfo, "MemAvailable") ?? Math.max(freemem(), totalmem() / 2);
+  return [{ totalBytes, availableBytes }, ...controlGroupBounds(root)];
 }
 
 /**
@@ -100,11 +94,24 @@ function controlGroupRoom(root: string): number {
  * @param root - of the file system that is read, for tests
  */
 export function availableMemory(root = ""): number {
-  const available = readField(readSystem(`${root}/proc/meminfo`), "MemAvailable");
-  return Math.min(available ?? Math.max(freemem(), totalmem() / 2), controlGroupRoom(root));
+  return Math.min(...memoryBounds(root).map(({ availableBytes }) => availableBytes));
+}
+
+/**
+ * The share of memory that is taken, 0 to 1: of the system's or of a control group's limit, whichever has less left of
+ * itself. A small group in a large machine and a large group in a full machine are both strained.
+ *
+ * @param root - of the file system that is read, for tests
+ * @param spareBytes - taken, but can be given back at once; counts as available
+ */
+export function takenMemory(root = "", spareBytes = 0): number {
+  const shares = memoryBounds(root).map(({ totalBytes, availableBytes }) =>
+    totalBytes > 0 ? 1 - (availableBytes + spareBytes) / totalBytes : 1,
+  );
+  return Math.min(1, Math.max(0, ...shares));
 }
 
 /** Bytes that this process holds and no file backs: they are missing from availableMemory(). */
 export function ownMemory(root = ""): number {
-  return readField(readSystem(`${root}/proc/self/status`), "RssAnon") ?? process.memoryUsage.rss();
+  return readField(readText(`${root}/proc/self/status`), "RssAnon") ?? process.memoryUsage.rss();
 }

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { availableMemory, ownMemory } from "../../../lib/runtime/available-memory.js";
+import { availableMemory, ownMemory, takenMemory } from "../../../lib/runtime/available-memory.js";
 
 const mib = 2 ** 20;
 let root: string;
@@ -109,6 +109,32 @@ describe("availableMemory", () => {
 
   test("reads this machine", () => {
     expect(availableMemory()).toBeGreaterThan(mib);
+  });
+});
+
+describe("takenMemory", () => {
+  test("is the share of the system that is not available", () => {
+    write("proc/meminfo", "MemTotal: 8000 kB\nMemFree: 1 kB\nMemAvailable: 2000 kB\n");
+    expect(takenMemory(root)).toBeCloseTo(0.75, 9);
+    expect(takenMemory(root, 1000 * 1024)).toBeCloseTo(0.625, 9);
+    expect(takenMemory(root, 9000 * 1024)).toBe(0);
+  });
+
+  test("is that of the tightest group, when that has less left of itself than the system", () => {
+    write("proc/meminfo", `MemTotal: ${8192 * 1024} kB\nMemAvailable: ${4096 * 1024} kB\n`);
+    group2("", 1000, 900, 100);
+    expect(takenMemory(root)).toBeCloseTo(0.8, 9);
+    group2("", 1000, 300);
+    expect(takenMemory(root)).toBeCloseTo(0.5, 9);
+    group2("", 0, 1);
+    expect(takenMemory(root)).toBe(1);
+  });
+
+  test("is within 0 and 1 on this machine, and where there is no /proc", () => {
+    for (const share of [takenMemory(), takenMemory(root)]) {
+      expect(share).toBeGreaterThanOrEqual(0);
+      expect(share).toBeLessThan(1);
+    }
   });
 });
 
