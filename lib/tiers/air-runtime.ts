@@ -14,7 +14,8 @@ import { without } from "../util/options.js";
 import { type AirConfig, parseConfig, type ResolvedConfig } from "./config.js";
 import type { LocalTier } from "./local-tier.js";
 import { MovingAverage } from "./moving-average.js";
-import { PressureWatch } from "./pressure-watch.js";
+import { defaultGovernorSettings, Governor } from "./governor.js";
+import { type Sensors, systemSensors } from "./sensors.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
 import type { TierInput, TierStats } from "./tier.js";
@@ -52,6 +53,8 @@ export interface AirRuntimeExtras {
   readonly classifier?: ComplexityClassifier & { readonly thresholds?: readonly number[] };
   /** Another implementation of the native surface, for tests. */
   readonly addon?: NativeAddon;
+  /** Another source of temperature and memory, for tests. Default: those of the machine. */
+  readonly sensors?: Sensors;
   readonly onEvent?: (event: RuntimeEvent) => void;
 }
 
@@ -99,7 +102,7 @@ export class AirRuntime {
   readonly #fleet: TierFleet;
   readonly #classifier: ComplexityClassifier;
   readonly #thresholds: readonly number[];
-  readonly #pressure: PressureWatch;
+  readonly #governor: Governor;
   readonly #answerTokens = new MovingAverage(0.1);
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -111,13 +114,13 @@ export class AirRuntime {
     fleet: TierFleet,
     classifier: ComplexityClassifier,
     thresholds: readonly number[],
-    pressure: PressureWatch,
+    governor: Governor,
   ) {
     this.#config = config;
     this.#fleet = fleet;
     this.#classifier = classifier;
     this.#thresholds = thresholds;
-    this.#pressure = pressure;
+    this.#governor = governor;
   }
 
   /**
@@ -146,14 +149,9 @@ export class AirRuntime {
         onEvent({ kind, tier });
       },
     });
-    const pressure = new PressureWatch(resolved.governor, resolved.memory, {
-      queue: () => fleet.queuePressure,
-      onThrottle: (threadsFraction, batchFraction) => {
-        fleet.throttle(threadsFraction, batchFraction);
-        onEvent({ kind: "throttle", threadsFraction, batchFraction });
-      },
-    });
-    const runtime = new AirRuntime(resolved, fleet, classifier, thresholds, pressure);
+    const governor = createGovernor(resolved.governor, fleet, extras);
+    const runtime = new AirRuntime(resolved, fleet, classifier, thresholds, governor);
+    if (resolved.governor !== false) governor.start();
     try {
       for (const [index, tier] of resolved.tiers.entries())
         if (tier.kind === "local" && tier.preload) await runtime.load(at(fleet.tiers, index).name);
@@ -174,7 +172,11 @@ export class AirRuntime {
       const answered = this.#answeredBy.get(tier.name) ?? 0;
       return [tier.name, { ...tier.stats(), answered, isLoaded: tier.state().isReady }] as const;
     });
-    return { ...this.#counts, tiers: Object.fromEntries(tiers), pressure: this.#pressure.held() };
+    return {
+      ...this.#counts,
+      tiers: Object.fromEntries(tiers),
+      pressure: this.#governor.pressures(this.#fleet.queuePressure),
+    };
   }
 
   /**
@@ -235,7 +237,7 @@ export class AirRuntime {
   /** Ends all requests with AIR_ERR_CLOSED and frees all models. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort(closedError("runtime"));
-    this.#pressure.stop();
+    this.#governor.stop();
     await this.#fleet.close();
     await Promise.all(this.#running);
   }
@@ -297,7 +299,7 @@ export class AirRuntime {
         const state = tier.state();
         return excluded.has(index) || index < floor ? { ...state, isAvailable: false } : state;
       }),
-      pressure: this.#pressure.held(),
+      pressure: this.#governor.pressures(this.#fleet.queuePressure),
       hints: options,
       settings: defaultPolicySettings,
       promptTokens,
@@ -337,4 +339,28 @@ async function createClassifier(
   if (router.kind === "linear") return linear;
   const { loadEncoder } = await import("./encoder-classifier.js");
   return loadEncoder(router.model, { budgetMs: router.budgetMs, fallback: linear });
+}
+
+/** Watches the machine; heat throttles the tiers, and memory that is short takes the models that nobody uses. */
+function createGovernor(
+  settings: ResolvedConfig["governor"],
+  fleet: TierFleet,
+  { sensors, onEvent = () => undefined }: AirRuntimeExtras,
+): Governor {
+  const { root = "", intervalMs = 1000, maxWatts } = settings === false ? {} : settings;
+  const machine = sensors ?? systemSensors({ root, spareBytes: () => fleet.idleBytes });
+  const governor: Governor = new Governor({
+    sensors: {
+      read: () => {
+        if (governor.state().memory.tiersDown > 0) fleet.unloadIdle();
+        return machine.read();
+      },
+    },
+    settings: { ...defaultGovernorSettings, periodMs: intervalMs, maxWatts },
+    onChange: ({ threadsFraction, batchFraction }) => {
+      fleet.throttle(threadsFraction, batchFraction);
+      onEvent({ kind: "throttle", threadsFraction, batchFraction });
+    },
+  });
+  return governor;
 }

@@ -52,6 +52,8 @@ const governorSchema = z.strictObject(
     /** Folder that holds sys/ and proc/, for containers that mount the host's elsewhere. */
     root: z.string("a folder").default(""),
     intervalMs: integerFrom(50, 3_600_000).default(1000),
+    /** Watts that the board may draw for long; near it, as near the limit of heat. Default: no limit. */
+    maxWatts: numberFrom(0.1, 10_000).optional(),
   },
   "an object",
 );

@@ -7,6 +7,7 @@ import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
 import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
+import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
 import { MovingAverage } from "./moving-average.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
@@ -180,7 +181,7 @@ export class LocalTier implements Tier {
   /** Computes with this part of the threads, and as many answers at a time, until told otherwise. */
   throttle(threadsFraction: number, batchFraction: number): void {
     this.#threadsFraction = threadsFraction;
-    this.#turns.setLimit(Math.max(1, Math.floor(this.#options.maxConcurrent * batchFraction)));
+    this.#turns.setLimit(fractionOf(this.#options.maxConcurrent, batchFraction));
     this.#limitThreads();
   }
 
@@ -223,7 +224,7 @@ export class LocalTier implements Tier {
   #limitThreads(): void {
     if (this.#model === undefined) return;
     const { threads } = this.#model.info;
-    this.#model.limitThreads(Math.max(1, Math.ceil(threads * this.#threadsFraction)));
+    this.#model.limitThreads(fractionOf(threads, this.#threadsFraction));
   }
 
   #measure({ promptTokens, reusedTokens, tokens, timings }: GenerationResult, seconds: number): void {

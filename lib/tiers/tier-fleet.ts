@@ -63,6 +63,17 @@ export class TierFleet {
     return Math.max(0, ...this.locals.map(({ queuePressure }) => queuePressure));
   }
 
+  /** Memory of the models that nobody uses. */
+  get idleBytes(): number {
+    const idle = this.locals.map(({ budget }) => budget).filter(({ isLoaded, isIdle }) => isLoaded && isIdle);
+    return idle.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Unloads the models that nobody uses. */
+  unloadIdle(): void {
+    for (const tier of this.locals) if (tier.budget.isLoaded && tier.budget.isIdle) tier.unload();
+  }
+
   /** See LocalTier.throttle(). */
   throttle(threadsFraction: number, batchFraction: number): void {
     for (const tier of this.locals) tier.throttle(threadsFraction, batchFraction);
