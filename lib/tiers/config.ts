@@ -226,16 +226,22 @@ export function parseConfig(value: unknown, subject = "the configuration"): Reso
   throw new AirConfigError(subject, checked.problems);
 }
 
+/** The model of an encoder may be a name, too: it is a path where it begins like one. */
+function resolveRouter(
+  router: ResolvedConfig["router"],
+  absolute: (file: string) => string,
+): ResolvedConfig["router"] {
+  if (router.kind === "encoder")
+    return /^\.{1,2}[\\/]/.test(router.model) ? { ...router, model: absolute(router.model) } : router;
+  return router.file === undefined ? router : { ...router, file: absolute(router.file) };
+}
+
 /** Paths of a configuration file are relative to its folder. */
 function resolvePaths(config: ResolvedConfig, folder: string): ResolvedConfig {
   const absolute = (file: string): string => path.resolve(folder, file);
-  const { router } = config;
   return {
     ...config,
-    router:
-      router.kind === "linear" && router.file !== undefined
-        ? { ...router, file: absolute(router.file) }
-        : router,
+    router: resolveRouter(config.router, absolute),
     tiers: config.tiers.map((tier): TierConfig => {
       if (tier.kind === "remote") return tier;
       const { model, draft, heads, packCache } = tier;
