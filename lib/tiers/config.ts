@@ -69,6 +69,7 @@ const memorySchema = z
     }
   });
 
+const maxTiers = 16;
 const tierExpected = "an object with a model, or with a url and a model";
 
 const frameSchema = z.strictObject(
@@ -78,7 +79,7 @@ const frameSchema = z.strictObject(
     tiers: z
       .array(z.looseObject({}, tierExpected), "an array of tiers")
       .min(1, "at least one tier")
-      .max(16, "at most 16 tiers"),
+      .max(maxTiers, `at most ${maxTiers} tiers`),
     router: routerSchema.prefault({ kind: "linear" }),
     /** Hands answers that a small tier is not sure of to the next one; off by default. */
     cascade: cascadeSchema.optional(),
@@ -92,7 +93,10 @@ const frameSchema = z.strictObject(
 
 /** Of the JSON schema: the same, with tiers spelled out. */
 const documentSchema = frameSchema.extend({
-  tiers: z.array(z.union([localTierSchema, remoteTierSchema])).min(1),
+  tiers: z
+    .array(z.union([localTierSchema, remoteTierSchema]))
+    .min(1)
+    .max(maxTiers),
 });
 
 /** What `AirRuntime.create()` and configuration files take; see docs/configuration.md. */
@@ -120,8 +124,9 @@ function pathName(keys: readonly PropertyKey[]): string {
     .join("");
 }
 
+/** One problem for each value, however many checks it fails. */
 function problemsOf(error: z.ZodError, value: unknown, prefix: readonly PropertyKey[]): ConfigProblem[] {
-  return error.issues.flatMap((issue): ConfigProblem[] => {
+  const problems = error.issues.flatMap((issue): ConfigProblem[] => {
     const keys = [...prefix, ...issue.path];
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
@@ -136,6 +141,9 @@ function problemsOf(error: z.ZodError, value: unknown, prefix: readonly Property
     );
     return [{ path: pathName(keys), expected: issue.message, received: describeValue(inner) }];
   });
+  return problems.filter(
+    ({ path: place }, index) => problems.findIndex(({ path: other }) => other === place) === index,
+  );
 }
 
 function parseTier(
