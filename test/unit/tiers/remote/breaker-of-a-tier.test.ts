@@ -87,9 +87,9 @@ describe("the circuit breaker of a tier", () => {
   });
 
   test("counts attempts, and ends the retries when it opens", async () => {
-    const { tier, fail } = makeTierWithClock(10);
+    const { tier } = makeTierWithClock(10);
     stub().always(refusal(500));
-    await fail(1);
+    await expect(tier.start("Hi").result).rejects.toMatchObject({ failure: { status: 500 } });
     expect(stub().requests).toHaveLength(3);
     expect(stateOf(tier)).toBe("open");
   });

@@ -11,7 +11,6 @@ import {
   refusal,
   streamHead,
   type StubStep,
-  usage,
 } from "../../../support/openai-stub.js";
 import { readAll, useStub } from "./tier-under-test.js";
 
@@ -101,6 +100,26 @@ describe("an endpoint that fails before there is text", () => {
   });
 });
 
+describe("a network that fails", () => {
+  test.each([
+    ["ENOTFOUND", "AIR_ERR_REMOTE"],
+    ["ENETUNREACH", "AIR_ERR_REMOTE"],
+    ["ETIMEDOUT", "AIR_ERR_TIMEOUT"],
+    ["UND_ERR_CONNECT_TIMEOUT", "AIR_ERR_TIMEOUT"],
+  ])("with %s is %s after the retries", async (networkCode, code) => {
+    const cause = Object.assign(new Error("network"), { code: networkCode });
+    const fetch = () => Promise.reject(new TypeError("fetch failed", { cause }));
+    const { tier, pauses } = makeTier({}, { fetch });
+    await expect(tier.start("Hi").result).rejects.toMatchObject({
+      code,
+      mayFallBack: true,
+      message: expect.stringContaining(networkCode),
+      cause: { cause },
+    });
+    expect(pauses).toHaveLength(2);
+  });
+});
+
 describe("an endpoint that fails after there was text", () => {
   test.each<readonly [string, readonly StubStep[]]>([
     ["is cut", ["cut"]],
@@ -126,6 +145,18 @@ describe("an endpoint that fails after there was text", () => {
     expect(stub().requests).toHaveLength(1);
     expect(await stub().requests[0]?.gone).toBe(!["ends"].includes(_));
     expect(tier.stats()).toMatchObject({ failed: 1, failedMidway: 1 });
+  });
+
+  test("silence is measured between events", async () => {
+    const pause: StubStep = { wait: 60 };
+    stub().always([streamHead, ...Array.from({ length: 4 }, () => [delta("a"), pause]).flat(), "hang"]);
+    const { tier } = makeTier({ timeoutMs: 100, idleTimeoutMs: 150 });
+    const { text: read, error } = await readAll(tier.start("Hi"));
+    expect(read).toBe("aaaa");
+    expect(error).toMatchObject({
+      code: "AIR_ERR_TIMEOUT",
+      message: expect.stringContaining("nothing within 150 ms"),
+    });
   });
 
   test("text that was held back for a stop string was not handed out: sent again", async () => {
@@ -177,107 +208,16 @@ describe("an endpoint that is slow", () => {
     expect(await tier.start("Hi").result).toMatchObject({ text: "ab", remote: { attempts: 1 } });
   });
 
+  test("silence after an event without text is sent again while there is time", async () => {
+    stub().script([streamHead, event({ choices: [{ delta: { role: "assistant" } }] }), "hang"]);
+    const { tier } = makeTier({ timeoutMs: 2000, idleTimeoutMs: 50 });
+    expect(await tier.start("Hi").result).toMatchObject({ text: whole, remote: { attempts: 2 } });
+  });
+
   test("a refusal whose text never comes does not hold up the retry", async () => {
     stub().script([{ head: 503 }, text("{"), "hang"]);
     const { tier } = makeTier();
     expect(await tier.start("Hi").result).toMatchObject({ text: whole, remote: { attempts: 2 } });
-  });
-});
-
-describe("an endpoint with ways of its own", () => {
-  const plain = answer("Hello", ", ", "world");
-  const bytes = Buffer.from(
-    'data: {"choices":[{"delta":{"content":"a\u{1f600}\u00e9"},"finish_reason":"stop"}]}\n\n',
-  );
-
-  test.each<readonly [string, readonly StubStep[], string]>([
-    ["no [DONE]", plain.filter((step) => step !== done), whole],
-    ["no reason for the end", [streamHead, delta("x"), done, "end"], "x"],
-    [
-      "an end without an empty line",
-      [streamHead, delta("x"), text('data: {"choices":[{"finish_reason":"stop"}]}'), "end"],
-      "x",
-    ],
-    ["carriage returns", plain.map((step) => crlf(step)), whole],
-    [
-      "comments and empty events",
-      [streamHead, text(": hi\n\n\n\nevent: x\nid: 1\n\n"), ...plain.slice(1)],
-      whole,
-    ],
-    [
-      "no space after the colon",
-      [streamHead, text('data:{"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'), "end"],
-      "x",
-    ],
-    [
-      "one byte at a time",
-      [streamHead, ...Array.from(bytes, (byte) => ({ send: Uint8Array.of(byte) })), "end"],
-      "a\u{1f600}\u00e9",
-    ],
-    [
-      "halves of a character in two chunks",
-      [streamHead, delta("x\ud83d"), delta("\ude00y"), finish(), "end"],
-      "x\u{1f600}y",
-    ],
-    ["half a character at the end", [streamHead, delta("x\ud83d"), finish(), "end"], "x\ufffd"],
-    ["everything in one piece", [streamHead, text(plain.map((step) => sent(step)).join("")), "end"], whole],
-    [
-      "other choices",
-      [streamHead, event({ choices: [{ index: 1, delta: { content: "no" } }] }), ...plain.slice(1)],
-      whole,
-    ],
-    ["text after the end", [streamHead, delta("x"), finish(), delta("no"), done, "end"], "x"],
-    ["an error after the end", [streamHead, delta("x"), finish(), text("data: {\n\n"), "cut"], "x"],
-    ["an open stream after the end", [streamHead, delta("x"), finish(), "hang"], "x"],
-    ["an open stream after [DONE]", [streamHead, delta("x"), finish(), usage(1, 1), done, "hang"], "x"],
-    [
-      "token counts of no kind",
-      [streamHead, delta("x"), event({ choices: [], usage: "many" }), finish(), "end"],
-      "x",
-    ],
-    [
-      "thoughts in a field of their own",
-      [streamHead, event({ choices: [{ delta: { reasoning_content: "hm" } }] }), delta("x"), finish(), "end"],
-      "x",
-    ],
-    ["an answer without text", [streamHead, finish(), done, "end"], ""],
-    [
-      "a line of 3 million characters",
-      [streamHead, delta("x".repeat(3e6)), finish(), "end"],
-      "x".repeat(3e6),
-    ],
-  ])("%s: read as it is meant", async (_, behaviour, expected) => {
-    stub().script(behaviour);
-    const { tier } = makeTier();
-    const generation = tier.start("Hi");
-    const { texts, error } = await readAll(generation);
-    expect(error).toBeUndefined();
-    expect(texts.join("")).toBe(expected);
-    expect(texts.every((piece) => Buffer.from(piece).toString() === piece)).toBe(true);
-    expect(await generation.result).toMatchObject({
-      text: expected,
-      finishReason: "stop",
-      remote: { attempts: 1 },
-    });
-    expect(tier.stats()).toMatchObject({ finished: 1, breaker: { failures: 0 } });
-  });
-
-  test("a line that does not end is given up before it fills the memory", async () => {
-    const piece = "x".repeat(2 ** 18);
-    stub().always([streamHead, text("data: "), ...Array.from({ length: 64 }, () => text(piece)), "hang"]);
-    const { tier } = makeTier();
-    await expect(tier.start("Hi").result).rejects.toMatchObject({
-      code: "AIR_ERR_REMOTE",
-      message: expect.stringContaining("more than 4194304 characters"),
-    });
-    expect(stub().requests).toHaveLength(1);
-  });
-
-  test("an answer that does not end is given up", async () => {
-    stub().always([streamHead, ...Array.from({ length: 6 }, () => delta("x".repeat(3e6))), "hang"]);
-    const { tier } = makeTier();
-    const { error } = await readAll(tier.start("Hi"));
-    expect(error).toMatchObject({ code: "AIR_ERR_REMOTE", progress: { partialCharacters: 18e6 } });
   });
 });
 
@@ -351,11 +291,3 @@ describe("many generations at once", () => {
     });
   });
 });
-
-function sent(step: StubStep): string {
-  return typeof step === "object" && "send" in step ? String(step.send) : "";
-}
-
-function crlf(step: StubStep): StubStep {
-  return typeof step === "object" && "send" in step ? { send: sent(step).replaceAll("\n", "\r\n") } : step;
-}

@@ -1,10 +1,12 @@
+import { inspect } from "node:util";
+
 import { describe, expect, test } from "vitest";
 
 import { isOtherModel } from "../../../../lib/tiers/remote/completion-chunk.js";
 import { RemoteTier } from "../../../../lib/tiers/remote/remote-tier.js";
 import type { RemoteTierOptions } from "../../../../lib/tiers/remote/remote-options.js";
 import type { GenerateOptions } from "../../../../lib/runtime/options.js";
-import { refusal } from "../../../support/openai-stub.js";
+import { refusal, streamHead } from "../../../support/openai-stub.js";
 import { useStub } from "./tier-under-test.js";
 
 const { stub, makeTier } = useStub();
@@ -105,6 +107,10 @@ describe("the key", () => {
 
   test("and the prompt are in no error, even if the endpoint repeats them", async () => {
     const { tier } = makeTier({ keyEnv: "CLOUD_KEY" }, { variables: { CLOUD_KEY: "s3cret" } });
+    stub().script(["cut"], refusal(500), [streamHead, { send: "data: {tell me s3cret\n\n" }, "cut"]);
+    const failed: unknown = await tier.start("tell me").result.catch((thrown: unknown) => thrown);
+    expect(failed).toMatchObject({ progress: { attempts: 3 } });
+    expect(inspect(failed, { depth: 20, showHidden: true })).not.toMatch(/s3cret|tell me/);
     const echo = { message: "bad key s3cret for: tell me", code: "s3cret", type: "tell me" };
     for (const body of [{ error: echo }, echo]) {
       stub().script(refusal(401, body));
