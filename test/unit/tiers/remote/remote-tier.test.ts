@@ -152,6 +152,18 @@ describe("stop strings", () => {
     expect(await stub().requests[0]?.gone).toBe(true);
   });
 
+  test("end the text even where the endpoint says that it was cut for its length", async () => {
+    stub().script([
+      streamHead,
+      event({ choices: [{ delta: { content: "one END" }, finish_reason: "length" }] }),
+      done,
+      "end",
+    ]);
+    const { tier } = makeTier();
+    const result = await tier.start("Hi", { stop: ["END"] }).result;
+    expect(result).toMatchObject({ text: "one ", finishReason: "stop", remote: { finishReason: "length" } });
+  });
+
   test("are handed out where they turn out not to be one", async () => {
     stub().script(answer("E", "N"));
     const { tier } = makeTier();
