@@ -74,3 +74,33 @@ export {
   type PerplexityOptions,
   type PerplexityResult,
 } from "./compression/evaluate.js";
+export {
+  AirRuntime,
+  type AirRuntimeExtras,
+  type RoutedOptions,
+  type RoutePreview,
+  type RuntimeEvent,
+  type RuntimeStats,
+} from "./tiers/air-runtime.js";
+export {
+  type AirConfig,
+  AirConfigError,
+  checkConfig,
+  configJsonSchema,
+  type ConfigProblem,
+  readConfig,
+  type ResolvedConfig,
+} from "./tiers/config.js";
+export type { Attempt, RoutedReply, RoutedResult } from "./tiers/routed-reply.js";
+export type { TierInput, TierStats } from "./tiers/tier.js";
+export type { SensorReading, Sensors } from "./tiers/sensors.js";
+export type {
+  Complexity,
+  ComplexityClassifier,
+  Evidence,
+  RoutedMessage,
+  RoutedPrompt,
+} from "./routing/complexity.js";
+export type { Pressure, RouteDecision, RouteHints, RouteReason, TierState } from "./routing/decision.js";
+export type { HeldPressure, HeldPressures } from "./routing/pressure-levels.js";
+export { LinearClassifier, loadRouter } from "./routing/linear-classifier.js";
