@@ -49,7 +49,7 @@ const chunkSchema = z.object({
     })
     .nullish()
     .catch(undefined),
-  error: z.unknown(),
+  error: z.unknown().optional(),
 });
 
 /** Token counts of a request. */

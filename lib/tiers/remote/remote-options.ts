@@ -41,14 +41,11 @@ export interface RemoteTierOptions {
 
 const urlExpected = "an http or https URL such as https://host/v1";
 
+/** User and password, a query, a fragment: the first three may be secrets, and the last is never sent. */
+const extraUrlParts = /[@?#]/;
+
 function isHttpUrl(text: string): boolean {
   return URL.canParse(text) && ["http:", "https:"].includes(new URL(text).protocol);
-}
-
-/** A URL's user, password and query may be secrets; its fragment is never sent. */
-function isPlainUrl(text: string): boolean {
-  const { username, password, search, hash } = new URL(text);
-  return [username, password, search, hash].every((part) => part === "");
 }
 
 const reservedHeaders: ReadonlySet<string> = new Set([
@@ -91,7 +88,7 @@ export const remoteTierSchema = z
   .strictObject(
     {
       name: z.string("a name").min(1, "a name"),
-      url: z.string(urlExpected).refine(isHttpUrl, urlExpected),
+      url: z.string(urlExpected).refine((url) => extraUrlParts.test(url) || isHttpUrl(url), urlExpected),
       model: z.string("the name of a model").min(1, "the name of a model"),
       keyEnv: z.unknown().optional(),
       keyHeader: z
@@ -119,7 +116,7 @@ export const remoteTierSchema = z
     },
     "an object",
   )
-  .refine(({ url }) => isPlainUrl(url), "a url without user, password, query and fragment")
+  .refine(({ url }) => !extraUrlParts.test(url), "a url without user, password, query and fragment")
   .refine(
     ({ keyEnv }) => keyEnv === undefined || (typeof keyEnv === "string" && /^[A-Z_][A-Z0-9_]*$/.test(keyEnv)),
     "a keyEnv of capitals, digits and underscores (the name of the variable, not the key)",
