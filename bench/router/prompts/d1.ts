@@ -8,10 +8,12 @@ import { families as iotHome } from "./d1-iot-home.js";
 import { families as kubernetesEmbedded } from "./d1-kubernetes-embedded.js";
 import { families as linuxNetwork } from "./d1-linux-network.js";
 import { families as logisticsFactory } from "./d1-logistics-factory.js";
+import { families as long } from "./d1-long.js";
 import { families as mathsPhysics } from "./d1-maths-physics.js";
 import { families as officeGarden } from "./d1-office-garden.js";
 import { families as projectsSupport } from "./d1-projects-support.js";
 import { families as securityCode } from "./d1-security-code.js";
+import { families as short } from "./d1-short.js";
 import { families as travelCloud } from "./d1-travel-cloud.js";
 import { families as versionsBusiness } from "./d1-versions-business.js";
 import { families as webDatabases } from "./d1-web-databases.js";
@@ -30,10 +32,12 @@ export const families: readonly PromptFamily[] = [
   ...kubernetesEmbedded,
   ...linuxNetwork,
   ...logisticsFactory,
+  ...long,
   ...mathsPhysics,
   ...officeGarden,
   ...projectsSupport,
   ...securityCode,
+  ...short,
   ...travelCloud,
   ...versionsBusiness,
   ...webDatabases,
