@@ -10,6 +10,7 @@ import { families as linuxNetwork } from "./d1-linux-network.js";
 import { families as logisticsFactory } from "./d1-logistics-factory.js";
 import { families as long } from "./d1-long.js";
 import { families as mathsPhysics } from "./d1-maths-physics.js";
+import { families as medium } from "./d1-medium.js";
 import { families as officeGarden } from "./d1-office-garden.js";
 import { families as projectsSupport } from "./d1-projects-support.js";
 import { families as securityCode } from "./d1-security-code.js";
@@ -34,6 +35,7 @@ export const families: readonly PromptFamily[] = [
   ...logisticsFactory,
   ...long,
   ...mathsPhysics,
+  ...medium,
   ...officeGarden,
   ...projectsSupport,
   ...securityCode,
