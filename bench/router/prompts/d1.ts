@@ -1,4 +1,5 @@
 import { families as appsGames } from "./d1-apps-games.js";
+import { families as brief } from "./d1-brief.js";
 import { families as carsFinance } from "./d1-cars-finance.js";
 import { families as dataLearning } from "./d1-data-learning.js";
 import { families as electronicsSheets } from "./d1-electronics-sheets.js";
@@ -24,6 +25,7 @@ import { type PromptFamily } from "./family.js";
 /** Every family of the first writer. */
 export const families: readonly PromptFamily[] = [
   ...appsGames,
+  ...brief,
   ...carsFinance,
   ...dataLearning,
   ...electronicsSheets,
