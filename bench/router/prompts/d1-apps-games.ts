@@ -141,7 +141,7 @@ export const families: readonly PromptFamily[] = [
     prompts: [
       "what is {sum}",
       "quick one for my damage table: {sum}?",
-      "{sum} = ",
+      "{sum} =",
       "Compute {sum}. I only need the number, no working, it goes straight into a config file of the game.",
     ],
     slots: {
