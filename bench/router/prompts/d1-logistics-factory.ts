@@ -66,7 +66,7 @@ export const families: readonly PromptFamily[] = [
     topic: "logistics",
     tier: 2,
     prompts: [
-      "Where should we put warehouse number four?",
+      "Where should warehouse number four go, under demand nobody can forecast?",
       "Bullwhip: our orders to factories swing by 300 percent, demand by 8. Prove where the amplification comes from and redesign the policy.",
       "A vaccine must reach 3,100 villages at 2 to 8 degrees, monsoon starts in ten weeks, roads unknown, three ministries. Plan it, with contingencies and triggers.",
       "Reformulate vehicle routing with driver fairness so that it stays solvable for 4,000 stops; what do you relax, and what is the bound?",
