@@ -13,6 +13,8 @@ import { families as long } from "./d1-long.js";
 import { families as mathsPhysics } from "./d1-maths-physics.js";
 import { families as medium } from "./d1-medium.js";
 import { families as officeGarden } from "./d1-office-garden.js";
+import { families as pasted } from "./d1-pasted.js";
+import { families as plain } from "./d1-plain.js";
 import { families as projectsSupport } from "./d1-projects-support.js";
 import { families as securityCode } from "./d1-security-code.js";
 import { families as short } from "./d1-short.js";
@@ -39,6 +41,8 @@ export const families: readonly PromptFamily[] = [
   ...mathsPhysics,
   ...medium,
   ...officeGarden,
+  ...pasted,
+  ...plain,
   ...projectsSupport,
   ...securityCode,
   ...short,
