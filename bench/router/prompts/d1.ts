@@ -14,6 +14,7 @@ import { families as mathsPhysics } from "./d1-maths-physics.js";
 import { families as medium } from "./d1-medium.js";
 import { families as officeGarden } from "./d1-office-garden.js";
 import { families as pasted } from "./d1-pasted.js";
+import { families as plainMore } from "./d1-plain-more.js";
 import { families as plain } from "./d1-plain.js";
 import { families as projectsSupport } from "./d1-projects-support.js";
 import { families as securityCode } from "./d1-security-code.js";
@@ -42,6 +43,7 @@ export const families: readonly PromptFamily[] = [
   ...medium,
   ...officeGarden,
   ...pasted,
+  ...plainMore,
   ...plain,
   ...projectsSupport,
   ...securityCode,
