@@ -175,4 +175,48 @@ export const families: readonly PromptFamily[] = [
       ],
     },
   },
+  {
+    id: "d1-plain-research",
+    topic: "health",
+    tier: 2,
+    prompts: [
+      "Plan a five-year research programme on {question}.",
+      "research strategy: {question}. aims, designs, risks, stopping rules, budget 3M",
+      "Synthesise what is known about {question}, where the studies contradict each other, and which trial would settle it.",
+      "If you had to convince a sceptical ministry to act on {question} now, before the evidence is in, how would you weigh harm, benefit and uncertainty?",
+    ],
+    slots: {
+      question: [
+        "loneliness and heart disease",
+        "screen time in toddlers",
+        "long-term effects of night shifts",
+        "phage therapy",
+        "air filters in schools",
+        "early detection of sepsis at home",
+        "diet and depression",
+      ],
+    },
+  },
+  {
+    id: "d1-plain-designs",
+    topic: "logistics",
+    tier: 2,
+    prompts: [
+      "Design {system}.",
+      "{system}: architecture, failure modes, migration from today's phone and paper",
+      "We need {system}. Nobody agrees on the requirements. Derive them, propose the architecture, justify the trade-offs and tell us what to build first.",
+      "Why do attempts to build {system} fail, and which design would avoid it?",
+    ],
+    slots: {
+      system: [
+        "a control tower for 60 hauliers who distrust each other",
+        "a drone delivery network for islands",
+        "returns handling for forty web shops",
+        "a slot booking system for a congested port",
+        "an inventory system that works through wars and blackouts",
+        "a dispatch system for blood couriers",
+        "a parcel locker network shared by rivals",
+      ],
+    },
+  },
 ];
