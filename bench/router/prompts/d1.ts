@@ -18,6 +18,7 @@ import { families as plainMore } from "./d1-plain-more.js";
 import { families as plain } from "./d1-plain.js";
 import { families as projectsSupport } from "./d1-projects-support.js";
 import { families as securityCode } from "./d1-security-code.js";
+import { families as shortMore } from "./d1-short-more.js";
 import { families as short } from "./d1-short.js";
 import { families as travelCloud } from "./d1-travel-cloud.js";
 import { families as versionsBusiness } from "./d1-versions-business.js";
@@ -47,6 +48,7 @@ export const families: readonly PromptFamily[] = [
   ...plain,
   ...projectsSupport,
   ...securityCode,
+  ...shortMore,
   ...short,
   ...travelCloud,
   ...versionsBusiness,
