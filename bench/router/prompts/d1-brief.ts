@@ -42,7 +42,7 @@ export const families: readonly PromptFamily[] = [
       "Size a heatsink: 8 W, 40 C ambient.",
       "led resistor for 12 v, 3 in series, show steps",
       "MOSFET or BJT? compare",
-      "How does a boost converter work?",
+      "How does a Peltier element work?",
       "Debounce with RC, values?",
       "guitar preamp, one transistor",
       "Explain impedance matching.",
