@@ -10,7 +10,7 @@ const articles = [
   "On Saturday the last paper mill of the valley stopped its machines. 312 people lose work, 90 of them over fifty-five. The owner, a fund in Luxembourg, cites energy prices; the union says orders were full until June and machines are being packed for a plant in Gdynia, which received 60 million in regional aid. The mayor learned about the closure from a delivery driver.",
 ] as const;
 
-/** Prompts about journalism. */
+/** Prompts about journalism and statistics. */
 export const families: readonly PromptFamily[] = [
   {
     id: "d2-journalism-quick",

@@ -1,6 +1,6 @@
 import { type PromptFamily } from "./family.js";
 
-/** Prompts about nonprofits, public policy and journalism. */
+/** Prompts about nonprofits and public policy. */
 export const families: readonly PromptFamily[] = [
   {
     id: "d2-nonprofits-quick",
