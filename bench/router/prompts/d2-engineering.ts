@@ -153,6 +153,7 @@ export const families: readonly PromptFamily[] = [
         "=================== short test summary info ===================\nFAILED tests/test_dates.py::test_leap_day - ValueError: day is out of range\nFAILED tests/test_dates.py::test_week_53 - assert 1 == 53\n============== 2 failed, 88 passed, 3 skipped in 4.11s =========",
         "running 27 tests\ntest parser::tests::nested_quotes ... FAILED\nfailures:\n    parser::tests::nested_quotes\ntest result: FAILED. 26 passed; 1 failed; 0 ignored",
         "Tests run: 402, Failures: 0, Errors: 0, Skipped: 5\nBUILD SUCCESS\nTotal time: 01:32 min (surefire)",
+        "not ok 14 - closes the socket twice\n  ---\n  expected: 1\n  actual: 2\n  at: test/socket.tap.js:77:5\n  ...\n# tests 31\n# pass 30\n# FAIL 1",
         "--- FAIL: TestTransferRollsBack (0.02s)\n    ledger_test.go:61: balance = 10, want 0\nFAIL\nFAIL\texample.org/ledger\t0.413s",
         "[ RUN      ] Codec.RoundTrip\ncodec_test.cc:118: Failure\nExpected equality of these values: 255 and -1\n[  FAILED  ] Codec.RoundTrip (0 ms)\n 1 FAILED TEST",
       ],

@@ -90,7 +90,7 @@ export const families: readonly PromptFamily[] = [
     tier: 2,
     prompts: [
       "Design a self-sustaining food forest for semi-arid land.",
-      "What is killing the oaks in our park?",
+      "What is killing the oaks in our park but not those in the churchyard next to it?",
       "Restore a 90-hectare drained peat bog: hydrology, species, carbon accounting, farmers downstream, and 15 years of monitoring.",
       "Our botanic garden has to choose which 3,000 of 9,000 accessions survive a 40% budget cut. Devise the decision framework, defend it against donors, curators and conservation law, and show how it would handle taxa whose wild status is uncertain.",
       "Model water, nutrients and pest pressure in a rooftop farm as one coupled system.",

@@ -69,7 +69,7 @@ export const families: readonly PromptFamily[] = [
     prompts: [
       "Does our programme work? No control group, self-reported data, 60% drop-out.",
       "Merge two rival hospices.",
-      "Spend down or exist forever?",
+      "Should our foundation spend down or exist forever?",
       "Where should a billion for malaria go?",
       "Our largest donor is accused of fraud, 38% of income, three endowed posts, a building with his name, staff in revolt and a claw-back clause. Advise the trustees through the next eighteen months.",
       "Design aid that reaches people in a war zone without feeding the war.",
@@ -212,7 +212,7 @@ export const families: readonly PromptFamily[] = [
     topic: "public-policy",
     tier: 2,
     prompts: [
-      "Fix pensions.",
+      "Fix our pension system.",
       "Design a wealth tax that survives capital flight.",
       "Is nudging legitimate?",
       "Draft an AI liability regime that a small country can enforce.",
