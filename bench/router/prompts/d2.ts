@@ -28,18 +28,6 @@ import { families as work } from "./d2-work.js";
 /** All prompt families of the second writer, one file per group of topics. */
 export const families: readonly PromptFamily[] = [
   ...[home, body, house, family, places, nature, words, arts, rules, work, trade].flat(),
-  ...[
-    scripts,
-    storage,
-    platforms,
-    engineering,
-    formal,
-    society,
-    press,
-    land,
-    sky,
-    texts,
-    general,
-    pastes,
-  ].flat(),
+  ...[scripts, storage, platforms, engineering, formal, society, press, land, sky].flat(),
+  ...[texts, pastes, general, tasks, riddles].flat(),
 ];

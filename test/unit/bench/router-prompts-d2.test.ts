@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 
+import { families as pastes } from "../../../bench/router/prompts/d2-pastes.js";
 import { families } from "../../../bench/router/prompts/d2.js";
 import { type PromptFamily, type TierLabel } from "../../../bench/router/prompts/family.js";
 
@@ -110,8 +111,21 @@ describe("prompts of the second writer", () => {
     expect(shareOf(demanding, (length) => length > medianOf(hard))).toBeGreaterThan(0.15);
   });
 
-  test("are ASCII, so that sources are", () => {
-    const isPlain = (text: string) => [...text].every((character) => character.charCodeAt(0) < 0x250);
-    expect(families.flatMap((family) => family.prompts).filter((text) => !isPlain(text))).toEqual([]);
+  test("are ASCII, as sources are", () => {
+    const texts = families.flatMap((family) => [
+      ...family.prompts,
+      ...Object.values(family.slots ?? {}).flat(),
+    ]);
+    expect(texts.filter((text) => /[^\n\t\x20-\x7e]/.test(text))).toEqual([]);
+  });
+
+  test("of the pastes have something pasted in each", () => {
+    for (const family of pastes) {
+      const fillers = Object.values(family.slots ?? {}).flat();
+      expect(
+        fillers.every((filler) => filler.length > 40),
+        family.id,
+      ).toBe(true);
+    }
   });
 });
