@@ -24,10 +24,11 @@ import { families as texts } from "./d2-texts.js";
 import { families as trade } from "./d2-trade.js";
 import { families as words } from "./d2-words.js";
 import { families as work } from "./d2-work.js";
+import { families as wrapped } from "./d2-wrapped.js";
 
 /** All prompt families of the second writer, one file per group of topics. */
 export const families: readonly PromptFamily[] = [
   ...[home, body, house, family, places, nature, words, arts, rules, work, trade].flat(),
   ...[scripts, storage, platforms, engineering, formal, society, press, land, sky].flat(),
-  ...[texts, pastes, general, tasks, riddles].flat(),
+  ...[texts, pastes, general, tasks, riddles, wrapped].flat(),
 ];
