@@ -122,10 +122,11 @@ describe("prompts of the second writer", () => {
   test("of the pastes have something pasted in each", () => {
     for (const family of pastes) {
       const fillers = Object.values(family.slots ?? {}).flat();
+      expect(fillers, family.id).not.toEqual([]);
       expect(
-        fillers.every((filler) => filler.length > 40),
+        fillers.filter((filler) => filler.length < 40),
         family.id,
-      ).toBe(true);
+      ).toEqual([]);
     }
   });
 });
