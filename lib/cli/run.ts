@@ -133,6 +133,7 @@ async function run(io: CliIo, prompt: string | undefined, options: RunOptions): 
   else if (lines === undefined) await converse(io, conversation);
   else {
     for (const line of lines.filter((text) => text.trim() !== "")) {
+      if (io.signal.aborted) return;
       conversation.reset(); // prompts of a file have nothing to do with each other
       await conversation.turn(line, io.signal);
     }

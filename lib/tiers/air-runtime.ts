@@ -1,7 +1,7 @@
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { NativeAddon } from "../native/native.js";
 import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
-import type { RouteDecision, RouteHints } from "../routing/decision.js";
+import type { RouteDecision, RouteHints, TierState } from "../routing/decision.js";
 import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
 import type { HeldPressures } from "../routing/pressure-levels.js";
@@ -16,6 +16,7 @@ import type { LocalTier } from "./local-tier.js";
 import { MovingAverage } from "./moving-average.js";
 import { defaultGovernorSettings, Governor } from "./governor.js";
 import { type Sensors, systemSensors } from "./sensors.js";
+import { assertPrompt, estimateTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
 import type { TierInput, TierStats } from "./tier.js";
@@ -73,18 +74,14 @@ export interface RuntimeStats {
   readonly pressure: HeldPressures;
 }
 
-/** Characters per token, about, of a prompt that no tokenizer has seen yet. */
-const charactersPerToken = 3.5;
+/** Who reads a reply, and the run that works for them once there is one. */
+interface Reader {
+  isGone: boolean;
+  run?: RoutedRun;
+}
+
 /** Tokens of an answer before any was measured. */
 const assumedAnswerTokens = 128;
-
-function estimateTokens(input: TierInput): number {
-  const characters =
-    typeof input === "string"
-      ? input.length
-      : input.reduce((sum, { content }) => sum + content.length + 16, 0);
-  return Math.max(1, Math.ceil(characters / charactersPerToken));
-}
 
 /**
  * Tiers of models behind one router: each request goes to the smallest tier that can handle it, as things are.
@@ -186,6 +183,7 @@ export class AirRuntime {
    */
   async route(input: TierInput, options: RoutedOptions = {}): Promise<RoutePreview> {
     this.#assertOpen();
+    assertPrompt(input);
     const complexity = await this.#classifier.classify(input);
     const decision = this.#decide(input, options, complexity, new Set(), 0);
     return { decision, complexity, evidence: this.#classifier.explain?.(input, 8) ?? [] };
@@ -202,10 +200,13 @@ export class AirRuntime {
     this.#assertOpen();
     const decided = createDeferred<RouteDecision>();
     decided.promise.catch(() => undefined); // whoever reads the decision handles it; nobody has to
-    const run: { current?: RoutedRun } = {};
-    const stream = new GenerationStream<RoutedResult>(() => run.current?.leave());
+    const reader: Reader = { isGone: false };
+    const stream = new GenerationStream<RoutedResult>(() => {
+      reader.isGone = true;
+      reader.run?.leave();
+    });
     this.#counts.requests += 1;
-    const work = this.#serve(input, options, stream, run, decided.resolve).catch((error: unknown) => {
+    const work = this.#serve(input, options, stream, reader, decided.resolve).catch((error: unknown) => {
       this.#counts.failed += 1;
       decided.reject(error);
       stream.fail(error);
@@ -250,10 +251,12 @@ export class AirRuntime {
     input: TierInput,
     options: RoutedOptions,
     stream: GenerationStream<RoutedResult>,
-    handle: { current?: RoutedRun },
+    reader: Reader,
     onDecision: (decision: RouteDecision) => void,
   ): Promise<void> {
     const { cacheSalt, cascade, tier } = options;
+    const startedMs = performance.now();
+    assertPrompt(input);
     const complexity = await this.#classifier.classify(input);
     const run = new RoutedRun({
       input,
@@ -262,14 +265,18 @@ export class AirRuntime {
       cascade: cascade === false || tier !== undefined ? undefined : this.#config.cascade,
       complexity,
       tierOf: (index) => at(this.#fleet.tiers, index),
-      decide: (excluded, floor) => this.#decide(input, options, complexity, excluded, floor),
+      decide: (excluded, floor) => {
+        const hints = remaining(options, performance.now() - startedMs);
+        return this.#decide(input, hints, complexity, excluded, floor);
+      },
       onDecision,
       onChunk: (chunk) => {
         stream.push(chunk);
       },
       now: () => performance.now(),
     });
-    handle.current = run;
+    reader.run = run;
+    if (reader.isGone) run.leave();
     const result = await run.run();
     this.#count(result);
     stream.finish(result);
@@ -290,21 +297,32 @@ export class AirRuntime {
     excluded: ReadonlySet<number>,
     floor: number,
   ): RouteDecision {
+    this.#assertOpen();
     const { maxTokens = Infinity } = options;
-    const promptTokens = estimateTokens(input);
-    return chooseTier({
-      complexity,
-      thresholds: this.#thresholds,
-      tiers: this.#fleet.tiers.map((tier, index) => {
-        const state = tier.state();
-        return excluded.has(index) || index < floor ? { ...state, isAvailable: false } : state;
-      }),
-      pressure: this.#governor.pressures(this.#fleet.queuePressure),
-      hints: options,
-      settings: defaultPolicySettings,
-      promptTokens,
-      expectedTokens: Math.min(maxTokens, this.#answerTokens.valueOr(assumedAnswerTokens)),
-    });
+    const expectedTokens = Math.round(this.#answerTokens.valueOr(assumedAnswerTokens));
+    const isOut = (index: number): boolean => excluded.has(index) || index < floor;
+    const chooseFrom = (tiers: readonly TierState[]): RouteDecision =>
+      chooseTier({
+        complexity,
+        thresholds: this.#thresholds,
+        tiers: tiers.map((tier, index) => (isOut(index) ? { ...tier, isAvailable: false } : tier)),
+        pressure: this.#governor.pressures(this.#fleet.queuePressure),
+        hints: options,
+        settings: defaultPolicySettings,
+        promptTokens: estimateTokens(input),
+        expectedTokens: Math.min(maxTokens, expectedTokens),
+      });
+    const { tiers } = this.#fleet;
+    try {
+      return chooseFrom(tiers.map((tier) => tier.state()));
+    } catch (error) {
+      const hasCrowd = floor === 0 && tiers.some(({ isFull }, index) => isFull && !isOut(index));
+      if (!hasCrowd || !(error instanceof AirError) || error.code !== "AIR_ERR_NO_TIER") throw error;
+      // Only too many requests are in the way: the tier refuses with AIR_ERR_OVERLOADED, which says more.
+      return chooseFrom(
+        tiers.map((tier) => (tier.isFull ? { ...tier.state(), isAvailable: true } : tier.state())),
+      );
+    }
   }
 
   #local(name: string): LocalTier {
@@ -319,8 +337,20 @@ export class AirRuntime {
   }
 }
 
+/** Plain configurations say nothing of the kind of a tier; what is no configuration at all is for parseConfig(). */
 function isResolved(config: AirConfig | ResolvedConfig): config is ResolvedConfig {
-  return config.tiers.every((tier) => "kind" in tier);
+  if (typeof config !== "object" || !Array.isArray(config.tiers) || config.tiers.length === 0) return false;
+  const { tiers } = config as { readonly tiers: readonly unknown[] };
+  return (
+    config.router !== undefined &&
+    tiers.every((tier) => typeof tier === "object" && tier !== null && "kind" in tier)
+  );
+}
+
+/** The options for a tier that is picked after some time. */
+function remaining(options: RoutedOptions, elapsedMs: number): RoutedOptions {
+  const { deadlineMs } = options;
+  return deadlineMs === undefined ? options : { ...options, deadlineMs: Math.max(0, deadlineMs - elapsedMs) };
 }
 
 /** Three classes have two boundaries: two tiers are told apart by the first, and one by none. */

@@ -15,19 +15,23 @@ export type Verdict =
   | { readonly kind: "undecided" | "accepted" }
   | { readonly kind: "rejected"; readonly reason: EscalationReason };
 
-/** How answers begin that are none. Only the beginning counts: a story may say it later. */
+/** How answers begin that are none, with typewriter's apostrophes. Only the beginning counts: a story may say it later. */
 const refusals =
-  /^\W*(?:(?:i'?m|i am) (?:sorry|afraid|unable|not able|not sure)|sorry,|i (?:can'?t|cannot|could not|don'?t know|do not know|won'?t)|as an? (?:ai|language model|assistant)|unfortunately,? i)/i;
+  /^\W*(?:(?:i'?m|i am) (?:sorry|afraid|unable|not able|not sure)|sorry,|i (?:can'?t|cannot|could not|don'?t know|do not know|won'?t)|as an? (?:ai\b|language model|assistant)|unfortunately,? i\b)/i;
 
-/** An ending is a loop when a piece of 1 to this many tokens fills the last `loopTokens`. */
-const longestPiece = 16;
-const loopTokens = 48;
+/** A loop is the same piece at least three times, over this many tokens; fewer are a list or a row of zeros. */
+const loopTokens = { least: 24, most: 48 } as const;
+const loopTurns = 3;
 
-/** Whether a text ends in a short piece that goes round and round. */
-export function isLoop(tokens: readonly number[]): boolean {
-  if (tokens.length < loopTokens) return false;
-  const end = tokens.slice(-loopTokens);
-  for (let length = 1; length <= longestPiece; length += 1) {
+/**
+ * Whether a text ends in a short piece that goes round and round.
+ *
+ * @param window - tokens at the end that the piece has to fill
+ */
+export function isLoop(tokens: readonly number[], window: number = loopTokens.most): boolean {
+  if (window < loopTokens.least || tokens.length < window) return false;
+  const end = tokens.slice(-window);
+  for (let length = 1; length * loopTurns <= window; length += 1) {
     if (end.every((token, index) => index < length || token === end[index - length])) return true;
   }
   return false;
@@ -66,7 +70,12 @@ export class AnswerJudge {
       this.#measured += 1;
     }
     if (isLoop(this.#tokens)) return { kind: "rejected", reason: "loop" };
-    if (this.#hasSchema || this.#tokens.length < this.#settings.holdTokens) return { kind: "undecided" };
+    const { holdTokens } = this.#settings;
+    const isBlank = this.#text.trim() === "";
+    if (this.#hasSchema || isBlank || this.#tokens.length < holdTokens) return { kind: "undecided" };
+    // A short hold has seen fewer turns of a loop.
+    if (isLoop(this.#tokens, Math.min(holdTokens, loopTokens.most)))
+      return { kind: "rejected", reason: "loop" };
     return this.#weigh();
   }
 
@@ -78,7 +87,8 @@ export class AnswerJudge {
   }
 
   #weigh(): Verdict {
-    if (!this.#hasSchema && refusals.test(this.#text)) return { kind: "rejected", reason: "refusal" };
+    const text = this.#text.replaceAll("\u2019", "'");
+    if (!this.#hasSchema && refusals.test(text)) return { kind: "rejected", reason: "refusal" };
     if (this.meanLogprob < this.#settings.minLogprob) return { kind: "rejected", reason: "confidence" };
     return { kind: "accepted" };
   }

@@ -85,6 +85,7 @@ const memorySchema = z
     }
   });
 
+const maxTiers = 16;
 const tierExpected = "an object with a model, or with a url and a model";
 
 const frameSchema = z.strictObject(
@@ -93,7 +94,7 @@ const frameSchema = z.strictObject(
     tiers: z
       .array(z.looseObject({}, tierExpected), "an array of tiers")
       .min(1, "at least one tier")
-      .max(16, "at most 16 tiers")
+      .max(maxTiers, `at most ${maxTiers} tiers`)
       .describe("The smallest first"),
     router: routerSchema.prefault({ kind: "linear" }),
     cascade: cascadeSchema
@@ -112,7 +113,10 @@ const frameSchema = z.strictObject(
 
 /** Of the JSON schema: the same, with tiers spelled out. */
 const documentSchema = frameSchema.extend({
-  tiers: z.array(z.union([localTierSchema, remoteTierSchema])).min(1),
+  tiers: z
+    .array(z.union([localTierSchema, remoteTierSchema]))
+    .min(1)
+    .max(maxTiers),
 });
 
 /** What `AirRuntime.create()` and configuration files take; see docs/configuration.md. */
@@ -140,8 +144,9 @@ function pathName(keys: readonly PropertyKey[]): string {
     .join("");
 }
 
+/** One problem for each value, however many checks it fails. */
 function problemsOf(error: z.ZodError, value: unknown, prefix: readonly PropertyKey[]): ConfigProblem[] {
-  return error.issues.flatMap((issue): ConfigProblem[] => {
+  const problems = error.issues.flatMap((issue): ConfigProblem[] => {
     const keys = [...prefix, ...issue.path];
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
@@ -156,6 +161,9 @@ function problemsOf(error: z.ZodError, value: unknown, prefix: readonly Property
     );
     return [{ path: pathName(keys), expected: issue.message, received: describeValue(inner) }];
   });
+  return problems.filter(
+    ({ path: place }, index) => problems.findIndex(({ path: other }) => other === place) === index,
+  );
 }
 
 function parseTier(
@@ -246,16 +254,22 @@ export function parseConfig(value: unknown, subject = "the configuration"): Reso
   throw new AirConfigError(subject, checked.problems);
 }
 
+/** The model of an encoder may be a name, too: it is a path where it begins like one. */
+function resolveRouter(
+  router: ResolvedConfig["router"],
+  absolute: (file: string) => string,
+): ResolvedConfig["router"] {
+  if (router.kind === "encoder")
+    return /^\.{1,2}[\\/]/.test(router.model) ? { ...router, model: absolute(router.model) } : router;
+  return router.file === undefined ? router : { ...router, file: absolute(router.file) };
+}
+
 /** Paths of a configuration file are relative to its folder. */
 function resolvePaths(config: ResolvedConfig, folder: string): ResolvedConfig {
   const absolute = (file: string): string => path.resolve(folder, file);
-  const { router } = config;
   return {
     ...config,
-    router:
-      router.kind === "linear" && router.file !== undefined
-        ? { ...router, file: absolute(router.file) }
-        : router,
+    router: resolveRouter(config.router, absolute),
     tiers: config.tiers.map((tier): TierConfig => {
       if (tier.kind === "remote") return tier;
       const { model, draft, heads, packCache } = tier;

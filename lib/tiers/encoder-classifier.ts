@@ -55,7 +55,9 @@ class EncoderClassifier implements ComplexityClassifier {
       }, budgetMs);
     });
     try {
-      const found = await Promise.race([this.#classify(textOf(prompt), { top_k: 3 }), late]);
+      // A model that fails on a text is as good as one that is late: a request is routed in any case.
+      const classified = this.#classify(textOf(prompt), { top_k: 3 }).catch(() => undefined);
+      const found = await Promise.race([classified, late]);
       return found === undefined ? await fallback.classify(prompt) : complexityOf(found);
     } finally {
       clearTimeout(timer);

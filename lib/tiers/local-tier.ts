@@ -1,5 +1,6 @@
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
+import { AirError } from "../errors/air-error.js";
 import { TokenRate } from "../routing/prediction.js";
 import type { GenerationResult } from "../runtime/generation.js";
 import { loadModel } from "../runtime/load-model.js";
@@ -42,8 +43,12 @@ export interface LocalTierOptions {
 const rateMemoryTokens = { prefill: 4096, decode: 1024 } as const;
 /** Bytes of weights per second that decoding reads, and loading packs, before anything is measured: a small board's. */
 const assumedBytesPerSecond = { decode: 20e9, load: 400e6 } as const;
+/** Node takes timers beyond 32 bits for timers of 1 ms. */
+const longestTimerMs = 2 ** 31 - 1;
 /** Prefill is so many times faster than decoding, before anything is measured. */
 const assumedPrefillFactor = 8;
+
+const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
 
 /** A model of this machine that is loaded when a request needs it, and unloaded when none did for a while. */
 export class LocalTier implements Tier {
@@ -117,6 +122,10 @@ export class LocalTier implements Tier {
     return { ...this.#counts, active: this.#turns.active, waiting: this.#turns.waiting };
   }
 
+  get isFull(): boolean {
+    return this.#turns.isFull;
+  }
+
   /** Requests that wait, of those that may. */
   get queuePressure(): number {
     const { maxWaiting } = this.#options;
@@ -124,12 +133,12 @@ export class LocalTier implements Tier {
   }
 
   async open(request: TierRequest): Promise<OpenAnswer> {
-    if (this.#closed) throw closedError("tier");
+    this.#assertOpen();
     await this.#turns.enter(request.options.signal);
     this.#stopIdling();
     this.#counts.requests += 1;
     try {
-      const model = await unlessAborted(this.load(), request.options.signal);
+      const model = await unlessAborted(() => this.load(), request.options.signal);
       const session = model.createSession(
         request.cacheSalt === undefined ? {} : { cacheSalt: request.cacheSalt },
       );
@@ -140,7 +149,9 @@ export class LocalTier implements Tier {
           (result) => {
             this.#measure(result, (this.#options.now() - startedMs) / 1000);
           },
-          () => undefined,
+          (error: unknown) => {
+            this.#countFailure(error);
+          },
         );
         return {
           generation,
@@ -154,7 +165,7 @@ export class LocalTier implements Tier {
         throw error;
       }
     } catch (error) {
-      this.#counts.failures += 1;
+      this.#countFailure(error);
       this.#leave();
       throw error;
     }
@@ -162,19 +173,15 @@ export class LocalTier implements Tier {
 
   /** Loads the model, unless it is there. */
   async load(): Promise<Model> {
-    if (this.#closed) throw closedError("tier");
+    this.#assertOpen();
     if (this.#model !== undefined) return this.#model;
-    this.#loading ??= this.#options
-      .inTurn(() => this.#load())
-      .finally(() => {
-        this.#loading = undefined;
-      });
+    this.#loading ??= this.#startLoading();
     return this.#loading;
   }
 
   /** Unloads the model: now, or when the last of the requests that use it is over. */
   unload(): void {
-    this.#leaves = true;
+    this.#leaves = this.#model !== undefined || this.#loading !== undefined;
     this.#unloadIfIdle();
   }
 
@@ -203,8 +210,19 @@ export class LocalTier implements Tier {
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
   }
 
+  async #startLoading(): Promise<Model> {
+    this.#leaves = false;
+    try {
+      return await this.#options.inTurn(() => this.#load());
+    } finally {
+      this.#loading = undefined;
+      this.#rest(); // whoever wanted it may be gone
+    }
+  }
+
   async #load(): Promise<Model> {
     const { file, load, now, onEvent, makeRoom } = this.#options;
+    this.#assertOpen();
     makeRoom(this);
     const startedMs = now();
     const model = await loadModel(file, load);
@@ -214,11 +232,15 @@ export class LocalTier implements Tier {
     }
     this.#loadSeconds.add((now() - startedMs) / 1000);
     this.#model = model;
-    this.#leaves = false;
+    this.#lastUsedMs = now();
     this.#counts.loads += 1;
     this.#limitThreads();
     onEvent("load", this);
     return model;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw closedError("tier");
   }
 
   #limitThreads(): void {
@@ -233,20 +255,30 @@ export class LocalTier implements Tier {
     this.#requestSeconds.add(seconds);
   }
 
+  /** A caller who stops a request is no failure. */
+  #countFailure(error: unknown): void {
+    const isStopped = error instanceof AirError && stoppedCodes.has(error.code);
+    if (!isStopped) this.#counts.failures += 1;
+  }
+
   #leave(): void {
     this.#turns.leave();
     this.#lastUsedMs = this.#options.now();
-    if (this.#turns.active > 0) return;
-    if (this.#leaves) this.#unloadIfIdle();
-    else this.#idle();
+    this.#rest();
   }
 
-  #idle(): void {
+  /** Unloads now or in a while, where nobody uses the model. */
+  #rest(): void {
     const { idleUnloadMs } = this.#options;
-    if (idleUnloadMs === Infinity || this.#model === undefined) return;
-    this.#idleTimer = setTimeout(() => {
-      this.unload();
-    }, idleUnloadMs).unref();
+    if (this.#leaves) this.#unloadIfIdle();
+    if (this.#turns.active > 0 || this.#model === undefined || idleUnloadMs === Infinity) return;
+    this.#stopIdling();
+    this.#idleTimer = setTimeout(
+      () => {
+        this.unload();
+      },
+      Math.min(idleUnloadMs, longestTimerMs),
+    ).unref();
   }
 
   #stopIdling(): void {
@@ -265,12 +297,12 @@ export class LocalTier implements Tier {
   }
 }
 
-/** The promise's value, unless the signal aborts first: a load goes on for others. */
+/** What the work comes to, unless the signal aborts first: a load goes on for others. */
 async function unlessAborted<Value>(
-  promise: Promise<Value>,
+  work: () => Promise<Value>,
   signal: AbortSignal | undefined,
 ): Promise<Value> {
-  if (signal === undefined) return promise;
+  if (signal === undefined) return work();
   if (signal.aborted) throw abortedError(signal);
   const aborted = createDeferred<never>();
   const onAbort = (): void => {
@@ -278,7 +310,7 @@ async function unlessAborted<Value>(
   };
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await Promise.race([promise, aborted.promise]);
+    return await Promise.race([work(), aborted.promise]);
   } finally {
     signal.removeEventListener("abort", onAbort);
   }

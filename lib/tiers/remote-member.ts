@@ -14,6 +14,7 @@ const assumedContextTokens = 131_072;
 export class RemoteMember implements Tier {
   readonly name: string;
   readonly kind = "remote";
+  readonly isFull = false;
   readonly remote: RemoteTier;
   readonly #prefill = new TokenRate(assumedRates.prefill, 4096);
   readonly #decode = new TokenRate(assumedRates.decode, 1024);
@@ -74,4 +75,5 @@ const tierFailures: ReadonlySet<string> = new Set([
   ...["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY", "AIR_ERR_IO", "AIR_ERR_MODEL_FORMAT", "AIR_ERR_UNSUPPORTED"],
   ...["AIR_ERR_TOKENIZER", "AIR_ERR_TEMPLATE", "AIR_ERR_HEADS_FILE", "AIR_ERR_OVERLOADED"],
   ...["AIR_ERR_CONTEXT", "AIR_ERR_KV_EXHAUSTED", "AIR_ERR_REMOTE", "AIR_ERR_TIMEOUT", "AIR_ERR_NO_DEVICE"],
+  "AIR_ERR_ADDON",
 ]);

@@ -45,6 +45,7 @@ export class RoutedRun {
   readonly #attempts: Attempt[] = [];
   readonly #excluded = new Set<number>();
   readonly #left = new AbortController();
+  #isLeft = false;
   #floor = 0;
   #escalations = 0;
   #mayJudge: boolean;
@@ -60,6 +61,7 @@ export class RoutedRun {
 
   /** Ends the answer for a reader who has left; run() settles soon. */
   leave(): void {
+    this.#isLeft = true;
     if (this.#chunks === undefined) this.#left.abort();
     else void this.#chunks.return?.();
   }
@@ -115,6 +117,7 @@ export class RoutedRun {
 
   async #attempt(decision: RouteDecision): Promise<Outcome> {
     const { input, options, cacheSalt, tierOf } = this.#options;
+    if (this.#isLeft) this.#left.abort(); // between two tiers
     const signal = AbortSignal.any([
       this.#left.signal,
       ...(options.signal === undefined ? [] : [options.signal]),
@@ -169,6 +172,8 @@ export class RoutedRun {
       if (verdict.kind === "accepted") handOut();
     }
     const result = await generation.result;
+    // For a reader who has left, no other tier need be asked.
+    if (this.#isLeft) return { kind: "answered", result };
     if (verdict.kind === "undecided") verdict = judge.end(result.finishReason);
     if (verdict.kind === "rejected") return { ...verdict, tokens: result.tokens.length };
     handOut();

@@ -1,3 +1,4 @@
+import type { MemoryPlan } from "../cache/memory-plan.js";
 import { AirCapacityError } from "../errors/air-error.js";
 import type { NativeAddon } from "../native/native.js";
 import type { LoadModelOptions } from "../runtime/options.js";
@@ -29,6 +30,14 @@ const planNames = [
   ...(["draft", "pageTokens", "maxBatchTokens"] as const),
 ];
 
+/** What a tier takes; with kvTokens its cache holds as many texts of full length as they make. */
+async function planTier({ model, kvTokens = 0, ...rest }: LocalTierConfig): Promise<MemoryPlan> {
+  const options = pickGiven(rest, planNames);
+  const plan = await planModel(model, options);
+  const sequences = Math.ceil(kvTokens / plan.contextTokens);
+  return sequences <= 1 ? plan : planModel(model, { ...options, sequences });
+}
+
 /** All tiers of a runtime, which share the machine's memory. */
 export class TierFleet {
   readonly tiers: readonly Tier[];
@@ -41,8 +50,7 @@ export class TierFleet {
     const makers = await Promise.all(
       configs.map(async (config) => {
         if (config.kind === "remote") return () => new RemoteMember(without(config, ["kind"]));
-        const { model, ...rest } = config;
-        const plan = await planModel(model, pickGiven(rest, planNames));
+        const plan = await planTier(config);
         return (fleet: TierFleet) => fleet.#createLocal(config, plan);
       }),
     );
@@ -83,7 +91,7 @@ export class TierFleet {
     await Promise.all(this.tiers.map((tier) => tier.close()));
   }
 
-  #createLocal(config: LocalTierConfig, plan: Awaited<ReturnType<typeof planModel>>): LocalTier {
+  #createLocal(config: LocalTierConfig, plan: MemoryPlan): LocalTier {
     const { memoryBytes, addon, now, onEvent } = this.#options;
     const load: LoadModelOptions = {
       ...pickGiven(config, loadNames),

@@ -39,6 +39,8 @@ export interface Tier {
   /** What the policy has to know, as of now. */
   state(): TierState;
   stats(): TierStats;
+  /** Whether it would refuse a request because too many wait already. */
+  readonly isFull: boolean;
   /**
    * Waits for the request's turn, loads the model if need be, and starts the answer.
    *
