@@ -104,3 +104,8 @@ export type {
 export type { Pressure, RouteDecision, RouteHints, RouteReason, TierState } from "./routing/decision.js";
 export type { HeldPressure, HeldPressures } from "./routing/pressure-levels.js";
 export { LinearClassifier, loadRouter } from "./routing/linear-classifier.js";
+export {
+  calibrateCascade,
+  type CascadeCalibrationOptions,
+  type TierConfidence,
+} from "./tiers/cascade-calibration.js";

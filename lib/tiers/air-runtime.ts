@@ -164,6 +164,11 @@ export class AirRuntime {
     return this.#fleet.tiers.map(({ name }) => name);
   }
 
+  /** Those of this machine. */
+  get localTierNames(): readonly string[] {
+    return this.#fleet.locals.map(({ name }) => name);
+  }
+
   get stats(): RuntimeStats {
     const tiers = this.#fleet.tiers.map((tier) => {
       const answered = this.#answeredBy.get(tier.name) ?? 0;

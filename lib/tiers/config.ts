@@ -44,9 +44,15 @@ const routerSchema = z.discriminatedUnion(
 
 const cascadeSchema = z.strictObject(
   {
-    minLogprob: numberFrom(-100, 0)
+    minLogprob: z
+      .union(
+        [numberFrom(-100, 0), z.record(z.string(), numberFrom(-100, 0))],
+        "a number from -100 to 0, or one for each tier by name",
+      )
       .default(-1.2)
-      .describe("Mean log-probability in nats under which an answer is not trusted"),
+      .describe(
+        "Mean log-probability in nats under which an answer is not trusted: of all tiers, or by tier; `air config cascade` finds it",
+      ),
     holdTokens: integerFrom(1, 65_536)
       .default(32)
       .describe("Tokens after which an answer that is trusted so far is handed out"),
