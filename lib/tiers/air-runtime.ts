@@ -343,13 +343,12 @@ export class AirRuntime {
 }
 
 /** Plain configurations say nothing of the kind of a tier; what is no configuration at all is for parseConfig(). */
-function isResolved(config: AirConfig | ResolvedConfig): config is ResolvedConfig {
-  if (typeof config !== "object" || !Array.isArray(config.tiers) || config.tiers.length === 0) return false;
-  const { tiers } = config as { readonly tiers: readonly unknown[] };
-  return (
-    config.router !== undefined &&
-    tiers.every((tier) => typeof tier === "object" && tier !== null && "kind" in tier)
-  );
+function isResolved(config: unknown): config is ResolvedConfig {
+  if (typeof config !== "object" || config === null || !("tiers" in config && "router" in config))
+    return false;
+  const { tiers } = config;
+  const isTier = (tier: unknown): boolean => typeof tier === "object" && tier !== null && "kind" in tier;
+  return Array.isArray(tiers) && tiers.length > 0 && tiers.every(isTier);
 }
 
 /** The options for a tier that is picked after some time. */
