@@ -74,14 +74,14 @@ export {
   type PerplexityOptions,
   type PerplexityResult,
 } from "./compression/evaluate.js";
-export {
-  AirRuntime,
-  type AirRuntimeExtras,
-  type RoutedOptions,
-  type RoutePreview,
-  type RuntimeEvent,
-  type RuntimeStats,
-} from "./tiers/air-runtime.js";
+export { AirRuntime } from "./tiers/air-runtime.js";
+export type {
+  AirRuntimeExtras,
+  RoutedOptions,
+  RoutePreview,
+  RuntimeEvent,
+  RuntimeStats,
+} from "./tiers/runtime-types.js";
 export {
   type AirConfig,
   AirConfigError,
