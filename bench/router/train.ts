@@ -16,8 +16,7 @@ import { splitPrompts } from "./split.js";
 const parts = [0, 1, 2, 3];
 
 function trained(examples: readonly LabelledPrompt[]): RouterFile {
-  const families = new Set(examples.map(({ family }) => family)).size;
-  return packRouter(trainRouter(examples), { examples: examples.length, families });
+  return packRouter(trainRouter(examples));
 }
 
 function evaluate(file: RouterFile, examples: readonly LabelledPrompt[]): RouterEvaluation {

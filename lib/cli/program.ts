@@ -12,6 +12,7 @@ import { type CliIo, writeJson } from "./io.js";
 import { perplexityCommand } from "./perplexity.js";
 import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
+import { routerCommand } from "./router.js";
 import { tokenizeCommand } from "./tokenize.js";
 
 function packageVersion(): string {
@@ -47,9 +48,11 @@ export function createProgram(io: CliIo): Command {
     calibrateCommand,
     benchCommand,
     tokenizeCommand,
+    routerCommand,
   ];
   for (const create of commands) program.addCommand(create(io));
-  for (const command of [program, ...program.commands]) {
+  const withSubcommands = program.commands.flatMap((command) => [command, ...command.commands]);
+  for (const command of [program, ...withSubcommands]) {
     command.exitOverride().allowExcessArguments(false);
     command.configureHelp({ helpWidth: Math.min(io.stderr.columns ?? 100, 100) });
     // Commander's own error lines stay silent: renderError prints every error in one form.

@@ -8,7 +8,7 @@ import { readPrompt, type ReadPrompt } from "./prompt-features.js";
 import { readRouterFile, type RouterFile } from "./router-file.js";
 
 /** The router that ships with air. */
-const shippedRouter = fileURLToPath(new URL("../../models/router.json", import.meta.url));
+export const shippedRouter = fileURLToPath(new URL("../../models/router.json", import.meta.url));
 
 /** [buckets] weights of a boundary, inverse document frequencies included. */
 function unpacked(text: string, step: number): Float32Array {

@@ -30,6 +30,8 @@ export interface TrainedRouter {
   readonly model: OrdinalModel;
   readonly platt: readonly [PlattScale, PlattScale];
   readonly thresholds: readonly [number, number];
+  /** What it was trained on. */
+  readonly training: { readonly examples: number; readonly families: number };
   /** [examples] what cross-validation said of each example, by models that had not seen its family. */
   readonly outOfFold: readonly Complexity[];
 }
@@ -53,6 +55,13 @@ function foldsOf(examples: readonly LabelledPrompt[], folds: number): Uint8Array
     order.set(key, order.size);
     return (order.size - 1) % folds;
   });
+}
+
+function familySizes(examples: readonly LabelledPrompt[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { family } of examples)
+    if (family !== undefined) sizes.set(family, (sizes.get(family) ?? 0) + 1);
+  return sizes;
 }
 
 /** Weights under which families count by the square root of their size, and tiers count alike. */
@@ -148,6 +157,7 @@ export function trainRouter(
     model,
     platt,
     thresholds,
+    training: { examples: examples.length, families: familySizes(examples).size },
     outOfFold,
   };
 }
