@@ -46,7 +46,7 @@ export class LinearClassifier implements ComplexityClassifier {
     }
     const [lowWeights, highWeights] = this.#weights;
     for (const kind of ngramKinds) {
-      const { buckets, values } = ngramVector(kind, read.text, read.heads);
+      const { buckets, values } = ngramVector(kind, read.asking);
       for (let i = 0; i < buckets.length; i += 1) {
         const bucket = buckets[i] ?? 0;
         const value = values[i] ?? 0;
@@ -70,10 +70,10 @@ export class LinearClassifier implements ComplexityClassifier {
     const [lowWeights, highWeights] = this.#weights;
     for (const kind of ngramKinds) {
       const names = new Map<number, string>();
-      visitNgrams(kind, read.text, read.heads, (bucket, text) => {
+      visitNgrams(kind, read.asking, (bucket, text) => {
         if (!names.has(bucket)) names.set(bucket, text());
       });
-      const { buckets, values } = ngramVector(kind, read.text, read.heads);
+      const { buckets, values } = ngramVector(kind, read.asking);
       for (const [order, bucket] of buckets.entries()) {
         const weight = (values[order] ?? 0) * weightOf(lowWeights[bucket] ?? 0, highWeights[bucket] ?? 0);
         evidence.push({ feature: names.get(bucket) ?? "", weight });

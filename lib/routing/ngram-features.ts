@@ -1,20 +1,20 @@
 import { bucketOf, hashStart, hashStep, hashWord } from "./hashing.js";
-import type { WordedText } from "./readable-features.js";
-import { headNames, type RequestHead } from "./request-heads.js";
+import type { Asking, Sentence } from "./asking.js";
+import { headNames } from "./request-heads.js";
 
 /** Buckets that n-grams are hashed into; part of the router file's format. */
 export const ngramBuckets = 1 << 16;
 
 /** Kinds of n-gram, each with its own hashes and its own length, so that none drowns the others. */
-export const ngramKinds = ["words", "heads", "characters"] as const;
+export const ngramKinds = ["words", "focus", "heads", "characters"] as const;
 
 /** A kind of n-gram. */
 export type NgramKind = (typeof ngramKinds)[number];
 
-const namespaces: Readonly<Record<NgramKind, number>> = { words: 1, heads: 2, characters: 3 };
+const namespaces: Readonly<Record<NgramKind, number>> = { words: 1, focus: 4, heads: 2, characters: 3 };
 
 /** Lengths that the kinds are scaled to: what is longer is regularised less. */
-const lengths: Readonly<Record<NgramKind, number>> = { words: 1, heads: 1, characters: 1 };
+const lengths: Readonly<Record<NgramKind, number>> = { words: 1, focus: 1, heads: 1, characters: 1 };
 
 /** Characters of an n-gram. */
 const shortest = 3;
@@ -35,11 +35,11 @@ function normalWord(word: string): string {
 /** Called for every occurrence of an n-gram; `text` makes its text, for explanations. */
 type Visit = (bucket: number, text: () => string) => void;
 
-function visitWords(sentences: WordedText["sentences"], visit: Visit): void {
-  const start = hashStart(namespaces.words);
-  for (const sentence of sentences) {
+function visitWords(kind: "words" | "focus", sentences: readonly Sentence[], visit: Visit): void {
+  const start = hashStart(namespaces[kind]);
+  for (const { words } of sentences) {
     let previous = "^";
-    for (const raw of sentence) {
+    for (const raw of words) {
       const word = normalWord(raw);
       visit(bucketOf(hashWord(start, word), ngramBuckets), () => word);
       const before = previous;
@@ -51,9 +51,10 @@ function visitWords(sentences: WordedText["sentences"], visit: Visit): void {
 }
 
 /** What the sentences ask: the word, the word with what it is about, and each with the kind of head. */
-function visitHeads(heads: readonly RequestHead[], visit: Visit): void {
+function visitHeads(sentences: readonly Sentence[], visit: Visit): void {
   const start = hashStart(namespaces.heads);
-  for (const { kind, word, next } of heads) {
+  for (const { head } of sentences) {
+    const { kind, word, next } = head;
     const texts = [word, `${word} ${next}`, `${headNames[kind] ?? ""}: ${next}`];
     for (const text of texts) visit(bucketOf(hashWord(start, text), ngramBuckets), () => `[${text}]`);
   }
@@ -76,15 +77,11 @@ function visitCharacters(words: readonly string[], visit: Visit): void {
 }
 
 /** Visits all n-grams of a kind. */
-export function visitNgrams(
-  kind: NgramKind,
-  text: WordedText,
-  heads: readonly RequestHead[],
-  visit: Visit,
-): void {
-  if (kind === "words") visitWords(text.sentences, visit);
-  else if (kind === "heads") visitHeads(heads, visit);
-  else visitCharacters(text.words, visit);
+export function visitNgrams(kind: NgramKind, asking: Asking, visit: Visit): void {
+  if (kind === "words") visitWords(kind, asking.sentences, visit);
+  else if (kind === "focus") visitWords(kind, asking.focus, visit);
+  else if (kind === "heads") visitHeads(asking.focus, visit);
+  else visitCharacters(asking.words, visit);
 }
 
 /** Occurrences by bucket, cleared after each use. One for all: counting is synchronous. */
@@ -100,9 +97,9 @@ export interface SparseVector {
  * Sublinear term frequencies of a kind of n-gram, 1 + log(count), scaled to the kind's length. Inverse document frequencies
  * are not in them: they are part of the weights.
  */
-export function ngramVector(kind: NgramKind, text: WordedText, heads: readonly RequestHead[]): SparseVector {
+export function ngramVector(kind: NgramKind, asking: Asking): SparseVector {
   const touched: number[] = [];
-  visitNgrams(kind, text, heads, (bucket) => {
+  visitNgrams(kind, asking, (bucket) => {
     const count = counts[bucket] ?? 0;
     if (count === 0) touched.push(bucket);
     if (count < 0xffff) counts[bucket] = count + 1;

@@ -25,7 +25,7 @@ const contentSchema = z.strictObject({
   readable: z.array(z.strictObject({ name: z.string(), mean: finite, factor: finite.min(0), weights: pair })),
   ngrams: z.strictObject({
     buckets: z.literal(ngramBuckets),
-    kinds: z.tuple([z.literal(ngramKinds[0]), z.literal(ngramKinds[1]), z.literal(ngramKinds[2])]),
+    kinds: z.array(z.enum(ngramKinds)).length(ngramKinds.length),
     /** A weight is its int8 times this. */
     steps: z.tuple([finite.min(0), finite.min(0)]),
     /** Base64 of [buckets] int8, inverse document frequencies folded in. */
