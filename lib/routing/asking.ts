@@ -1,4 +1,4 @@
-import { headNames, headOf, type RequestHead } from "./request-heads.js";
+import { headNames, headOf, noHead, type RequestHead } from "./request-heads.js";
 
 /** A sentence as words in lower case. */
 export interface Sentence {
@@ -22,6 +22,10 @@ export interface Asking {
 /** Longest word that is read; what is longer is no word. */
 const longestWord = 32;
 
+/** Most sentences that are read, and most whose heads are looked at: text of many tiny ones takes time. */
+const mostSentences = 150;
+const mostHeads = 60;
+
 /** Whether a sentence asks for something. */
 export function isRequest({ isQuestion, head }: Sentence): boolean {
   return isQuestion || head.kind !== headNames.length - 1;
@@ -36,7 +40,10 @@ export function readAsking(text: string): Asking {
       word.slice(0, longestWord),
     );
     const isQuestion = sentence.trimEnd().endsWith("?") || ending.includes("?");
-    if (words.length > 0) sentences.push({ text: sentence.trim(), words, isQuestion, head: headOf(words) });
+    if (words.length === 0) continue;
+    if (sentences.length === mostSentences) break;
+    const head = sentences.length < mostHeads ? headOf(words) : noHead;
+    sentences.push({ text: sentence.trim(), words, isQuestion, head });
   }
   const asking = sentences.filter(isRequest);
   const focus = asking.length > 0 ? asking : sentences;

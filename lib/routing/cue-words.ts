@@ -83,6 +83,11 @@ const classesOf: ReadonlyMap<string, readonly number[]> = (() => {
 
 const none: readonly number[] = [];
 
+/** First words of phrases. */
+const phraseStarts: ReadonlySet<string> = new Set(
+  [...classesOf.keys()].filter((key) => key.includes("_")).map((key) => key.slice(0, key.indexOf("_"))),
+);
+
 /** Endings that are tried off a word, and what takes their place. */
 const endings: readonly (readonly [string, string])[] = [
   ["ies", "y"],
@@ -99,7 +104,7 @@ const endings: readonly (readonly [string, string])[] = [
 export function cuesOfWord(word: string): readonly number[] {
   const own = classesOf.get(word);
   if (own !== undefined) return own;
-  if (word.length < 4) return none;
+  if (word.length < 4 || !/(?:s|ed|ing)$/.test(word)) return none;
   for (const [ending, instead] of endings) {
     if (!word.endsWith(ending)) continue;
     const found = classesOf.get(word.slice(0, word.length - ending.length) + instead);
@@ -108,9 +113,32 @@ export function cuesOfWord(word: string): readonly number[] {
   return none;
 }
 
-/** Classes of a phrase of two or three words, joined by `_`; the last may end in -s. */
-export function cuesOfPhrase(phrase: string): readonly number[] {
+function cuesOfPhrase(phrase: string): readonly number[] {
   return (
     classesOf.get(phrase) ?? (phrase.endsWith("s") ? (classesOf.get(phrase.slice(0, -1)) ?? none) : none)
   );
+}
+
+/** Classes of the phrases of two and three words that begin at `at`; the last word may end in -s. */
+export function cuesOfPhrasesAt(words: readonly string[], at: number): readonly number[] {
+  const first = words[at] ?? "";
+  const second = words[at + 1];
+  if (second === undefined || !phraseStarts.has(first)) return none;
+  const pair = `${first}_${second}`;
+  const third = words[at + 2];
+  const ofPair = cuesOfPhrase(pair);
+  return third === undefined ? ofPair : [...ofPair, ...cuesOfPhrase(`${pair}_${third}`)];
+}
+
+/** [cueNames] how often words and phrases of each class occur. */
+export function cueCounts(words: readonly string[]): Float64Array {
+  const counts = new Float64Array(cueNames.length);
+  const add = (classes: readonly number[]): void => {
+    for (const index of classes) counts[index] = (counts[index] ?? 0) + 1;
+  };
+  for (let i = 0; i < words.length; i += 1) {
+    add(cuesOfWord(words[i] ?? ""));
+    add(cuesOfPhrasesAt(words, i));
+  }
+  return counts;
 }

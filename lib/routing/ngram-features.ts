@@ -20,6 +20,9 @@ const lengths: Readonly<Record<NgramKind, number>> = { words: 1, focus: 1, heads
 const shortest = 3;
 const longest = 5;
 
+/** Stands before the first word of a sentence. */
+const sentenceStart = "^";
+
 const space = 32;
 const zero = 48;
 
@@ -32,37 +35,40 @@ function normalWord(word: string): string {
   return /^\d+$/.test(word) ? "0" : word;
 }
 
-/** Called for every occurrence of an n-gram; `text` makes its text, for explanations. */
-type Visit = (bucket: number, text: () => string) => void;
+type Visit = (bucket: number) => void;
 
 function visitWords(kind: "words" | "focus", sentences: readonly Sentence[], visit: Visit): void {
   const start = hashStart(namespaces[kind]);
   for (const { words } of sentences) {
-    let previous = "^";
+    let previous = sentenceStart;
     for (const raw of words) {
       const word = normalWord(raw);
-      visit(bucketOf(hashWord(start, word), ngramBuckets), () => word);
-      const before = previous;
-      const pair = hashWord(hashStep(hashWord(start, before), space), word);
-      visit(bucketOf(pair, ngramBuckets), () => `${before} ${word}`);
+      visit(bucketOf(hashWord(start, word), ngramBuckets));
+      visit(bucketOf(hashWord(hashStep(hashWord(start, previous), space), word), ngramBuckets));
       previous = word;
     }
   }
 }
 
-/** What the sentences ask: the word, the word with what it is about, and each with the kind of head. */
+/** What a sentence asks: the word, the word with what it is about, and that with the kind of head. */
+function headTexts({ head }: Sentence): readonly string[] {
+  const { kind, word, next } = head;
+  return [word, `${word} ${next}`, `${headNames[kind] ?? ""}: ${next}`];
+}
+
 function visitHeads(sentences: readonly Sentence[], visit: Visit): void {
   const start = hashStart(namespaces.heads);
-  for (const { head } of sentences) {
-    const { kind, word, next } = head;
-    const texts = [word, `${word} ${next}`, `${headNames[kind] ?? ""}: ${next}`];
-    for (const text of texts) visit(bucketOf(hashWord(start, text), ngramBuckets), () => `[${text}]`);
+  for (const sentence of sentences) {
+    for (const text of headTexts(sentence)) visit(bucketOf(hashWord(start, text), ngramBuckets));
   }
 }
 
-/** n-grams of characters within and across words; a space stands for whatever is between them. */
-function visitCharacters(words: readonly string[], visit: Visit): void {
-  const text = ` ${words.join(" ")} `;
+/** The words with single spaces between and around them: n-grams of characters see where words begin and end. */
+function spacedText({ words }: Asking): string {
+  return ` ${words.join(" ")} `;
+}
+
+function visitCharacters(text: string, visit: Visit): void {
   const start = hashStart(namespaces.characters);
   for (let i = 0; i + shortest <= text.length; i += 1) {
     let hash = start;
@@ -70,18 +76,48 @@ function visitCharacters(words: readonly string[], visit: Visit): void {
     for (let j = i; j < end; j += 1) {
       const code = text.charCodeAt(j);
       hash = hashStep(hash, isDigit(code) ? zero : code);
-      const length = j - i + 1;
-      if (length >= shortest) visit(bucketOf(hash, ngramBuckets), () => `"${text.slice(i, i + length)}"`);
+      if (j - i + 1 >= shortest) visit(bucketOf(hash, ngramBuckets));
     }
   }
 }
 
-/** Visits all n-grams of a kind. */
-export function visitNgrams(kind: NgramKind, asking: Asking, visit: Visit): void {
+function visitNgrams(kind: NgramKind, asking: Asking, visit: Visit): void {
   if (kind === "words") visitWords(kind, asking.sentences, visit);
   else if (kind === "focus") visitWords(kind, asking.focus, visit);
   else if (kind === "heads") visitHeads(asking.focus, visit);
-  else visitCharacters(asking.words, visit);
+  else visitCharacters(spacedText(asking), visit);
+}
+
+function wordTexts(sentences: readonly Sentence[]): readonly string[] {
+  return sentences.flatMap(({ words }) =>
+    words.flatMap((raw, order) => {
+      const word = normalWord(raw);
+      const previous = words[order - 1];
+      return [word, `${previous === undefined ? sentenceStart : normalWord(previous)} ${word}`];
+    }),
+  );
+}
+
+function characterTexts(text: string): readonly string[] {
+  const digitless = text.replaceAll(/[0-9]/g, "0");
+  return Array.from({ length: text.length }, (_, start) =>
+    [3, 4, 5].flatMap((length) =>
+      start + length <= text.length ? [digitless.slice(start, start + length)] : [],
+    ),
+  ).flat();
+}
+
+/** The texts of the n-grams that ngramVector() counts, by bucket; slower, for explanations. */
+export function ngramTexts(kind: NgramKind, asking: Asking): ReadonlyMap<number, string> {
+  const texts =
+    kind === "characters"
+      ? characterTexts(spacedText(asking))
+      : kind === "heads"
+        ? asking.focus.flatMap(headTexts)
+        : wordTexts(kind === "focus" ? asking.focus : asking.sentences);
+  const start = hashStart(namespaces[kind]);
+  // Of texts that share a bucket the first one stands for all.
+  return new Map([...texts].reverse().map((text) => [bucketOf(hashWord(start, text), ngramBuckets), text]));
 }
 
 /** Occurrences by bucket, cleared after each use. One for all: counting is synchronous. */

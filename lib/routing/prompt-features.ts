@@ -23,7 +23,7 @@ export interface ReadPrompt {
 export function readPrompt(prompt: RoutedPrompt): ReadPrompt {
   const parts = promptParts(prompt);
   const whole = readAsking(parts.ask);
-  const asking = withoutPastedProse(whole);
+  const asking = withoutPastedProse(parts.ask, whole);
   if (asking === whole) return { asking, readable: readableFeatures(parts, asking) };
   const ask = asking.sentences.map(({ text }) => text).join("\n");
   const pastedChars = parts.pastedChars + parts.ask.length - ask.length;

@@ -1,5 +1,5 @@
 import { type Asking, isRequest } from "./asking.js";
-import { cueNames, cuesOfPhrase, cuesOfWord } from "./cue-words.js";
+import { cueCounts, cueNames } from "./cue-words.js";
 import type { PromptParts } from "./prompt-parts.js";
 import { headNames } from "./request-heads.js";
 import { areSimpleRequests, hardCues } from "./simple-requests.js";
@@ -52,23 +52,6 @@ export const readableNames: readonly string[] = [
   ...headNames.map((name) => `asks ${name}`),
 ];
 
-/** [cueNames] how often words of each class occur. */
-function cueCounts(words: readonly string[]): Float64Array {
-  const counts = new Float64Array(cueNames.length);
-  const add = (classes: readonly number[]): void => {
-    for (const index of classes) counts[index] = (counts[index] ?? 0) + 1;
-  };
-  for (let i = 0; i < words.length; i += 1) {
-    const word = words[i] ?? "";
-    add(cuesOfWord(word));
-    if (i + 1 >= words.length) continue;
-    const pair = `${word}_${words[i + 1] ?? ""}`;
-    add(cuesOfPhrase(pair));
-    if (i + 2 < words.length) add(cuesOfPhrase(`${pair}_${words[i + 2] ?? ""}`));
-  }
-  return counts;
-}
-
 function countOf(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
 }
@@ -98,7 +81,7 @@ function numericFeatures(parts: PromptParts, asking: Asking, cues: Float64Array)
     commas: Math.log1p(countOf(ask, /,/g)),
     numbers: Math.log1p(countOf(ask, /\d+/g)),
     maths: Math.log1p(countOf(ask, /[=^+*<>\u2200-\u22ff]|\\[a-z]+|\b[a-z]\^|\bmod\b/g)),
-    "inline code": Math.log1p(countOf(ask, /`[^`\n]+`|\w+\(\)|\w_\w/g)),
+    "inline code": Math.log1p(countOf(ask, /`[^`\n]+`|\w\(\)|\w_\w/g)),
     "list items": Math.log1p(countOf(ask, /^\s*([-*\u2022]|\d+[.)])\s/gm)),
     "long words": words.filter((word) => word.length >= 9).length / Math.max(1, words.length),
     "mean word length": letters / Math.max(1, words.length),

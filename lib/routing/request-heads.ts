@@ -1,4 +1,4 @@
-import { cueNames, cuesOfPhrase, cuesOfWord } from "./cue-words.js";
+import { cueNames, cuesOfPhrasesAt, cuesOfWord } from "./cue-words.js";
 
 /** Words before the one that says what to do: "could you please just ...". */
 const openers = new Set(
@@ -42,12 +42,13 @@ const mostOpeners = 14;
 const articles = new Set("a an the my our this that these some me us for of to".split(" "));
 
 function verbKind(words: readonly string[], at: number): number {
-  const word = words[at] ?? "";
-  const phrase = `${word}_${words[at + 1] ?? ""}`;
-  const classes = [...cuesOfPhrase(phrase), ...cuesOfWord(word)];
+  const classes = [...cuesOfPhrasesAt(words, at), ...cuesOfWord(words[at] ?? "")];
   const verb = classes.find((index) => index < verbNames.length);
   return verb ?? noneHead;
 }
+
+/** The head of a sentence that asks nothing. */
+export const noHead: RequestHead = { kind: noneHead, word: "", next: "" };
 
 /** The content word after position `at`. */
 function nextContent(words: readonly string[], at: number): string {

@@ -44,16 +44,30 @@ const fewestWords = 12;
 /** Largest share of hard cues among words of pasted prose; problems that are described have more. */
 const mostHardShare = 0.06;
 
+/** Words by which a request points at what was pasted. */
+const pointing =
+  /\b(this|these|that|those|here|above|below|following|text|note|mentioned|stated|it|he|she|they|them)\b/i;
+
+/** Whether context reads like the facts of a calculation: numbers in the same paragraph as a question about no text. */
+function isWordProblem(text: string, context: readonly string[], focus: readonly Sentence[]): boolean {
+  const numbers = context.filter((word) => /\d/.test(word)).length;
+  return (
+    numbers >= 2 && !text.trim().includes("\n") && !focus.some((sentence) => pointing.test(sentence.text))
+  );
+}
+
 /**
  * The asking without context that is pasted prose rather than a problem: what is asked is short and simple, and the
  * context has few words that hard requests have, such as a recipe with "does this contain nuts?".
  */
-export function withoutPastedProse(asking: Asking): Asking {
+export function withoutPastedProse(text: string, asking: Asking): Asking {
   const { sentences, focus, focusWords } = asking;
-  const context = sentences.filter((sentence) => !focus.includes(sentence));
+  const asked = new Set(focus);
+  const context = sentences.filter((sentence) => !asked.has(sentence));
   const words = context.flatMap((sentence) => sentence.words);
   if (words.length < fewestWords || focusWords.length > mostWordsThatAsk || !areSimpleRequests(focus))
     return asking;
+  if (isWordProblem(text, words, focus)) return asking;
   const hard = words.filter((word) => cuesOfWord(word).some((cue) => hardCues.has(cue))).length;
   if (hard > words.length * mostHardShare) return asking;
   return { words: focusWords, sentences: focus, focus, focusWords };
