@@ -42,7 +42,7 @@ export function readAsking(text: string): Asking {
     const isQuestion = sentence.trimEnd().endsWith("?") || ending.includes("?");
     if (words.length === 0) continue;
     if (sentences.length === mostSentences) break;
-    const head = sentences.length < mostHeads ? headOf(words) : noHead;
+    const head = sentences.length < mostHeads ? headOf(words, isQuestion) : noHead;
     sentences.push({ text: sentence.trim(), words, isQuestion, head });
   }
   const asking = sentences.filter(isRequest);

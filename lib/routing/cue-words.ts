@@ -28,7 +28,7 @@ const lists = {
   "change term":
     "reform respond replace survive revive regulate retrofit turn_around enter sequence end restructure transition phase_out consolidate modernize modernise decarbonize decarbonise scale_up roll_out wind_down merge divest privatize nationalize rebuild reinvent transform overhaul harmonize replatform re_platform decommission unify integrate",
   "plan noun":
-    "incentives counter_evidence aims milestones opponents operating_model first_100_days long_range long_run irreversible tipping_points scenarios kill_criteria fallback escalation stress_test objections trade_offs assumptions failure_modes rival_hypotheses business_case white_paper charter treaty constitution legal_opinion expert_opinion monograph specification safety_case safety_concept decision_model quantitative_model computational_model theory",
+    "incentives counter_evidence aims milestones opponents operating_model first_100_days long_range long_run irreversible tipping_points scenarios kill_criteria fallback escalation stress_test objections assumptions failure_modes rival_hypotheses business_case white_paper charter treaty constitution legal_opinion expert_opinion monograph specification safety_case safety_concept decision_model quantitative_model computational_model theory",
   "abstract question":
     "defensible falsify falsifiable compatible possible universal claim truth realism theory concept moral ethics ethical philosophy philosophical meaning_of justify consciousness free_will knowledge nature_of is_there does_x reconcile coherent paradox foundation epistemic ontological normative aesthetics causality identity",
   "scale noun":

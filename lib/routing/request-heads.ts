@@ -59,8 +59,8 @@ function nextContent(words: readonly string[], at: number): string {
   return "";
 }
 
-/** The head of a sentence given as words in lower case. */
-export function headOf(words: readonly string[]): RequestHead {
+/** The head of a sentence given as words in lower case; `isQuestion` when a question mark ends it. */
+export function headOf(words: readonly string[], isQuestion: boolean): RequestHead {
   let at = 0;
   while (at < Math.min(words.length - 1, mostOpeners) && openers.has(words[at] ?? "")) {
     if (verbKind(words, at) !== noneHead && at > 0) break;
@@ -71,8 +71,11 @@ export function headOf(words: readonly string[]): RequestHead {
   if (verb !== noneHead) return { kind: verb, word: words[at] ?? "", next: nextContent(words, at) };
   const start = words.slice(0, 4).join(" ");
   const later = words.slice(at, at + 4).join(" ");
-  for (const [order, [, pattern]] of questionStarts.entries()) {
-    if (!pattern.test(later) && !pattern.test(start)) continue;
+  for (const [order, [name, pattern]] of questionStarts.entries()) {
+    // "I have had a long day" is no question: there words before the verb are no openers.
+    const isAsked =
+      pattern.test(start) || (pattern.test(later) && (isQuestion || name !== "question yes or no"));
+    if (!isAsked) continue;
     return { kind: verbNames.length + order, word: words[at] ?? "", next: nextContent(words, at) };
   }
   return { kind: noneHead, word: words[at] ?? "", next: nextContent(words, at) };

@@ -45,8 +45,7 @@ const fewestWords = 12;
 const mostHardShare = 0.06;
 
 /** Words by which a request points at what was pasted. */
-const pointing =
-  /\b(this|these|that|those|here|above|below|following|text|note|mentioned|stated|it|he|she|they|them)\b/i;
+const pointing = /\b(this|these|that|those|here|above|below|following|text|note|mentioned|stated)\b/i;
 
 /** Whether context reads like the facts of a calculation: numbers in the same paragraph as a question about no text. */
 function isWordProblem(text: string, context: readonly string[], focus: readonly Sentence[]): boolean {
