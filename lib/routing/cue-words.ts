@@ -6,7 +6,7 @@ const lists = {
   /** Heads of requests: see request-heads.ts. */
   "verb lookup": "define name list spell tell give identify state recall find look show say pick guess check",
   "verb transform":
-    "convert translate rephrase reword rewrite paraphrase fix correct capitalize capitalise sort alphabetize alphabetise order extract classify label count format reverse remove replace trim round lowercase uppercase abbreviate change punctuate proofread categorize categorise detect complete fill unscramble parse shorten pluralize conjugate transcribe strip rank tag underline",
+    "convert translate rephrase reword rewrite paraphrase fix correct capitalize capitalise sort alphabetize alphabetise order extract classify label count format reverse remove replace trim round lowercase uppercase abbreviate change punctuate proofread categorize categorise detect complete fill unscramble parse shorten pluralize conjugate transcribe strip rank tag underline copy quote repeat print reformat retype anonymize anonymise hyphenate decode encode swap transpose unpack translate_this",
   "verb device":
     "turn switch set dim lock unlock play pause stop open close start remind call mute unmute skip raise lower cancel snooze text navigate send shuffle resume put wake arm disarm brighten warm cool vacuum record shut activate deactivate launch ring",
   "verb arithmetic": "add subtract multiply divide calculate compute sum total half double",

@@ -1,5 +1,6 @@
 import { bucketOf, hashStart, hashStep, hashWord } from "./hashing.js";
 import type { Asking, Sentence } from "./asking.js";
+import { cueCounts, cueNames } from "./cue-words.js";
 import { headNames } from "./request-heads.js";
 
 /** Buckets that n-grams are hashed into; part of the router file's format. */
@@ -14,7 +15,7 @@ export type NgramKind = (typeof ngramKinds)[number];
 const namespaces: Readonly<Record<NgramKind, number>> = { words: 1, focus: 4, heads: 2, characters: 3 };
 
 /** Lengths that the kinds are scaled to: what is longer is regularised less. */
-const lengths: Readonly<Record<NgramKind, number>> = { words: 1, focus: 1, heads: 1, characters: 1 };
+const lengths: Readonly<Record<NgramKind, number>> = { words: 1, focus: 1, heads: 0.6, characters: 1 };
 
 /** Characters of an n-gram. */
 const shortest = 3;
@@ -50,10 +51,13 @@ function visitWords(kind: "words" | "focus", sentences: readonly Sentence[], vis
   }
 }
 
-/** What a sentence asks: the word, the word with what it is about, and that with the kind of head. */
-function headTexts({ head }: Sentence): readonly string[] {
+/** What a sentence asks: the word, the word with what it is about, and its kind with that and with cues. */
+function headTexts({ head, words }: Sentence): readonly string[] {
+  const counts = cueCounts(words);
   const { kind, word, next } = head;
-  return [word, `${word} ${next}`, `${headNames[kind] ?? ""}: ${next}`];
+  const name = headNames[kind] ?? "";
+  const cues = cueNames.filter((_, cue) => (counts[cue] ?? 0) > 0);
+  return [word, `${word} ${next}`, `${name}: ${next}`, ...cues.map((cue) => `${name} + ${cue}`)];
 }
 
 function visitHeads(sentences: readonly Sentence[], visit: Visit): void {
