@@ -118,7 +118,7 @@ function trainCommand(io: CliIo): Command {
       "--under-routing <share>",
       "most requests that may get too small a tier",
       decimal("--under-routing", { min: 0, max: 1 }),
-      0.06,
+      0.05,
     )
     .option("--folds <n>", "parts for cross-validation", integer("--folds", { min: 2, max: 20 }), 5)
     .option("--json", "print the result as JSON")

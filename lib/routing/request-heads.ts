@@ -9,14 +9,20 @@ const openers = new Set(
 
 /** Kinds of question by how they begin. */
 const questionStarts: readonly (readonly [string, RegExp])[] = [
-  ["question count", /^how (many|much|old|far|tall|long|big|often|high|deep|heavy|fast)\b/],
+  [
+    "question count",
+    /^(?:(?:on|in|at|from|to|by|for|of|with|under|and|so) )?how (many|much|old|far|tall|long|big|often|high|deep|heavy|fast)\b/,
+  ],
   [
     "question should",
     /^(should|which (approach|option|one|of)|what should|what would|how should|how would)\b/,
   ],
   ["question how to", /^how (do|can|does|did|to|is|are|come)\b/],
   ["question why", /^why\b/],
-  ["question fact", /^(who|when|where|whose|what|what's|whats|which)\b/],
+  [
+    "question fact",
+    /^(?:(?:on|in|at|from|to|by|for|of|with|under|and|so) )?(who|whom|when|where|whose|what|what's|whats|which)\b/,
+  ],
   [
     "question yes or no",
     /^(is|are|was|were|do|does|did|can|could|will|would|has|have|isn't|aren't|doesn't)\b/,

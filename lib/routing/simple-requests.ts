@@ -32,6 +32,11 @@ export const hardCues: ReadonlySet<number> = new Set(
   ].map((name) => cueNames.indexOf(name)),
 );
 
+/** Of those, the classes of words that are in any newspaper. */
+const commonCues: ReadonlySet<number> = new Set(
+  ["scale noun", "institution", "change term", "abstract question"].map((name) => cueNames.indexOf(name)),
+);
+
 /** Whether something is asked, and all of it begins like lookups, transformations and commands. */
 export function areSimpleRequests(requests: readonly Sentence[]): boolean {
   return requests.length > 0 && requests.every(({ head }) => simpleHeads.has(head.kind));
@@ -67,7 +72,9 @@ export function withoutPastedProse(text: string, asking: Asking): Asking {
   if (words.length < fewestWords || focusWords.length > mostWordsThatAsk || !areSimpleRequests(focus))
     return asking;
   if (isWordProblem(text, words, focus)) return asking;
-  const hard = words.filter((word) => cuesOfWord(word).some((cue) => hardCues.has(cue))).length;
+  const hard = words.filter((word) =>
+    cuesOfWord(word).some((cue) => hardCues.has(cue) && !commonCues.has(cue)),
+  ).length;
   if (hard > words.length * mostHardShare) return asking;
   return { words: focusWords, sentences: focus, focus, focusWords };
 }

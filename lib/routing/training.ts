@@ -17,7 +17,7 @@ export interface TrainingOptions {
   readonly folds?: number;
   /** Prompts that an n-gram has to be in; default 2. */
   readonly leastPrompts?: number;
-  /** Largest share of requests that may get too small a tier; default 0.06. */
+  /** Largest share of requests that may get too small a tier; default 0.05. */
   readonly underRouting?: number;
   /** Called with the work done, 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
@@ -148,7 +148,7 @@ export function trainRouter(
     complexityOf(platt[0].slope * low + platt[0].offset, platt[1].slope * high + platt[1].offset),
   );
   const scored = examples.map(({ tier }, row) => ({ tier, score: outOfFold[row]?.score ?? 0 }));
-  const thresholds = chooseThresholds(scored, options.underRouting ?? 0.06);
+  const thresholds = chooseThresholds(scored, options.underRouting ?? 0.05);
   const { scales, model } = fit(features, examples, options);
   options.onProgress?.(1);
   return {

@@ -26,14 +26,20 @@ describe("hashing", () => {
 });
 
 describe("ngramVector", () => {
-  test.each(ngramKinds)("of %s has the length of its kind, no bucket twice, and texts for all of its buckets", (kind) => {
-    const { buckets, values } = ngramVector(kind, readAsking(text));
-    expect(new Set(buckets).size).toBe(buckets.length);
-    expect(buckets.every((bucket) => bucket >= 0 && bucket < ngramBuckets)).toBe(true);
-    expect(values.reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(kind === "heads" ? 0.36 : 1, 5);
-    const texts = ngramTexts(kind, readAsking(text));
-    expect([...texts.keys()].sort((a, b) => a - b)).toEqual([...buckets].sort((a, b) => a - b));
-  });
+  test.each(ngramKinds)(
+    "of %s has the length of its kind, no bucket twice, and texts for all of its buckets",
+    (kind) => {
+      const { buckets, values } = ngramVector(kind, readAsking(text));
+      expect(new Set(buckets).size).toBe(buckets.length);
+      expect(buckets.every((bucket) => bucket >= 0 && bucket < ngramBuckets)).toBe(true);
+      expect(values.reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(
+        kind === "heads" ? 0.36 : 1,
+        5,
+      );
+      const texts = ngramTexts(kind, readAsking(text));
+      expect([...texts.keys()].sort((a, b) => a - b)).toEqual([...buckets].sort((a, b) => a - b));
+    },
+  );
 
   test("counts words and pairs of them, with numbers alike and sentences apart", () => {
     const texts = [...ngramTexts("words", readAsking(text)).values()];
