@@ -1,12 +1,11 @@
 import { existsSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 
 import { Command } from "commander";
 
-import { ioError } from "../errors/air-error.js";
 import { calibrate, formatHeadsFile, type HeadsFile } from "../index.js";
 import { kvFraction } from "../model/heads-file.js";
-import { type CliIo, note, readText, write, writeJson } from "./io.js";
+import { type CliIo, note, readText, write, writeJson, writeWhole } from "./io.js";
 import { modelFile, progressBar } from "./load.js";
 import {
   addComputeOptions,
@@ -49,18 +48,6 @@ Examples:
 
 /** Contexts that the table shows. */
 const shownContexts = [1024, 4096, 16384];
-
-/** Writes a file whole or not at all. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw ioError(path, "a writable file", cause);
-  }
-}
 
 function summary(heads: HeadsFile): string {
   const classes = heads.kvHeads.flat();
