@@ -74,3 +74,38 @@ export {
   type PerplexityOptions,
   type PerplexityResult,
 } from "./compression/evaluate.js";
+export { AirRuntime } from "./tiers/air-runtime.js";
+export type {
+  AirRuntimeExtras,
+  RoutedOptions,
+  RoutePreview,
+  RuntimeEvent,
+  RuntimeStats,
+} from "./tiers/runtime-types.js";
+export {
+  type AirConfig,
+  AirConfigError,
+  checkConfig,
+  configJsonSchema,
+  type ConfigProblem,
+  readConfig,
+  type ResolvedConfig,
+} from "./tiers/config.js";
+export type { Attempt, RoutedReply, RoutedResult } from "./tiers/routed-reply.js";
+export type { TierInput, TierStats } from "./tiers/tier.js";
+export type { SensorReading, Sensors } from "./tiers/sensors.js";
+export type {
+  Complexity,
+  ComplexityClassifier,
+  Evidence,
+  RoutedMessage,
+  RoutedPrompt,
+} from "./routing/complexity.js";
+export type { Pressure, RouteDecision, RouteHints, RouteReason, TierState } from "./routing/decision.js";
+export type { HeldPressure, HeldPressures } from "./routing/pressure-levels.js";
+export { LinearClassifier, loadRouter } from "./routing/linear-classifier.js";
+export {
+  calibrateCascade,
+  type CascadeCalibrationOptions,
+  type TierConfidence,
+} from "./tiers/cascade-calibration.js";

@@ -1,5 +1,6 @@
 import type { RoutedMessage } from "../../lib/routing/complexity.js";
 import type { LabelledPrompt } from "../../lib/routing/example-file.js";
+import { leansOnEarlier } from "../../lib/routing/follow-up.js";
 import { uniform } from "../../lib/util/rng.js";
 import type { PromptFamily } from "./prompts/family.js";
 
@@ -96,7 +97,9 @@ export function expandFamilies(
     return textsOf(family, options.perTemplateFamily, next).flatMap((text) => {
       if (seen.has(text)) return [];
       seen.add(text);
-      const prompt = next() < options.conversations ? conversation(text, earlier, next) : text;
+      // What leans on earlier messages would change its tier with them.
+      const fits = !leansOnEarlier(text);
+      const prompt = fits && next() < options.conversations ? conversation(text, earlier, next) : text;
       return [{ prompt, tier, family: id, topic }];
     });
   });

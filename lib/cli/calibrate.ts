@@ -1,17 +1,17 @@
 import { existsSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 
 import { Command } from "commander";
 
-import { invalidArgument, ioError } from "../errors/air-error.js";
 import { calibrate, formatHeadsFile, type HeadsFile } from "../index.js";
 import { kvFraction } from "../model/heads-file.js";
-import { type CliIo, note, readText, write, writeJson } from "./io.js";
+import { type CliIo, note, readText, write, writeJson, writeWhole } from "./io.js";
 import { modelFile, progressBar } from "./load.js";
 import {
   addComputeOptions,
   type ComputeOptions,
   decimal,
+  fraction,
   integer,
   maxTokens,
   modelFileOption,
@@ -48,29 +48,6 @@ Examples:
 
 /** Contexts that the table shows. */
 const shownContexts = [1024, 4096, 16384];
-
-/** A fraction from "1%" or "0.01". */
-function fraction(flag: string): (text: string) => number {
-  return (text) => {
-    const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
-    if (text.trim() === "" || !(value >= 0 && value <= 1)) {
-      throw invalidArgument(flag, "a fraction such as 1% or 0.01", text);
-    }
-    return value;
-  };
-}
-
-/** Writes a file whole or not at all. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw ioError(path, "a writable file", cause);
-  }
-}
 
 function summary(heads: HeadsFile): string {
   const classes = heads.kvHeads.flat();

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { addAbortSignal, type Readable, type Writable } from "node:stream";
 
 import { ioError } from "../errors/air-error.js";
@@ -62,6 +62,21 @@ export async function readText(io: CliIo, file: string): Promise<string> {
     return (await readFile(file)).toString("utf8");
   } catch (cause) {
     throw ioError(file, "readable text", cause);
+  }
+}
+
+/**
+ * Writes a file whole or not at all.
+ * @throws {AirError} AIR_ERR_IO when it cannot be written
+ */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw ioError(path, "a writable file", cause);
   }
 }
 

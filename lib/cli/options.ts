@@ -79,6 +79,17 @@ export function decimal(flag: string, { min, max }: Range): (text: string) => nu
   };
 }
 
+/** A parser for a fraction such as "1%" or "0.01"; throws AIR_ERR_ARGUMENT naming the flag. */
+export function fraction(flag: string): (text: string) => number {
+  return (text) => {
+    const value = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
+    if (text.trim() === "" || !(value >= 0 && value <= 1)) {
+      throw invalidArgument(flag, "a fraction such as 1% or 0.01", text);
+    }
+    return value;
+  };
+}
+
 /** A parser for one of a few words; `expected` lists them. Throws AIR_ERR_ARGUMENT naming the flag. */
 export function oneOf<Word extends string>(
   flag: string,

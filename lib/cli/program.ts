@@ -14,6 +14,7 @@ import { perplexityCommand } from "./perplexity.js";
 import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
 import { routeCommand } from "./route.js";
+import { routerCommand } from "./router.js";
 import { runCommand } from "./run.js";
 import { tokenizeCommand } from "./tokenize.js";
 
@@ -46,6 +47,7 @@ export function createProgram(io: CliIo): Command {
     chatCommand,
     runCommand,
     routeCommand,
+    routerCommand,
     configCommand,
     inspectCommand,
     planCommand,
@@ -55,7 +57,8 @@ export function createProgram(io: CliIo): Command {
     tokenizeCommand,
   ];
   for (const create of commands) program.addCommand(create(io));
-  for (const command of [program, ...program.commands]) {
+  const withSubcommands = program.commands.flatMap((command) => [command, ...command.commands]);
+  for (const command of [program, ...withSubcommands]) {
     command.exitOverride().allowExcessArguments(false);
     command.configureHelp({ helpWidth: Math.min(io.stderr.columns ?? 100, 100) });
     // Commander's own error lines stay silent: renderError prints every error in one form.

@@ -2,7 +2,8 @@ import { Command } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
-import { AirRuntime, type RoutedOptions } from "../tiers/air-runtime.js";
+import { AirRuntime } from "../tiers/air-runtime.js";
+import type { RoutedOptions } from "../tiers/runtime-types.js";
 import { readConfig } from "../tiers/config.js";
 import type { RoutedResult } from "../tiers/routed-reply.js";
 import { pickGiven } from "../util/options.js";

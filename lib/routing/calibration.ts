@@ -49,12 +49,16 @@ export function fitPlatt(logits: readonly number[], outcomes: readonly boolean[]
   return { slope: Math.max(smallestSlope, Math.exp(point[0] ?? 0)), offset: point[1] ?? 0 };
 }
 
-/** The complexity that two scaled logits say; "hard" is never likelier than "at least demanding". */
+/**
+ * The complexity that two scaled logits say. "Hard" is never likelier than "at least demanding": where the boundaries
+ * disagree, both get the mean, which is what isotonic regression of two values gives.
+ */
 export function complexityOf(low: number, high: number): Complexity {
-  const atLeastDemanding = sigmoid(low);
-  const hard = Math.min(sigmoid(high), atLeastDemanding);
-  const probabilities = [1 - atLeastDemanding, atLeastDemanding - hard, hard];
-  return { score: (atLeastDemanding + hard) / 2, confidence: Math.max(...probabilities), probabilities };
+  let demanding = sigmoid(low);
+  let hard = sigmoid(high);
+  if (hard > demanding) demanding = hard = (demanding + hard) / 2;
+  const probabilities = [1 - demanding, demanding - hard, hard];
+  return { score: (demanding + hard) / 2, confidence: Math.max(...probabilities), probabilities };
 }
 
 /** The tier of a score: how many of the thresholds it reaches. */

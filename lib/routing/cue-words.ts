@@ -6,7 +6,7 @@ const lists = {
   /** Heads of requests: see request-heads.ts. */
   "verb lookup": "define name list spell tell give identify state recall find look show say pick guess check",
   "verb transform":
-    "convert translate rephrase reword rewrite paraphrase fix correct capitalize capitalise sort alphabetize alphabetise order extract classify label count format reverse remove replace trim round lowercase uppercase abbreviate change punctuate proofread categorize categorise detect complete fill unscramble parse shorten pluralize conjugate transcribe strip rank tag underline",
+    "convert translate rephrase reword rewrite paraphrase fix correct capitalize capitalise sort alphabetize alphabetise order extract classify label count format reverse remove replace trim round lowercase uppercase abbreviate change punctuate proofread categorize categorise detect complete fill unscramble parse shorten pluralize conjugate transcribe strip rank tag underline copy quote repeat print reformat retype anonymize anonymise hyphenate decode encode swap transpose unpack translate_this",
   "verb device":
     "turn switch set dim lock unlock play pause stop open close start remind call mute unmute skip raise lower cancel snooze text navigate send shuffle resume put wake arm disarm brighten warm cool vacuum record shut activate deactivate launch ring",
   "verb arithmetic": "add subtract multiply divide calculate compute sum total half double",
@@ -23,12 +23,20 @@ const lists = {
     "email letter post essay blog speech poem story haiku summary tweet itinerary menu recipe workout agenda lesson outline invitation toast bio announcement caption bullet_points newsletter article script resume cv report memo checklist quiz timetable plan press_release dialogue monologue review description",
   "system noun":
     "architecture system strategy framework policy roadmap protocol governance migration rollout infrastructure platform pipeline curriculum methodology mechanism threat_model topology taxonomy doctrine programme cluster fleet scheme operating_model data_model control_plane schema_evolution target_state portfolio ecosystem",
+  institution:
+    "federation council ministry national agency government parliament hospital university university's district co_operative cooperative insurer bank retailer chain airline manufacturer maker association publisher museum city county state authority navy army church ngo charity nonprofit startup industry sector company firm factory utility port airport municipality commission consortium society institute foundation lab nation country region eu un shareholders investors voters residents patients workers members citizens public administration department faculty",
+  "change term":
+    "reform respond replace survive revive regulate retrofit turn_around enter sequence end restructure transition phase_out consolidate modernize modernise decarbonize decarbonise scale_up roll_out wind_down merge divest privatize nationalize rebuild reinvent transform overhaul harmonize replatform re_platform decommission unify integrate",
+  "plan noun":
+    "incentives counter_evidence aims milestones opponents operating_model first_100_days long_range long_run irreversible tipping_points scenarios kill_criteria fallback escalation stress_test objections assumptions failure_modes rival_hypotheses business_case white_paper charter treaty constitution legal_opinion expert_opinion monograph specification safety_case safety_concept decision_model quantitative_model computational_model theory",
+  "abstract question":
+    "defensible falsify falsifiable compatible possible universal claim truth realism theory concept moral ethics ethical philosophy philosophical meaning_of justify consciousness free_will knowledge nature_of is_there does_x reconcile coherent paradox foundation epistemic ontological normative aesthetics causality identity",
   "scale noun":
     "multi_tenant multi_region cross_region nationwide enterprise organization organisation company_wide jurisdiction stakeholder regulator board union acquisition merger countries hospitals teams engineers plants suppliers franchise branches sites stores warehouses tenants customers employees users per_second per_day million billion petabyte terabyte years year_plan decade quarters long_term five_year",
   "distributed term":
     "consistency consensus failover partition replication replica sharded sharding idempotent idempotency exactly_once at_least_once linearizable lock_free wait_free race_condition race deadlock livelock leak contention latency p99 p95 throughput backpressure quorum scalability concurrency concurrent distributed fault_tolerant isolation bottleneck garbage_collection starvation zero_downtime split_brain eventual crdt memory_model ordering clock_skew invalidation",
   symptom:
-    "intermittent intermittently sporadic sporadically randomly occasionally under_load only_on only_when only_under only_after only_in regression nondeterministic flaky segfault crash hang stuck oom spike drift diverge nan disappear vanish cannot_reproduce reproduce heisenbug corrupt corrupted corruption stale lost slow degrade fail drops stall stalls blows_up climbs doubled tripled went_from no_errors rolled_back after_upgrading after_deploy every_few suddenly",
+    "intermittent intermittently sporadic sporadically randomly occasionally under_load only_on only_when only_under only_after only_in regression nondeterministic flaky segfault crash hang stuck oom spike drift diverge nan disappear vanish cannot_reproduce reproduce heisenbug corrupt corrupted corruption stale lost slow degrade fail drops stall stalls blows_up climbs doubled tripled went_from no_errors rolled_back after_upgrading after_deploy every_few suddenly falls_apart fall_apart stutter resets reboot refuse ignore comes_back still_does still_happens keeps_happening nothing_in passes_every cannot_explain can't_explain half_the at_random once_a_day about_once never_under only_for only_for_some unreachable unresponsive misbehave wrong_answer off_by mismatch inconsistent unexplained puzzling what_could what_is_happening what_is_going what_happens",
   "proof term":
     "prove proof theorem lemma conjecture corollary show_that for_every for_all if_and_only iff there_exist exists bounded converge convergence infinitely_many necessary_and sufficient counterexample np_hard np_complete invariant upper_bound lower_bound tight_bound irrational continuous compact isomorphic eigenvalue polynomial induction contradiction asymptotic rigorous closed_form cardinality uniqueness formally",
   "decision term":
@@ -75,6 +83,11 @@ const classesOf: ReadonlyMap<string, readonly number[]> = (() => {
 
 const none: readonly number[] = [];
 
+/** First words of phrases. */
+const phraseStarts: ReadonlySet<string> = new Set(
+  [...classesOf.keys()].filter((key) => key.includes("_")).map((key) => key.slice(0, key.indexOf("_"))),
+);
+
 /** Endings that are tried off a word, and what takes their place. */
 const endings: readonly (readonly [string, string])[] = [
   ["ies", "y"],
@@ -91,7 +104,7 @@ const endings: readonly (readonly [string, string])[] = [
 export function cuesOfWord(word: string): readonly number[] {
   const own = classesOf.get(word);
   if (own !== undefined) return own;
-  if (word.length < 4) return none;
+  if (word.length < 4 || !/(?:s|ed|ing)$/.test(word)) return none;
   for (const [ending, instead] of endings) {
     if (!word.endsWith(ending)) continue;
     const found = classesOf.get(word.slice(0, word.length - ending.length) + instead);
@@ -100,9 +113,32 @@ export function cuesOfWord(word: string): readonly number[] {
   return none;
 }
 
-/** Classes of a phrase of two or three words, joined by `_`; the last may end in -s. */
-export function cuesOfPhrase(phrase: string): readonly number[] {
+function cuesOfPhrase(phrase: string): readonly number[] {
   return (
     classesOf.get(phrase) ?? (phrase.endsWith("s") ? (classesOf.get(phrase.slice(0, -1)) ?? none) : none)
   );
+}
+
+/** Classes of the phrases of two and three words that begin at `at`; the last word may end in -s. */
+export function cuesOfPhrasesAt(words: readonly string[], at: number): readonly number[] {
+  const first = words[at] ?? "";
+  const second = words[at + 1];
+  if (second === undefined || !phraseStarts.has(first)) return none;
+  const pair = `${first}_${second}`;
+  const third = words[at + 2];
+  const ofPair = cuesOfPhrase(pair);
+  return third === undefined ? ofPair : [...ofPair, ...cuesOfPhrase(`${pair}_${third}`)];
+}
+
+/** [cueNames] how often words and phrases of each class occur. */
+export function cueCounts(words: readonly string[]): Float64Array {
+  const counts = new Float64Array(cueNames.length);
+  const add = (classes: readonly number[]): void => {
+    for (const index of classes) counts[index] = (counts[index] ?? 0) + 1;
+  };
+  for (let i = 0; i < words.length; i += 1) {
+    add(cuesOfWord(words[i] ?? ""));
+    add(cuesOfPhrasesAt(words, i));
+  }
+  return counts;
 }

@@ -7,12 +7,6 @@ export interface JudgedPrompt {
   readonly complexity: Complexity;
 }
 
-/** What tiers cost, in any unit. */
-export interface TierCosts {
-  /** [tiers] a request that the tier answers. */
-  readonly perRequest: readonly number[];
-}
-
 /** How well a router does on prompts whose tiers are known. */
 export interface RouterEvaluation {
   readonly prompts: number;
@@ -35,8 +29,8 @@ export interface RouterEvaluation {
   };
 }
 
-/** Relative costs when nothing else is known: each tier four times the one below. */
-export const defaultCosts: TierCosts = { perRequest: [1, 4, 16] };
+/** [tiers] relative costs of a request when nothing else is known: each tier four times the one below. */
+export const defaultTierCosts: readonly number[] = [1, 4, 16];
 
 const tiers = [0, 1, 2];
 const ranges = 10;
@@ -76,11 +70,15 @@ function meanCost(
   return { expected: expected / count, largest: costOf(2), ideal: ideal / count };
 }
 
-/** Compares what a classifier said, under thresholds, with what is known. */
+/**
+ * Compares what a classifier said, under thresholds, with what is known.
+ *
+ * @param costs - [tiers] of a request that the tier answers, in any unit
+ */
 export function evaluateRouter(
   judged: readonly JudgedPrompt[],
   thresholds: readonly number[],
-  costs: TierCosts = defaultCosts,
+  costs: readonly number[] = defaultTierCosts,
 ): RouterEvaluation {
   const confusion = tiers.map(() => tiers.map(() => 0));
   for (const { tier, complexity } of judged) {
@@ -106,6 +104,6 @@ export function evaluateRouter(
     underRouted: share(countWhere((tier, picked) => picked < tier)),
     overRouted: share(countWhere((tier, picked) => picked > tier)),
     calibrationError: calibrationError(judged),
-    cost: meanCost(confusion, costs.perRequest, judged.length),
+    cost: meanCost(confusion, costs, judged.length),
   };
 }

@@ -3,12 +3,12 @@ import { fileURLToPath } from "node:url";
 import { complexityOf } from "./calibration.js";
 import type { Complexity, ComplexityClassifier, Evidence, RoutedPrompt } from "./complexity.js";
 import { mostDeviations } from "./design-matrix.js";
-import { ngramKinds, ngramVector, visitNgrams } from "./ngram-features.js";
+import { ngramKinds, ngramTexts, ngramVector } from "./ngram-features.js";
 import { readPrompt, type ReadPrompt } from "./prompt-features.js";
 import { readRouterFile, type RouterFile } from "./router-file.js";
 
 /** The router that ships with air. */
-const shippedRouter = fileURLToPath(new URL("../../models/router.json", import.meta.url));
+export const shippedRouter = fileURLToPath(new URL("../../models/router.json", import.meta.url));
 
 /** [buckets] weights of a boundary, inverse document frequencies included. */
 function unpacked(text: string, step: number): Float32Array {
@@ -46,7 +46,7 @@ export class LinearClassifier implements ComplexityClassifier {
     }
     const [lowWeights, highWeights] = this.#weights;
     for (const kind of ngramKinds) {
-      const { buckets, values } = ngramVector(kind, read.text, read.heads);
+      const { buckets, values } = ngramVector(kind, read.asking);
       for (let i = 0; i < buckets.length; i += 1) {
         const bucket = buckets[i] ?? 0;
         const value = values[i] ?? 0;
@@ -57,7 +57,7 @@ export class LinearClassifier implements ComplexityClassifier {
     return complexityOf(platt[0].slope * low + platt[0].offset, platt[1].slope * high + platt[1].offset);
   }
 
-  /** What spoke for the score: readable features by name, words as they are, character n-grams in quotes. */
+  /** What spoke for the score: readable features by name, n-grams by their kind and text. */
   explain(prompt: RoutedPrompt, most: number): readonly Evidence[] {
     const read = readPrompt(prompt);
     const { platt, readable } = this.#file;
@@ -69,14 +69,11 @@ export class LinearClassifier implements ComplexityClassifier {
     }));
     const [lowWeights, highWeights] = this.#weights;
     for (const kind of ngramKinds) {
-      const names = new Map<number, string>();
-      visitNgrams(kind, read.text, read.heads, (bucket, text) => {
-        if (!names.has(bucket)) names.set(bucket, text());
-      });
-      const { buckets, values } = ngramVector(kind, read.text, read.heads);
+      const texts = ngramTexts(kind, read.asking);
+      const { buckets, values } = ngramVector(kind, read.asking);
       for (const [order, bucket] of buckets.entries()) {
         const weight = (values[order] ?? 0) * weightOf(lowWeights[bucket] ?? 0, highWeights[bucket] ?? 0);
-        evidence.push({ feature: names.get(bucket) ?? "", weight });
+        evidence.push({ feature: `${kind} "${texts.get(bucket) ?? ""}"`, weight });
       }
     }
     const strength = ({ weight }: Evidence): number => Math.abs(weight);

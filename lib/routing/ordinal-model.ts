@@ -35,6 +35,20 @@ export function sigmoid(logit: number): number {
   return logit >= 0 ? 1 / (1 + Math.exp(-logit)) : Math.exp(logit) / (1 + Math.exp(logit));
 }
 
+/** The columns that have entries, and each entry's place among them: weights of the others stay 0. */
+function usedColumns({ columns, columnCount }: DesignMatrix): {
+  readonly used: readonly number[];
+  readonly columns: Int32Array;
+} {
+  const place = new Int32Array(columnCount).fill(-1);
+  const used: number[] = [];
+  const places = columns.map((column) => {
+    if (place[column] === -1) place[column] = used.push(column) - 1;
+    return place[column] ?? 0;
+  });
+  return { used, columns: places };
+}
+
 /**
  * L2-regularised ordinal logistic regression: two logistic models of P(tier >= 1) and P(tier >= 2) whose weights are
  * u + d and u - d. Penalising d more than u couples the boundaries; with d = 0 they are proportional odds.
@@ -49,7 +63,9 @@ export function fitOrdinal(
   { shared, apart }: Regularization,
   options: LbfgsOptions = {},
 ): OrdinalModel {
-  const { columnCount, starts, columns, values } = matrix;
+  const { starts, values } = matrix;
+  const { used, columns } = usedColumns(matrix);
+  const columnCount = used.length;
   const offset = columnCount + 1;
   const total = rowWeights.reduce((sum, weight) => sum + weight, 0);
   const objective = (point: Float64Array, gradient: Float64Array): number => {
@@ -93,12 +109,17 @@ export function fitOrdinal(
     return value;
   };
   const point = minimize(objective, new Float64Array(2 * offset), options);
-  const common = point.subarray(0, columnCount);
-  const difference = point.subarray(offset, offset + columnCount);
-  return {
-    biases: Float64Array.of(point[columnCount] ?? 0, point[offset + columnCount] ?? 0),
-    weights: [common.map((u, i) => u + (difference[i] ?? 0)), common.map((u, i) => u - (difference[i] ?? 0))],
-  };
+  const weights: [Float64Array, Float64Array] = [
+    new Float64Array(matrix.columnCount),
+    new Float64Array(matrix.columnCount),
+  ];
+  for (const [order, column] of used.entries()) {
+    const common = point[order] ?? 0;
+    const difference = point[offset + order] ?? 0;
+    weights[0][column] = common + difference;
+    weights[1][column] = common - difference;
+  }
+  return { biases: Float64Array.of(point[columnCount] ?? 0, point[offset + columnCount] ?? 0), weights };
 }
 
 /** [2] logits of a row. */

@@ -1,8 +1,9 @@
+import { type Asking, readAsking } from "./asking.js";
 import type { RoutedPrompt } from "./complexity.js";
 import { ngramKinds, ngramVector, type SparseVector } from "./ngram-features.js";
 import { promptParts } from "./prompt-parts.js";
-import { headsOf, readableFeatures, type WordedText, wordsOf } from "./readable-features.js";
-import type { RequestHead } from "./request-heads.js";
+import { readableFeatures } from "./readable-features.js";
+import { withoutPastedProse } from "./simple-requests.js";
 
 /** All that a linear classifier reads of a prompt. */
 export interface PromptFeatures {
@@ -12,23 +13,25 @@ export interface PromptFeatures {
   readonly ngrams: readonly SparseVector[];
 }
 
-/** A prompt's asking as words, and what its sentences ask. */
+/** What is asked, and the readable features of the prompt. */
 export interface ReadPrompt {
-  readonly text: WordedText;
-  readonly heads: readonly RequestHead[];
+  readonly asking: Asking;
   readonly readable: Float64Array;
 }
 
 /** Reads a prompt as far as readable features go. */
 export function readPrompt(prompt: RoutedPrompt): ReadPrompt {
   const parts = promptParts(prompt);
-  const text = wordsOf(parts.ask);
-  const heads = headsOf(text);
-  return { text, heads, readable: readableFeatures(parts, text, heads) };
+  const whole = readAsking(parts.ask);
+  const asking = withoutPastedProse(parts.ask, whole);
+  if (asking === whole) return { asking, readable: readableFeatures(parts, asking) };
+  const ask = asking.sentences.map(({ text }) => text).join("\n");
+  const pastedChars = parts.pastedChars + parts.ask.length - ask.length;
+  return { asking, readable: readableFeatures({ ...parts, ask, pastedChars }, asking) };
 }
 
 /** The features of a prompt. */
 export function promptFeatures(prompt: RoutedPrompt): PromptFeatures {
-  const { text, heads, readable } = readPrompt(prompt);
-  return { readable, ngrams: ngramKinds.map((kind) => ngramVector(kind, text, heads)) };
+  const { asking, readable } = readPrompt(prompt);
+  return { readable, ngrams: ngramKinds.map((kind) => ngramVector(kind, asking)) };
 }

@@ -17,7 +17,7 @@ export interface PromptParts extends PastedMaterial {
 const firstChars = 3000;
 const lastChars = 1500;
 /** Most characters of the asking itself that are read, half from its start and half from its end. */
-const askLimit = 2400;
+const askLimit = 1600;
 
 /** Start and end of a text; a long middle becomes a line break. */
 function bounded(text: string, first: number, last: number): string {

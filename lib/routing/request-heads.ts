@@ -1,4 +1,4 @@
-import { cueNames, cuesOfPhrase, cuesOfWord } from "./cue-words.js";
+import { cueNames, cuesOfPhrasesAt, cuesOfWord } from "./cue-words.js";
 
 /** Words before the one that says what to do: "could you please just ...". */
 const openers = new Set(
@@ -9,14 +9,20 @@ const openers = new Set(
 
 /** Kinds of question by how they begin. */
 const questionStarts: readonly (readonly [string, RegExp])[] = [
-  ["question count", /^how (many|much|old|far|tall|long|big|often|high|deep|heavy|fast)\b/],
+  [
+    "question count",
+    /^(?:(?:on|in|at|from|to|by|for|of|with|under|and|so) )?how (many|much|old|far|tall|long|big|often|high|deep|heavy|fast)\b/,
+  ],
   [
     "question should",
     /^(should|which (approach|option|one|of)|what should|what would|how should|how would)\b/,
   ],
   ["question how to", /^how (do|can|does|did|to|is|are|come)\b/],
   ["question why", /^why\b/],
-  ["question fact", /^(who|when|where|whose|what|what's|whats|which)\b/],
+  [
+    "question fact",
+    /^(?:(?:on|in|at|from|to|by|for|of|with|under|and|so) )?(who|whom|when|where|whose|what|what's|whats|which)\b/,
+  ],
   [
     "question yes or no",
     /^(is|are|was|were|do|does|did|can|could|will|would|has|have|isn't|aren't|doesn't)\b/,
@@ -42,12 +48,13 @@ const mostOpeners = 14;
 const articles = new Set("a an the my our this that these some me us for of to".split(" "));
 
 function verbKind(words: readonly string[], at: number): number {
-  const word = words[at] ?? "";
-  const phrase = `${word}_${words[at + 1] ?? ""}`;
-  const classes = [...cuesOfPhrase(phrase), ...cuesOfWord(word)];
+  const classes = [...cuesOfPhrasesAt(words, at), ...cuesOfWord(words[at] ?? "")];
   const verb = classes.find((index) => index < verbNames.length);
   return verb ?? noneHead;
 }
+
+/** The head of a sentence that asks nothing. */
+export const noHead: RequestHead = { kind: noneHead, word: "", next: "" };
 
 /** The content word after position `at`. */
 function nextContent(words: readonly string[], at: number): string {
@@ -58,8 +65,8 @@ function nextContent(words: readonly string[], at: number): string {
   return "";
 }
 
-/** The head of a sentence given as words in lower case. */
-export function headOf(words: readonly string[]): RequestHead {
+/** The head of a sentence given as words in lower case; `isQuestion` when a question mark ends it. */
+export function headOf(words: readonly string[], isQuestion: boolean): RequestHead {
   let at = 0;
   while (at < Math.min(words.length - 1, mostOpeners) && openers.has(words[at] ?? "")) {
     if (verbKind(words, at) !== noneHead && at > 0) break;
@@ -70,8 +77,11 @@ export function headOf(words: readonly string[]): RequestHead {
   if (verb !== noneHead) return { kind: verb, word: words[at] ?? "", next: nextContent(words, at) };
   const start = words.slice(0, 4).join(" ");
   const later = words.slice(at, at + 4).join(" ");
-  for (const [order, [, pattern]] of questionStarts.entries()) {
-    if (!pattern.test(later) && !pattern.test(start)) continue;
+  for (const [order, [name, pattern]] of questionStarts.entries()) {
+    // "I have had a long day" is no question: there words before the verb are no openers.
+    const isAsked =
+      pattern.test(start) || (pattern.test(later) && (isQuestion || name !== "question yes or no"));
+    if (!isAsked) continue;
     return { kind: verbNames.length + order, word: words[at] ?? "", next: nextContent(words, at) };
   }
   return { kind: noneHead, word: words[at] ?? "", next: nextContent(words, at) };

@@ -25,7 +25,7 @@ const contentSchema = z.strictObject({
   readable: z.array(z.strictObject({ name: z.string(), mean: finite, factor: finite.min(0), weights: pair })),
   ngrams: z.strictObject({
     buckets: z.literal(ngramBuckets),
-    kinds: z.tuple([z.literal(ngramKinds[0]), z.literal(ngramKinds[1]), z.literal(ngramKinds[2])]),
+    kinds: z.array(z.enum(ngramKinds)).length(ngramKinds.length),
     /** A weight is its int8 times this. */
     steps: z.tuple([finite.min(0), finite.min(0)]),
     /** Base64 of [buckets] int8, inverse document frequencies folded in. */
@@ -58,10 +58,13 @@ export function sealRouter(content: RouterContent): RouterFile {
   return { ...content, sha256: checksum(content) };
 }
 
+function contentOf(file: RouterFile): RouterContent {
+  return contentSchema.strip().parse(file);
+}
+
 /** A router with other thresholds. */
 export function withThresholds(file: RouterFile, thresholds: readonly [number, number]): RouterFile {
-  const { sha256: _, ...content } = file;
-  return sealRouter({ ...content, thresholds: [...thresholds] });
+  return sealRouter({ ...contentOf(file), thresholds: [...thresholds] });
 }
 
 /** Significant digits of numbers in the file. */
@@ -72,11 +75,8 @@ function rounded(value: number): number {
 }
 
 /** Packs a trained router; its n-gram weights are rounded to int8. */
-export function packRouter(
-  trained: TrainedRouter,
-  training: { readonly examples: number; readonly families: number },
-): RouterFile {
-  const { scales, readableFactor, model, platt, thresholds } = trained;
+export function packRouter(trained: TrainedRouter): RouterFile {
+  const { training, scales, readableFactor, model, platt, thresholds } = trained;
   const width = readableNames.length;
   const packed = model.weights.map((weights) => {
     const folded = Float64Array.from(scales.idf, (idf, bucket) => idf * (weights[width + bucket] ?? 0));

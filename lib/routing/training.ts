@@ -17,7 +17,7 @@ export interface TrainingOptions {
   readonly folds?: number;
   /** Prompts that an n-gram has to be in; default 2. */
   readonly leastPrompts?: number;
-  /** Largest share of requests that may get too small a tier; default 0.06. */
+  /** Largest share of requests that may get too small a tier; default 0.05. */
   readonly underRouting?: number;
   /** Called with the work done, 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
@@ -30,12 +30,14 @@ export interface TrainedRouter {
   readonly model: OrdinalModel;
   readonly platt: readonly [PlattScale, PlattScale];
   readonly thresholds: readonly [number, number];
+  /** What it was trained on. */
+  readonly training: { readonly examples: number; readonly families: number };
   /** [examples] what cross-validation said of each example, by models that had not seen its family. */
   readonly outOfFold: readonly Complexity[];
 }
 
 /** Chosen by cross-validation over whole families; see docs/routing.md. */
-export const defaultRegularization: Regularization = { shared: 2e-3, apart: 8e-3 };
+export const defaultRegularization: Regularization = { shared: 1e-3, apart: 7e-4 };
 
 /** As {@link defaultRegularization}. */
 export const defaultReadableFactor = 0.3;
@@ -53,6 +55,13 @@ function foldsOf(examples: readonly LabelledPrompt[], folds: number): Uint8Array
     order.set(key, order.size);
     return (order.size - 1) % folds;
   });
+}
+
+function familySizes(examples: readonly LabelledPrompt[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { family } of examples)
+    if (family !== undefined) sizes.set(family, (sizes.get(family) ?? 0) + 1);
+  return sizes;
 }
 
 /** Weights under which families count by the square root of their size, and tiers count alike. */
@@ -139,7 +148,7 @@ export function trainRouter(
     complexityOf(platt[0].slope * low + platt[0].offset, platt[1].slope * high + platt[1].offset),
   );
   const scored = examples.map(({ tier }, row) => ({ tier, score: outOfFold[row]?.score ?? 0 }));
-  const thresholds = chooseThresholds(scored, options.underRouting ?? 0.06);
+  const thresholds = chooseThresholds(scored, options.underRouting ?? 0.05);
   const { scales, model } = fit(features, examples, options);
   options.onProgress?.(1);
   return {
@@ -148,6 +157,7 @@ export function trainRouter(
     model,
     platt,
     thresholds,
+    training: { examples: examples.length, families: familySizes(examples).size },
     outOfFold,
   };
 }

@@ -1,78 +1,29 @@
 import { AirError, invalidArgument } from "../errors/air-error.js";
-import type { NativeAddon } from "../native/native.js";
-import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
-import type { RouteDecision, RouteHints, TierState } from "../routing/decision.js";
+import type { Complexity, ComplexityClassifier } from "../routing/complexity.js";
+import type { RouteDecision, TierState } from "../routing/decision.js";
 import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
-import type { HeldPressures } from "../routing/pressure-levels.js";
 import { GenerationStream } from "../runtime/generation.js";
 import { closedError } from "../runtime/model-core.js";
-import type { GenerateOptions } from "../runtime/options.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { without } from "../util/options.js";
 import { type AirConfig, parseConfig, type ResolvedConfig } from "./config.js";
 import type { LocalTier } from "./local-tier.js";
 import { MovingAverage } from "./moving-average.js";
-import { defaultGovernorSettings, Governor } from "./governor.js";
-import { type Sensors, systemSensors } from "./sensors.js";
+import type { Governor } from "./governor.js";
 import { assertPrompt, estimateTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
-import type { TierInput, TierStats } from "./tier.js";
+import { createClassifier, createGovernor, isResolved, thresholdsFor } from "./runtime-parts.js";
+import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
+import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
-
-/** A request's options: those of session.generate(), and where it may go. */
-export interface RoutedOptions extends GenerateOptions, RouteHints {
-  /** See SessionOptions. */
-  readonly cacheSalt?: string;
-  /** False: the first tier's answer is taken as it is. Default true, where the configuration has a cascade. */
-  readonly cascade?: boolean;
-}
 
 /** The options that no tier has to know. */
 const routingNames = [
   ...(["tier", "minTier", "maxTier", "deadlineMs", "localOnly", "cacheSalt", "cascade"] as const),
 ];
-
-/** What would happen to a request. */
-export interface RoutePreview {
-  readonly decision: RouteDecision;
-  readonly complexity: Complexity;
-  /** What spoke for the score, the strongest first; empty when the classifier cannot tell. */
-  readonly evidence: readonly Evidence[];
-}
-
-/** Something that happened to a tier. */
-export type RuntimeEvent =
-  | { readonly kind: "load" | "unload"; readonly tier: string }
-  | { readonly kind: "throttle"; readonly threadsFraction: number; readonly batchFraction: number };
-
-/** What a runtime takes that no configuration file can say. */
-export interface AirRuntimeExtras {
-  /** Another classifier than the configured one. */
-  readonly classifier?: ComplexityClassifier & { readonly thresholds?: readonly number[] };
-  /** Another implementation of the native surface, for tests. */
-  readonly addon?: NativeAddon;
-  /** Another source of temperature and memory, for tests. Default: those of the machine. */
-  readonly sensors?: Sensors;
-  readonly onEvent?: (event: RuntimeEvent) => void;
-}
-
-/** Counters since the runtime was made. */
-export interface RuntimeStats {
-  readonly requests: number;
-  readonly answered: number;
-  readonly failed: number;
-  /** Answers that were not trusted and went on to a larger tier. */
-  readonly escalations: number;
-  /** Requests that another tier answered because one failed. */
-  readonly fallbacks: number;
-  readonly tiers: Readonly<
-    Record<string, TierStats & { readonly answered: number; readonly isLoaded: boolean }>
-  >;
-  readonly pressure: HeldPressures;
-}
 
 /** Who reads a reply, and the run that works for them once there is one. */
 interface Reader {
@@ -162,6 +113,11 @@ export class AirRuntime {
   /** Names of the tiers, the smallest first. */
   get tierNames(): readonly string[] {
     return this.#fleet.tiers.map(({ name }) => name);
+  }
+
+  /** Those of this machine. */
+  get localTierNames(): readonly string[] {
+    return this.#fleet.locals.map(({ name }) => name);
   }
 
   get stats(): RuntimeStats {
@@ -337,59 +293,8 @@ export class AirRuntime {
   }
 }
 
-/** Plain configurations say nothing of the kind of a tier; what is no configuration at all is for parseConfig(). */
-function isResolved(config: unknown): config is ResolvedConfig {
-  if (typeof config !== "object" || config === null || !("tiers" in config && "router" in config))
-    return false;
-  const { tiers } = config;
-  const isTier = (tier: unknown): boolean => typeof tier === "object" && tier !== null && "kind" in tier;
-  return Array.isArray(tiers) && tiers.length > 0 && tiers.every(isTier);
-}
-
 /** The options for a tier that is picked after some time. */
 function remaining(options: RoutedOptions, elapsedMs: number): RoutedOptions {
   const { deadlineMs } = options;
   return deadlineMs === undefined ? options : { ...options, deadlineMs: Math.max(0, deadlineMs - elapsedMs) };
-}
-
-/** Three classes have two boundaries: two tiers are told apart by the first, and one by none. */
-function thresholdsFor(tiers: number, thresholds: readonly number[]): readonly number[] {
-  if (thresholds.length >= tiers - 1) return thresholds.slice(0, tiers - 1);
-  throw new AirError(
-    "AIR_ERR_CONFIG",
-    `expected ${tiers - 1} thresholds for router.thresholds but received ${thresholds.length}`,
-  );
-}
-
-async function createClassifier(
-  { router }: ResolvedConfig,
-  linear: ComplexityClassifier,
-): Promise<ComplexityClassifier> {
-  if (router.kind === "linear") return linear;
-  const { loadEncoder } = await import("./encoder-classifier.js");
-  return loadEncoder(router.model, { budgetMs: router.budgetMs, fallback: linear });
-}
-
-/** Watches the machine; heat throttles the tiers, and memory that is short takes the models that nobody uses. */
-function createGovernor(
-  settings: ResolvedConfig["governor"],
-  fleet: TierFleet,
-  { sensors, onEvent = () => undefined }: AirRuntimeExtras,
-): Governor {
-  const { root = "", intervalMs = 1000, maxWatts } = settings === false ? {} : settings;
-  const machine = sensors ?? systemSensors({ root, spareBytes: () => fleet.idleBytes });
-  const governor: Governor = new Governor({
-    sensors: {
-      read: () => {
-        if (governor.state().memory.tiersDown > 0) fleet.unloadIdle();
-        return machine.read();
-      },
-    },
-    settings: { ...defaultGovernorSettings, periodMs: intervalMs, maxWatts },
-    onChange: ({ threadsFraction, batchFraction }) => {
-      fleet.throttle(threadsFraction, batchFraction);
-      onEvent({ kind: "throttle", threadsFraction, batchFraction });
-    },
-  });
-  return governor;
 }

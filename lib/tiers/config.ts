@@ -16,17 +16,26 @@ const routerSchema = z.discriminatedUnion(
   [
     z.strictObject({
       kind: z.literal("linear"),
-      /** Router file of `air router train`. Default: the one that comes with air. */
-      file: z.string("a router file").min(1, "a router file").optional(),
-      /** Scores from which the next larger tier answers, one fewer than tiers. Default: the file's. */
-      thresholds: thresholdsSchema,
+      file: z
+        .string("a router file")
+        .min(1, "a router file")
+        .optional()
+        .describe("Router file of `air router train`. Default: the one that comes with air"),
+      thresholds: thresholdsSchema.describe(
+        "Scores from which the next larger tier answers, one fewer than tiers. Default: the file's",
+      ),
     }),
     z.strictObject({
       kind: z.literal("encoder"),
-      /** Folder or name of an ONNX text classifier with three classes; needs @huggingface/transformers. */
-      model: z.string("a model").min(1, "a model"),
-      /** Milliseconds after which the linear classifier decides instead. */
-      budgetMs: numberFrom(1, 10_000).default(50),
+      model: z
+        .string("a model")
+        .min(1, "a model")
+        .describe(
+          "Folder or name of an ONNX text classifier with three classes; needs @huggingface/transformers",
+        ),
+      budgetMs: numberFrom(1, 10_000)
+        .default(50)
+        .describe("Milliseconds after which the linear classifier decides instead"),
       thresholds: thresholdsSchema,
     }),
   ],
@@ -35,25 +44,38 @@ const routerSchema = z.discriminatedUnion(
 
 const cascadeSchema = z.strictObject(
   {
-    /** Mean log-probability in nats under which an answer is not trusted. */
-    minLogprob: numberFrom(-100, 0).default(-1.2),
-    /** Tokens after which an answer that is trusted so far is handed out. */
-    holdTokens: integerFrom(1, 65_536).default(32),
-    /** Most escalations of one request. */
-    maxEscalations: integerFrom(1, 16).default(1),
-    /** Seconds that all attempts of a request may take before the last one is begun. */
-    maxSeconds: numberFrom(0, 86_400).default(60),
+    minLogprob: z
+      .union(
+        [numberFrom(-100, 0), z.record(z.string(), numberFrom(-100, 0))],
+        "a number from -100 to 0, or one for each tier by name",
+      )
+      .default(-1.2)
+      .describe(
+        "Mean log-probability in nats under which an answer is not trusted: of all tiers, or by tier; `air config cascade` finds it",
+      ),
+    holdTokens: integerFrom(1, 65_536)
+      .default(32)
+      .describe("Tokens after which an answer that is trusted so far is handed out"),
+    maxEscalations: integerFrom(1, 16).default(1).describe("Most escalations of one request"),
+    maxSeconds: numberFrom(0, 86_400)
+      .default(60)
+      .describe("Seconds that all attempts of a request may take before the last one is begun"),
   },
   "an object",
 );
 
 const governorSchema = z.strictObject(
   {
-    /** Folder that holds sys/ and proc/, for containers that mount the host's elsewhere. */
-    root: z.string("a folder").default(""),
+    root: z
+      .string("a folder")
+      .default("")
+      .describe("Folder that holds sys/ and proc/, for containers that mount the host's elsewhere"),
     intervalMs: integerFrom(50, 3_600_000).default(1000),
-    /** Watts that the board may draw for long; near it, as near the limit of heat. Default: no limit. */
-    maxWatts: numberFrom(0.1, 10_000).optional(),
+    maxWatts: numberFrom(0.1, 10_000)
+      .optional()
+      .describe(
+        "Watts that the board may draw for long; near it, as near the limit of heat. Default: no limit",
+      ),
   },
   "an object",
 );
@@ -75,18 +97,22 @@ const tierExpected = "an object with a model, or with a url and a model";
 const frameSchema = z.strictObject(
   {
     $schema: z.string().optional(),
-    /** The smallest first. */
     tiers: z
       .array(z.looseObject({}, tierExpected), "an array of tiers")
       .min(1, "at least one tier")
-      .max(maxTiers, `at most ${maxTiers} tiers`),
+      .max(maxTiers, `at most ${maxTiers} tiers`)
+      .describe("The smallest first"),
     router: routerSchema.prefault({ kind: "linear" }),
-    /** Hands answers that a small tier is not sure of to the next one; off by default. */
-    cascade: cascadeSchema.optional(),
-    /** Watches heat and memory; false switches it off. */
-    governor: z.union([z.literal(false), governorSchema], "false or an object").prefault({}),
-    /** Memory for all local models together. Default: what is available. */
-    memory: memorySchema.optional(),
+    cascade: cascadeSchema
+      .optional()
+      .describe("Hands answers that a small tier is not sure of to the next one; off by default"),
+    governor: z
+      .union([z.literal(false), governorSchema], "false or an object")
+      .prefault({})
+      .describe("Watches heat and memory; false switches it off"),
+    memory: memorySchema
+      .optional()
+      .describe("Memory for all local models together. Default: what is available"),
   },
   "an object",
 );

@@ -35,22 +35,23 @@ export const localTierSchema = loadModelSchema
   })
   .extend({
     name: z.string("a name").min(1, "a name"),
-    /** GGUF file, relative to the configuration's folder. */
-    model: z.string("a GGUF file").min(1, "a GGUF file"),
+    model: z
+      .string("a GGUF file")
+      .min(1, "a GGUF file")
+      .describe("GGUF file, relative to the configuration's folder"),
     kv: loadModelSchema.shape.kv.unwrap().optional(),
     pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
     maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),
     prefixCache: loadModelSchema.shape.prefixCache.unwrap().optional(),
-    /** Most tokens of an answer. */
-    maxTokens: integerFrom(1).optional(),
-    /** Answers at a time. */
-    maxConcurrent: integerFrom(1, 256).default(4),
-    /** Requests that wait for their turn; one more is refused, or goes to another tier. */
-    maxWaiting: integerFrom(0, 65_536).default(64),
-    /** Seconds without a request after which the model is unloaded; 0 keeps it. */
-    idleUnloadSeconds: numberFrom(0, 1e7).default(300),
-    /** Load it before the first request. */
-    preload: z.boolean("true or false").default(false),
+    maxTokens: integerFrom(1).optional().describe("Most tokens of an answer"),
+    maxConcurrent: integerFrom(1, 256).default(4).describe("Answers at a time"),
+    maxWaiting: integerFrom(0, 65_536)
+      .default(64)
+      .describe("Requests that wait for their turn; one more is refused, or goes to another tier"),
+    idleUnloadSeconds: numberFrom(0, 1e7)
+      .default(300)
+      .describe("Seconds without a request after which the model is unloaded; 0 keeps it"),
+    preload: z.boolean("true or false").default(false).describe("Load it before the first request"),
     defaults: answerDefaultsSchema.default({}),
   });
 

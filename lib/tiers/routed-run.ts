@@ -10,7 +10,9 @@ import { isTierFailure } from "./remote-member.js";
 import type { Tier, TierInput } from "./tier.js";
 
 /** When a small tier's answers are judged. */
-export interface CascadeLimits extends CascadeSettings {
+export interface CascadeLimits extends Omit<CascadeSettings, "minLogprob"> {
+  /** Of all tiers, or by name; tiers without one are trusted whatever they say. */
+  readonly minLogprob: number | Readonly<Record<string, number>>;
   readonly maxEscalations: number;
   readonly maxSeconds: number;
 }
@@ -207,6 +209,8 @@ export class RoutedRun {
     } catch {
       return undefined; // nobody above
     }
-    return new AnswerJudge(cascade, options.schema !== undefined);
+    const { minLogprob, holdTokens } = cascade;
+    const least = typeof minLogprob === "number" ? minLogprob : (minLogprob[decision.name] ?? -Infinity);
+    return new AnswerJudge({ minLogprob: least, holdTokens }, options.schema !== undefined);
   }
 }

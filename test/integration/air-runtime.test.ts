@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import type { GenerateOptions } from "../../lib/index.js";
-import { AirRuntime, type RoutedOptions } from "../../lib/tiers/air-runtime.js";
+import { AirRuntime } from "../../lib/tiers/air-runtime.js";
+import type { RoutedOptions } from "../../lib/tiers/runtime-types.js";
 import {
   asUser,
   calmSensors,

@@ -9,6 +9,14 @@
 
 namespace air_test {
 
+// True under ThreadSanitizer and in an emulator, where everything takes ten times as long: tests that repeat
+// themselves over many cases take a part of them there. Other builds run them all.
+#if defined(__SANITIZE_THREAD__) || defined(AIR_EMULATED)
+constexpr bool kIsSlow = true;
+#else
+constexpr bool kIsSlow = false;
+#endif
+
 struct TestCase {
   const char* name;
   void (*body)();

@@ -2,7 +2,9 @@
 // scored as StreamingLLM (arXiv 2309.17453) scores them, whose keys are rotated to their places in the cache.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "native/core/attention.h"
 #include "native/core/isa.h"
@@ -56,7 +58,9 @@ std::vector<float> run_chunks(Engine& engine, const std::vector<int32_t>& tokens
   return all;
 }
 
-constexpr Window kWindows[] = {{0, 1}, {1, 37}, {5, 100}, {3, 16}, {70, 29}, {4, 530}, {0, 2000}, {9, 0}};
+// In slow builds the first four.
+constexpr Window kWindows[] = {{0, 1}, {5, 100}, {70, 29}, {4, 530}, {1, 37}, {3, 16}, {0, 2000}, {9, 0}};
+constexpr size_t kWindowCount = air_test::kIsSlow ? 4 : std::size(kWindows);
 
 std::string describe(const AirKernelTable* kernels, const Window& window) {
   return std::string(kernels->isa) + ", " + std::to_string(window.sink_tokens) + " sinks, window " +
@@ -170,7 +174,8 @@ TEST(a_token_reads_its_window_whatever_chunk_it_is_computed_in) {
     EngineOptions options;
     options.max_context = kTokens;
     Engine engine = make_engine(tiny, kernels, options);
-    for (const Window& window : kWindows) {
+    for (size_t index = 0; index < kWindowCount; ++index) {
+      const Window& window = kWindows[index];
       const auto apart = run_chunks(engine, tokens, 0, kTokens, 1, window);
       for (const int64_t chunk : {600, 37, 5}) {
         const auto together = run_chunks(engine, tokens, 0, kTokens, chunk, window);
@@ -196,7 +201,8 @@ TEST(dropped_tokens_count_like_masked_ones) {
       const auto masked = run_chunks(engine, tokens, 0, kTokens, 20, window);
       const auto rest = static_cast<std::ptrdiff_t>((kTokens - kDropped) * tiny.spec.vocab_size);
       const std::vector<float> after(masked.end() - rest, masked.end());
-      for (const int32_t dropped : {1, 4, 7, 30}) {
+      for (const int32_t dropped :
+           air_test::kIsSlow ? std::vector<int32_t>{4, 30} : std::vector<int32_t>{1, 4, 7, 30}) {
         const auto without = run_chunks(engine, tokens, kDropped, kTokens, 13, window, dropped);
         CHECK_MSG(air_test::same_bits(after, without),
                   describe(kernels, window) + ", dropped " + std::to_string(dropped));

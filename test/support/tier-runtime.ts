@@ -1,6 +1,7 @@
 import type { ComplexityClassifier, RoutedPrompt } from "../../lib/routing/complexity.js";
 import { type GenerateOptions, loadModel } from "../../lib/index.js";
-import { AirRuntime, type AirRuntimeExtras } from "../../lib/tiers/air-runtime.js";
+import { AirRuntime } from "../../lib/tiers/air-runtime.js";
+import type { AirRuntimeExtras } from "../../lib/tiers/runtime-types.js";
 import type { AirConfig } from "../../lib/tiers/config.js";
 import type { RoutedReply, RoutedResult } from "../../lib/tiers/routed-reply.js";
 import type { SensorReading, Sensors } from "../../lib/tiers/sensors.js";

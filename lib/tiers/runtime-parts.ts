@@ -1,0 +1,59 @@
+import { AirError } from "../errors/air-error.js";
+import type { ComplexityClassifier } from "../routing/complexity.js";
+import type { ResolvedConfig } from "./config.js";
+import { defaultGovernorSettings, Governor } from "./governor.js";
+import type { AirRuntimeExtras } from "./runtime-types.js";
+import { systemSensors } from "./sensors.js";
+import type { TierFleet } from "./tier-fleet.js";
+
+/** Plain configurations say nothing of the kind of a tier; what is no configuration at all is for parseConfig(). */
+export function isResolved(config: unknown): config is ResolvedConfig {
+  if (typeof config !== "object" || config === null || !("tiers" in config && "router" in config))
+    return false;
+  const { tiers } = config;
+  const isTier = (tier: unknown): boolean => typeof tier === "object" && tier !== null && "kind" in tier;
+  return Array.isArray(tiers) && tiers.length > 0 && tiers.every(isTier);
+}
+
+/** Three classes have two boundaries: two tiers are told apart by the first, and one by none. */
+export function thresholdsFor(tiers: number, thresholds: readonly number[]): readonly number[] {
+  if (thresholds.length >= tiers - 1) return thresholds.slice(0, tiers - 1);
+  throw new AirError(
+    "AIR_ERR_CONFIG",
+    `expected ${tiers - 1} thresholds for router.thresholds but received ${thresholds.length}`,
+  );
+}
+
+/** The classifier that the configuration names. */
+export async function createClassifier(
+  { router }: ResolvedConfig,
+  linear: ComplexityClassifier,
+): Promise<ComplexityClassifier> {
+  if (router.kind === "linear") return linear;
+  const { loadEncoder } = await import("./encoder-classifier.js");
+  return loadEncoder(router.model, { budgetMs: router.budgetMs, fallback: linear });
+}
+
+/** Watches the machine; heat throttles the tiers, and memory that is short takes the models that nobody uses. */
+export function createGovernor(
+  settings: ResolvedConfig["governor"],
+  fleet: TierFleet,
+  { sensors, onEvent = () => undefined }: AirRuntimeExtras,
+): Governor {
+  const { root = "", intervalMs = 1000, maxWatts } = settings === false ? {} : settings;
+  const machine = sensors ?? systemSensors({ root, spareBytes: () => fleet.idleBytes });
+  const governor: Governor = new Governor({
+    sensors: {
+      read: () => {
+        if (governor.state().memory.tiersDown > 0) fleet.unloadIdle();
+        return machine.read();
+      },
+    },
+    settings: { ...defaultGovernorSettings, periodMs: intervalMs, maxWatts },
+    onChange: ({ threadsFraction, batchFraction }) => {
+      fleet.throttle(threadsFraction, batchFraction);
+      onEvent({ kind: "throttle", threadsFraction, batchFraction });
+    },
+  });
+  return governor;
+}
