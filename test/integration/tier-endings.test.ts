@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import type { RoutedOptions } from "../../lib/tiers/air-runtime.js";
+import type { RoutedOptions } from "../../lib/tiers/runtime-types.js";
 import type { ComplexityClassifier } from "../../lib/routing/complexity.js";
 import {
   asUser,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
-import type { RuntimeEvent } from "../../lib/tiers/air-runtime.js";
+import type { RuntimeEvent } from "../../lib/tiers/runtime-types.js";
 import {
   asUser,
   createRuntime,
