@@ -1,3 +1,5 @@
+import { setImmediate } from "node:timers/promises";
+
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
 import { AirError } from "../errors/air-error.js";
@@ -35,6 +37,8 @@ export interface LocalTierOptions {
   readonly inTurn: <Value>(work: () => Promise<Value>) => Promise<Value>;
   /** Called before a load: makes room, or throws AIR_ERR_MEMORY. */
   readonly makeRoom: (tier: LocalTier) => void;
+  /** Called when memory ran out all the same: unloads models that nobody uses, and says whether there were any. */
+  readonly freeMemory: () => boolean;
   readonly now: () => number;
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
@@ -48,6 +52,7 @@ const longestTimerMs = 2 ** 31 - 1;
 /** Prefill is so many times faster than decoding, before anything is measured. */
 const assumedPrefillFactor = 8;
 
+const memoryCodes: ReadonlySet<string> = new Set(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"]);
 const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
 
 /** A model of this machine that is loaded when a request needs it, and unloaded when none did for a while. */
@@ -221,11 +226,11 @@ export class LocalTier implements Tier {
   }
 
   async #load(): Promise<Model> {
-    const { file, load, now, onEvent, makeRoom } = this.#options;
+    const { now, onEvent, makeRoom } = this.#options;
     this.#assertOpen();
     makeRoom(this);
     const startedMs = now();
-    const model = await loadModel(file, load);
+    const model = await this.#loadFile();
     if (this.#closed) {
       model.close();
       throw closedError("tier");
@@ -237,6 +242,19 @@ export class LocalTier implements Tier {
     this.#limitThreads();
     onEvent("load", this);
     return model;
+  }
+
+  /** What the plan did not foresee, models that nobody uses may make up for. */
+  async #loadFile(): Promise<Model> {
+    const { file, load, freeMemory } = this.#options;
+    try {
+      return await loadModel(file, load);
+    } catch (error) {
+      const isShort = error instanceof AirError && memoryCodes.has(error.code);
+      if (!isShort || this.#closed || !freeMemory()) throw error;
+    }
+    await setImmediate(); // closed models free their memory soon, not at once
+    return loadModel(file, load);
   }
 
   #assertOpen(): void {

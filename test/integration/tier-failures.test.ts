@@ -136,7 +136,7 @@ describe("a tier that cannot be loaded", () => {
       { tier: "small", outcome: "rejected" },
       { tier: "middle", outcome: "rejected" },
       { tier: "large", outcome: "failed" },
-      { tier: "middle", outcome: "answered" },
+      { tier: "middle", outcome: "answered", reason: "unavailable" },
     ]);
   });
 
@@ -155,5 +155,17 @@ describe("a tier that cannot be loaded", () => {
       tier: "large",
       attempts: [{ tier: "small", reason: "AIR_ERR_CONTEXT" }, {}],
     });
+  });
+
+  test("is tried for a prompt that an estimate alone forbids, and says itself when it is too long", async () => {
+    await using runtime = await createRuntime(twoTiers({ contextTokens: 64 }));
+    const ask = (content: string) => runtime.generate(asUser(content), {}).result;
+    // The estimate adds 128 tokens for an answer of any length.
+    expect(await ask(easyPrompt)).toMatchObject({ tier: "small", attempts: [{}] });
+    await expect(ask("\u{1f34e}\u{1f34f}\u{1f350}".repeat(20))).rejects.toMatchObject({
+      code: "AIR_ERR_CONTEXT",
+    });
+    await expect(ask("apple ".repeat(600))).rejects.toMatchObject({ code: "AIR_ERR_NO_TIER" });
+    expect(runtime.stats.tiers["large"]?.requests).toBe(1);
   });
 });

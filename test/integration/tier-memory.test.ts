@@ -1,10 +1,13 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
+import { AirError } from "../../lib/errors/air-error.js";
 import { planModel } from "../../lib/index.js";
 import type { AirRuntime } from "../../lib/tiers/air-runtime.js";
 import type { AirRuntimeExtras } from "../../lib/tiers/runtime-types.js";
 import type { AirConfig } from "../../lib/tiers/config.js";
 import type { SensorReading } from "../../lib/tiers/sensors.js";
+import { createDeferred } from "../../lib/util/deferred.js";
+import { FakeAddon } from "../support/fake-native.js";
 import {
   asUser,
   calm,
@@ -134,6 +137,32 @@ describe("memory of tiers", () => {
     expect((await first.result).tokens).toHaveLength(400);
     expect(events).toEqual(["load small"]);
   });
+
+  test.each(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"] as const)(
+    "is taken from idle tiers when a load meets %s without a budget",
+    async (code) => {
+      const addon = new FakeAddon();
+      const loadModel = addon.loadModel.bind(addon);
+      // There is memory for one model at a time.
+      vi.spyOn(addon, "loadModel").mockImplementation(async (...args) => {
+        if (addon.controls.openHandles() === 0) return loadModel(...args);
+        throw new AirError(code, "expected memory for a model but received none");
+      });
+      const events: string[] = [];
+      await using runtime = await observed(events, twoTiers(), { addon });
+      await runtime.load("small");
+      const { tier } = await runtime.generate(asUser(hardPrompt), options).result;
+      expect(tier).toBe("large");
+      expect(events).toEqual(["load small", "unload small", "load large"]);
+      const gate = createDeferred<undefined>();
+      addon.controls.gate = gate.promise.then(() => undefined);
+      const busy = runtime.generate(asUser(hardPrompt), { maxTokens: 60, ignoreEos: true, tier: "large" });
+      await until(() => runtime.stats.tiers["large"]?.active === 1);
+      await expect(runtime.load("small")).rejects.toMatchObject({ code });
+      gate.resolve(undefined);
+      expect((await busy.result).tokens).toHaveLength(60);
+    },
+  );
 
   test("counts what kvTokens take", async () => {
     const memory = await either();
