@@ -5,6 +5,7 @@ import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
 import { GenerationStream } from "../runtime/generation.js";
 import { closedError } from "../runtime/model-core.js";
+import type { Model } from "../runtime/model.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { without } from "../util/options.js";
@@ -118,6 +119,15 @@ export class AirRuntime {
   /** Those of this machine. */
   get localTierNames(): readonly string[] {
     return this.#fleet.locals.map(({ name }) => name);
+  }
+
+  /**
+   * The model of a local tier; undefined while it is not loaded. The runtime goes on to use it, and closes it.
+   *
+   * @throws {AirArgumentError} AIR_ERR_ARGUMENT for a name that no local tier has
+   */
+  model(tier: string): Model | undefined {
+    return this.#local(tier).model;
   }
 
   get stats(): RuntimeStats {

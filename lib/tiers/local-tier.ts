@@ -181,7 +181,7 @@ export class LocalTier implements Tier {
 
   /** Unloads the model: now, or when the last of the requests that use it is over. */
   unload(): void {
-    this.#leaves = this.#model !== undefined || this.#loading !== undefined;
+    this.#leaves = true; // of this load: the next one is wanted
     this.#unloadIfIdle();
   }
 

@@ -38,7 +38,7 @@ export async function createClassifier(
 export function createGovernor(
   settings: ResolvedConfig["governor"],
   fleet: TierFleet,
-  { sensors, onEvent = () => undefined }: AirRuntimeExtras,
+  { sensors, clock, onEvent = () => undefined }: AirRuntimeExtras,
 ): Governor {
   const { root = "", intervalMs = 1000, maxWatts } = settings === false ? {} : settings;
   const machine = sensors ?? systemSensors({ root, spareBytes: () => fleet.idleBytes });
@@ -49,6 +49,7 @@ export function createGovernor(
         return machine.read();
       },
     },
+    ...(clock !== undefined && { clock }),
     settings: { ...defaultGovernorSettings, periodMs: intervalMs, maxWatts },
     onChange: ({ threadsFraction, batchFraction }) => {
       fleet.throttle(threadsFraction, batchFraction);

@@ -67,6 +67,17 @@ describe("a cascade", () => {
     expect(await reply.result).toMatchObject({ tier: "small", finishReason: "abort" });
   });
 
+  test("holds each tier to its own threshold, and those without one to none", async () => {
+    for (const [minLogprob, tier] of [
+      [{ small: never }, "large"],
+      [{ small: always, large: never }, "small"],
+      [{ large: never }, "small"],
+    ] as const) {
+      await using runtime = await cascading({ minLogprob });
+      expect((await runtime.generate(asUser(easyPrompt), options).result).tier).toBe(tier);
+    }
+  });
+
   test("gives log-probabilities to those who ask for them, and to nobody else", async () => {
     await using runtime = await cascading({ minLogprob: always });
     for (const logprobs of [undefined, 2]) {

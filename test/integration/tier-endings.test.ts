@@ -1,7 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
-import type { RoutedOptions } from "../../lib/tiers/air-runtime.js";
+import type { RoutedOptions } from "../../lib/tiers/runtime-types.js";
 import type { ComplexityClassifier } from "../../lib/routing/complexity.js";
+import { FakeAddon } from "../support/fake-native.js";
 import {
   asUser,
   createRuntime,
@@ -163,12 +164,16 @@ describe("closing a runtime", () => {
 
   test("ends loads, those that wait for others included, and loads nothing more", async () => {
     const events: string[] = [];
-    const runtime = await createRuntime(twoTiers(), { onEvent: (event) => events.push(event.kind) });
+    const addon = new FakeAddon();
+    const loadModel = vi.spyOn(addon, "loadModel");
+    const runtime = await createRuntime(twoTiers(), { addon, onEvent: (event) => events.push(event.kind) });
     const loads = ["large", "small"].map((tier) => runtime.load(tier));
     const closing = runtime.close();
     for (const load of loads) await expect(load).rejects.toMatchObject({ code: "AIR_ERR_CLOSED" });
     await closing;
     expect(events).toEqual([]);
+    expect(loadModel.mock.calls.length).toBeLessThanOrEqual(1);
+    await until(() => addon.controls.openHandles() === 0);
   });
 
   test("leaves a runtime that refuses everything, and is still able to count", async () => {

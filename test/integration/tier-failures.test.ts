@@ -4,7 +4,8 @@ import { join } from "node:path";
 
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
-import type { RuntimeEvent } from "../../lib/tiers/air-runtime.js";
+import type { AirConfig } from "../../lib/tiers/config.js";
+import type { RuntimeEvent } from "../../lib/tiers/runtime-types.js";
 import {
   asUser,
   createRuntime,
@@ -118,6 +119,24 @@ describe("a tier that cannot be loaded", () => {
       { tier: "small", outcome: "rejected", reason: "confidence" },
       { tier: "large", outcome: "failed", reason: "AIR_ERR_IO" },
       { tier: "small", outcome: "answered" },
+    ]);
+  });
+
+  test("leaves the answer to the largest of those that were not trusted", async () => {
+    const [small, large] = twoTiers({}, {}, { model: fragile }).tiers;
+    await using runtime = await createRuntime({
+      tiers: [small, { ...small, name: "middle", model: largeFile }, large] as AirConfig["tiers"],
+      router: { kind: "linear", thresholds: [0.3, 0.6] },
+      cascade: { minLogprob: 0, maxEscalations: 9 },
+    });
+    rmSync(fragile);
+    const { text, attempts } = await runtime.generate(asUser(easyPrompt), options).result;
+    expect(text).toBe(await plainText(largeFile, easyPrompt, options));
+    expect(attempts).toMatchObject([
+      { tier: "small", outcome: "rejected" },
+      { tier: "middle", outcome: "rejected" },
+      { tier: "large", outcome: "failed" },
+      { tier: "middle", outcome: "answered" },
     ]);
   });
 

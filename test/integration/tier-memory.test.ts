@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 
 import { planModel } from "../../lib/index.js";
-import type { AirRuntime, AirRuntimeExtras } from "../../lib/tiers/air-runtime.js";
+import type { AirRuntime } from "../../lib/tiers/air-runtime.js";
+import type { AirRuntimeExtras } from "../../lib/tiers/runtime-types.js";
 import type { AirConfig } from "../../lib/tiers/config.js";
 import type { SensorReading } from "../../lib/tiers/sensors.js";
 import {

@@ -89,6 +89,20 @@ describe("a runtime with a remote tier", () => {
     expect([tier, attempts[0]?.reason]).toEqual(["small", "AIR_ERR_TIMEOUT"]);
   });
 
+  test("leaves the tier that takes over what is left of the time", async () => {
+    const [small, large] = twoTiers({ preload: true }).tiers;
+    const cloud = { name: "cloud", url: stub.url, model: "large", retries: 0 };
+    await using runtime = await createRuntime({
+      tiers: [small, large, cloud] as AirConfig["tiers"],
+      router: { kind: "linear", thresholds: [0.3, 0.6] },
+    });
+    stub.script([{ wait: 350 }, ...refusal(500)], refusal(500));
+    const decided = async (): Promise<unknown> =>
+      (await runtime.generate(asUser(hardPrompt), { maxTokens: 2, deadlineMs: 300 }).result).decision;
+    expect(await decided()).toMatchObject({ reason: "deadline" });
+    expect(await decided()).toMatchObject({ name: "large", reason: "unavailable" });
+  });
+
   test("does not answer a second time when the stream is cut midway", async () => {
     await using runtime = await withCloud({ retries: 3 });
     stub.always([streamHead, delta("The ans"), "cut"]);
