@@ -17,7 +17,7 @@ import type { Governor } from "./governor.js";
 import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
-import { createClassifier, createGovernor, isResolved, thresholdsFor } from "./runtime-parts.js";
+import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
 import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
@@ -84,7 +84,8 @@ export class AirRuntime {
     extras: AirRuntimeExtras = {},
   ): Promise<AirRuntime> {
     const resolved = isResolved(config) ? config : parseConfig(config);
-    const { onEvent = () => undefined, addon } = extras;
+    const { addon } = extras;
+    const onEvent = listenerOf(extras);
     const fileRouter = await loadRouter(resolved.router.kind === "linear" ? resolved.router.file : undefined);
     const classifier = extras.classifier ?? (await createClassifier(resolved, fileRouter));
     const thresholds = thresholdsFor(

@@ -8,6 +8,7 @@ import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
 import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
+import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
@@ -197,7 +198,8 @@ export class LocalTier implements Tier {
 
   #optionsOf(options: GenerateOptions): GenerateOptions {
     const { defaults, maxTokens } = this.#options;
-    const merged = { ...defaults, ...options };
+    const given = Object.keys(options) as (keyof GenerateOptions)[];
+    const merged: GenerateOptions = { ...defaults, ...pickGiven(options, given) };
     if (maxTokens === undefined) return merged;
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
   }
