@@ -1,7 +1,6 @@
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { Complexity, ComplexityClassifier } from "../routing/complexity.js";
 import type { RouteDecision, TierState } from "../routing/decision.js";
-import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
 import type { RequestSize } from "../routing/prediction.js";
 import { GenerationStream } from "../runtime/generation.js";
@@ -17,7 +16,7 @@ import type { Governor } from "./governor.js";
 import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
-import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
+import { createGovernor, createRouter, isResolved, listenerOf } from "./runtime-parts.js";
 import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
@@ -86,12 +85,7 @@ export class AirRuntime {
     const resolved = isResolved(config) ? config : parseConfig(config);
     const { addon } = extras;
     const onEvent = listenerOf(extras);
-    const fileRouter = await loadRouter(resolved.router.kind === "linear" ? resolved.router.file : undefined);
-    const classifier = extras.classifier ?? (await createClassifier(resolved, fileRouter));
-    const thresholds = thresholdsFor(
-      resolved.tiers.length,
-      resolved.router.thresholds ?? extras.classifier?.thresholds ?? fileRouter.thresholds,
-    );
+    const { classifier, thresholds } = await createRouter(resolved, extras.classifier);
     const fleet = await TierFleet.create(resolved.tiers, {
       memoryBytes: resolved.memory,
       addon,
