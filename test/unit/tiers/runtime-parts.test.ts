@@ -12,7 +12,7 @@ const tiers = [
   { name: "small", model: "small.gguf" },
   { name: "medium", model: "medium.gguf" },
 ];
-const absentFile = { file: "no-such-router.json" };
+const absentFile = { kind: "linear" as const, file: "no-such-router.json" };
 
 describe("createRouter", () => {
   test("takes the shipped router, cut for the number of tiers", async () => {
