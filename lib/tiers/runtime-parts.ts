@@ -27,7 +27,7 @@ export interface Router {
  * The router that the configuration names, or a classifier of the caller's in its place. A router file is read where
  * something is taken from it.
  *
- * @throws {AirError} AIR_ERR_ROUTER_FILE, AIR_ERR_CONFIG for too few thresholds, and as loadEncoder()
+ * @throws {AirError} AIR_ERR_IO, AIR_ERR_ROUTER_FILE, AIR_ERR_CONFIG for too few thresholds, and as loadEncoder()
  */
 export async function createRouter(
   { router, tiers }: ResolvedConfig,

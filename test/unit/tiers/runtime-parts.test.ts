@@ -32,7 +32,7 @@ describe("createRouter", () => {
 
   test("reads the file where thresholds come from it", async () => {
     const config = parseConfig({ tiers, router: absentFile });
-    await expect(createRouter(config, classifier)).rejects.toMatchObject({ code: "AIR_ERR_ROUTER_FILE" });
+    await expect(createRouter(config, classifier)).rejects.toMatchObject({ code: "AIR_ERR_IO" });
   });
 
   test("refuses fewer thresholds than tiers need", async () => {
