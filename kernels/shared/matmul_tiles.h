@@ -34,7 +34,7 @@ static inline int tile_columns(const AirMatrix* weights, int64_t tile) {
 // driven out of it by the activations of several rows, and takes the few registers of misses that loads need.
 // Measured with weights in DRAM: on a Zen 5 server one row of int4 reads 28 GB/s at 4 KB, 38 at 8 KB, 45 at 16 KB and
 // no more at 32 KB; the hardware's own prefetch, which stops at every memory page, gives 21. On a Zen 4 server fetching
-// into L2 makes one row of int4 1.1 times as fast as fetching into L1, four rows 1.2 times, four rows of int8 1.2 times.
+// into L2 makes one row of int4 1.1 times as fast as fetching into L1, four rows 1.1 to 1.3 times.
 #define AIR_PREFETCH_BYTES (16 * 1024)
 
 // Fetches one step's share of a tile. The steps (one per group of k) walk the tile in the order of its bytes,
