@@ -4,6 +4,7 @@ import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { JsonSchema } from "../constraint/json-schema.js";
 import type { AcceptanceRule } from "../decoding/acceptance.js";
 import type { ProposerName } from "../decoding/proposer.js";
+import type { ToolDefinition } from "../model/tools.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
@@ -139,6 +140,11 @@ export interface GenerateOptions {
    * at temperature 0, and with the default acceptance, not the text either. Default `auto`, where it pays.
    */
   readonly speculation?: "auto" | "off" | SpeculationOptions;
+  /**
+   * Functions that the model may call, with messages as the prompt: the chat template tells the model of them. What it
+   * makes of them is text like any other.
+   */
+  readonly tools?: readonly ToolDefinition[];
   /** Go on past end-of-generation tokens, for benches. Default false. */
   readonly ignoreEos?: boolean;
 }
@@ -226,6 +232,21 @@ const speculationSchema = z.strictObject(
   "an object",
 );
 
+const toolSchema: z.ZodType<ToolDefinition> = z.object(
+  {
+    type: z.literal("function", '"function"'),
+    function: z.object(
+      {
+        name: z.string("a name").min(1, "a name"),
+        description: z.string("a string").optional(),
+        parameters: z.record(z.string(), z.unknown(), "a JSON schema").optional(),
+      },
+      "a function",
+    ),
+  },
+  "a tool",
+);
+
 /** {@link SpeculationOptions} with defaults. */
 export type ResolvedSpeculation = z.output<typeof speculationSchema>;
 
@@ -251,6 +272,7 @@ export const generateSchema = z.strictObject(
     logprobs: integerFrom(0, 100).optional(),
     special: z.boolean("true or false").default(false),
     ignoreEos: z.boolean("true or false").default(false),
+    tools: z.array(toolSchema, "an array of tools").default([]),
     schema: z
       .custom<JsonSchema>(
         (value) =>
@@ -283,7 +305,11 @@ const roles = ["system", "user", "assistant"] as const;
 
 /** Validates a message. */
 export const messageSchema = z.object(
-  { role: z.enum(roles, '"system", "user" or "assistant"'), content: z.string("a string") },
+  {
+    role: z.enum(roles, '"system", "user" or "assistant"'),
+    content: z.string("a string"),
+    toolForm: z.record(z.string(), z.unknown(), "an object").optional(),
+  },
   "a message with role and content",
 );
 

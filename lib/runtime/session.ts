@@ -63,7 +63,7 @@ export class Session {
   generate(input: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
     const resolved = parseOptions(generateSchema, options, "generate options");
     this.#assertReady();
-    const prompt = this.#encode(input, resolved.special);
+    const prompt = this.#encode(input, resolved);
     if (prompt.length === 0) throw invalidArgument("the prompt", "at least one token", input);
     assertFitsContext(prompt.length, 1, this.#core.contextTokens);
     this.#check(resolved);
@@ -186,7 +186,10 @@ export class Session {
     }
   }
 
-  #encode(input: string | readonly ChatMessage[], special: boolean): Int32Array {
+  #encode(
+    input: string | readonly ChatMessage[],
+    { special, tools }: Pick<ResolvedGenerateOptions, "special" | "tools">,
+  ): Int32Array {
     const { tokenizer, chatTemplate } = this.#core;
     if (typeof input === "string") {
       if (input.length === 0) throw invalidArgument("the prompt", "at least one character", input);
@@ -202,7 +205,7 @@ export class Session {
         "expected a chat template for messages but received a model without",
       );
     }
-    return chatTemplate.encode(messages, { addGenerationPrompt: true });
+    return chatTemplate.encode(messages, { addGenerationPrompt: true, tools });
   }
 
   #start(prompt: Int32Array, options: ResolvedGenerateOptions): Generation {

@@ -5,6 +5,7 @@ import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
 import { GenerationStream } from "../runtime/generation.js";
 import { closedError } from "../runtime/model-core.js";
+import type { Model } from "../runtime/model.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { without } from "../util/options.js";
@@ -162,14 +163,35 @@ export class AirRuntime {
       reader.run?.leave();
     });
     this.#counts.requests += 1;
-    const work = this.#serve(input, options, stream, reader, decided.resolve).catch((error: unknown) => {
+    let latest: RouteDecision | undefined;
+    const onDecision = (decision: RouteDecision): void => {
+      latest = decision;
+      decided.resolve(decision);
+    };
+    const work = this.#serve(input, options, stream, reader, onDecision).catch((error: unknown) => {
       this.#counts.failed += 1;
       decided.reject(error);
       stream.fail(error);
     });
     this.#running.add(work);
     void work.then(() => this.#running.delete(work));
-    return Object.assign(stream, { decision: decided.promise });
+    return Object.assign(stream, { decision: decided.promise, latestDecision: () => latest });
+  }
+
+  /**
+   * The model of a local tier, loaded if need be. It may be unloaded whenever no request uses it: take its tokenizer or
+   * template from it, and do not keep it.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
+   */
+  async model(tier: string): Promise<Model> {
+    this.#assertOpen();
+    return this.#local(tier).load();
+  }
+
+  /** The model of a local tier while it is loaded; undefined else, and for remote tiers. */
+  loadedModel(tier: string): Model | undefined {
+    return this.#fleet.locals.find(({ name }) => name === tier)?.model;
   }
 
   /**

@@ -15,7 +15,8 @@ export function integerFrom(min: number, max: number = Number.MAX_SAFE_INTEGER):
   return z.number(expected).int(expected).min(min, expected).max(max, expected);
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+/** The value at the end of a path; undefined where the path leads nowhere. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),
     value,
@@ -23,7 +24,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 /** `stop[1]` for ["stop", 1]. */
-function pathName(path: readonly PropertyKey[]): string {
+export function pathName(path: readonly PropertyKey[]): string {
   return path
     .map((key, index) => (typeof key === "number" ? `[${key}]` : (index > 0 ? "." : "") + String(key)))
     .join("");
