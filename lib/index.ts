@@ -109,3 +109,6 @@ export {
   type CascadeCalibrationOptions,
   type TierConfidence,
 } from "./tiers/cascade-calibration.js";
+export { AirRemoteError } from "./tiers/remote/remote-error.js";
+export type { RemoteTierOptions } from "./tiers/remote/remote-options.js";
+export { RemoteTier, type RemoteStats } from "./tiers/remote/remote-tier.js";

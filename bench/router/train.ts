@@ -5,27 +5,17 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 
-import { thresholdsForMix, tierOf } from "../../lib/routing/calibration.js";
 import { evaluateRouter, type JudgedPrompt, type RouterEvaluation } from "../../lib/routing/evaluation.js";
-import { type LabelledPrompt, parseLabelledPrompts } from "../../lib/routing/example-file.js";
+import { parseLabelledPrompts } from "../../lib/routing/example-file.js";
 import { LinearClassifier } from "../../lib/routing/linear-classifier.js";
-import { formatRouterFile, packRouter, type RouterFile } from "../../lib/routing/router-file.js";
-import { trainRouter } from "../../lib/routing/training.js";
+import { formatRouterFile } from "../../lib/routing/router-file.js";
 import { expandFamilies, type ExpandedPrompt, toJsonLine } from "./expand.js";
+import { judge, mixError, trained } from "./held-out.js";
 import { allFamilies } from "./prompts/all.js";
 import { splitPrompts } from "./split.js";
 
 const parts = [0, 1, 2, 3];
-const mix = [0.6, 0.3, 0.1];
-const testSets = ["unseen.jsonl", "unseen-late.jsonl"];
-
-function trained(examples: readonly LabelledPrompt[]): RouterFile {
-  return packRouter(trainRouter(examples));
-}
-
-function judge(classifier: LinearClassifier, examples: readonly LabelledPrompt[]): readonly JudgedPrompt[] {
-  return examples.map(({ prompt, tier }) => ({ tier, complexity: classifier.classify(prompt) }));
-}
+const testSets = ["unseen.jsonl", "unseen-late.jsonl", "unseen-third.jsonl"];
 
 function line(name: string, result: RouterEvaluation): string {
   const percent = (value: number | null): string => (value === null ? "-" : (value * 100).toFixed(1));
@@ -38,19 +28,6 @@ function line(name: string, result: RouterEvaluation): string {
     `over ${percent(result.overRouted)}`,
     `ECE ${result.calibrationError.toFixed(3)}`,
   ].join("  ");
-}
-
-/** Largest difference, in points, between a mix set on every other prompt and where the rest go. */
-function mixError(classifier: LinearClassifier, prompts: readonly ExpandedPrompt[]): number {
-  const scores = prompts.map(({ prompt }) => classifier.classify(prompt).score);
-  const thresholds = thresholdsForMix(
-    scores.filter((_, index) => index % 2 === 0),
-    mix,
-  );
-  const rest = scores.filter((_, index) => index % 2 === 1);
-  const shareOf = (tier: number): number =>
-    rest.filter((score) => tierOf(score, thresholds) === tier).length / rest.length;
-  return Math.max(...mix.map((wanted, tier) => Math.abs(shareOf(tier) - wanted))) * 100;
 }
 
 const results: Record<string, RouterEvaluation> = {};
@@ -77,8 +54,7 @@ function reportSplits(prompts: readonly ExpandedPrompt[]): void {
 
 /** Each writer's prompts, judged by a router that was trained on the other's. */
 function reportWriters(prompts: readonly ExpandedPrompt[]): void {
-  const writers = [...new Set(prompts.map(({ family }) => family.split("-", 1)[0] ?? ""))];
-  for (const writer of writers) {
+  for (const writer of ["d1", "d2"]) {
     const isOwn = ({ family }: ExpandedPrompt): boolean => family.startsWith(`${writer}-`);
     const classifier = new LinearClassifier(trained(prompts.filter((prompt) => !isOwn(prompt))));
     report(`writer ${writer}, unread`, judge(classifier, prompts.filter(isOwn)), classifier.thresholds);

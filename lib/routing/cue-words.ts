@@ -130,15 +130,12 @@ export function cuesOfPhrasesAt(words: readonly string[], at: number): readonly 
   return third === undefined ? ofPair : [...ofPair, ...cuesOfPhrase(`${pair}_${third}`)];
 }
 
-/** [cueNames] how often words and phrases of each class occur. */
-export function cueCounts(words: readonly string[]): Float64Array {
-  const counts = new Float64Array(cueNames.length);
-  const add = (classes: readonly number[]): void => {
-    for (const index of classes) counts[index] = (counts[index] ?? 0) + 1;
-  };
+/** Classes of all words and phrases of a sentence, each as often as it occurs. */
+export function cuesOf(words: readonly string[]): readonly number[] {
+  const cues: number[] = [];
   for (let i = 0; i < words.length; i += 1) {
-    add(cuesOfWord(words[i] ?? ""));
-    add(cuesOfPhrasesAt(words, i));
+    for (const cue of cuesOfWord(words[i] ?? "")) cues.push(cue);
+    for (const cue of cuesOfPhrasesAt(words, i)) cues.push(cue);
   }
-  return counts;
+  return cues;
 }

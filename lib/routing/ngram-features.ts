@@ -1,6 +1,6 @@
 import { bucketOf, hashStart, hashStep, hashWord } from "./hashing.js";
 import type { Asking, Sentence } from "./asking.js";
-import { cueCounts, cueNames } from "./cue-words.js";
+import { cueNames } from "./cue-words.js";
 import { headNames } from "./request-heads.js";
 
 /** Buckets that n-grams are hashed into; part of the router file's format. */
@@ -52,12 +52,12 @@ function visitWords(kind: "words" | "focus", sentences: readonly Sentence[], vis
 }
 
 /** What a sentence asks: the word, the word with what it is about, and its kind with that and with cues. */
-function headTexts({ head, words }: Sentence): readonly string[] {
-  const counts = cueCounts(words);
+function headTexts({ head, cues }: Sentence): readonly string[] {
   const { kind, word, next } = head;
   const name = headNames[kind] ?? "";
-  const cues = cueNames.filter((_, cue) => (counts[cue] ?? 0) > 0);
-  return [word, `${word} ${next}`, `${name}: ${next}`, ...cues.map((cue) => `${name} + ${cue}`)];
+  const texts = [word, `${word} ${next}`, `${name}: ${next}`];
+  for (const cue of new Set(cues)) texts.push(`${name} + ${cueNames[cue] ?? ""}`);
+  return texts;
 }
 
 function visitHeads(sentences: readonly Sentence[], visit: Visit): void {

@@ -1,5 +1,5 @@
-import { type Asking, isRequest } from "./asking.js";
-import { cueCounts, cueNames } from "./cue-words.js";
+import { type Asking, isRequest, type Sentence } from "./asking.js";
+import { cueNames } from "./cue-words.js";
 import type { PromptParts } from "./prompt-parts.js";
 import { headNames } from "./request-heads.js";
 import { areSimpleRequests, hardCues } from "./simple-requests.js";
@@ -51,6 +51,13 @@ export const readableNames: readonly string[] = [
   ...headNames.map((name) => `ends with ${name}`),
   ...headNames.map((name) => `asks ${name}`),
 ];
+
+/** [cueNames] how often words and phrases of each class occur. */
+function cueCounts(sentences: readonly Sentence[]): Float64Array {
+  const counts = new Float64Array(cueNames.length);
+  for (const { cues } of sentences) for (const cue of cues) counts[cue] = (counts[cue] ?? 0) + 1;
+  return counts;
+}
 
 function countOf(text: string, pattern: RegExp): number {
   return text.match(pattern)?.length ?? 0;
@@ -107,15 +114,15 @@ function numericFeatures(parts: PromptParts, asking: Asking, cues: Float64Array)
 
 /** [readableNames] values of a prompt's readable features. */
 export function readableFeatures(parts: PromptParts, asking: Asking): Float64Array {
-  const { words, focus, focusWords } = asking;
-  const cues = cueCounts(words);
+  const { sentences, focus, focusWords } = asking;
+  const cues = cueCounts(sentences);
   const kinds = focus.map(({ head }) => head.kind);
   const values: number[] = [...numericFeatures(parts, asking, cues)];
   for (const [order, most] of wordRanges.entries()) {
     const isWithin = focusWords.length > (wordRanges[order - 1] ?? 0) && focusWords.length <= most;
     values.push(isWithin ? 1 : 0);
   }
-  const focusCues = cueCounts(focusWords);
+  const focusCues = cueCounts(focus);
   for (const count of focusCues) values.push(Math.log1p(count));
   for (const [index, count] of cues.entries()) values.push(Math.log1p(count - (focusCues[index] ?? 0)));
   for (let kind = 0; kind < headNames.length; kind += 1) values.push((kinds[0] ?? noHead) === kind ? 1 : 0);

@@ -58,7 +58,8 @@ export function sealRouter(content: RouterContent): RouterFile {
   return { ...content, sha256: checksum(content) };
 }
 
-function contentOf(file: RouterFile): RouterContent {
+/** A router without its checksum. */
+export function contentOf(file: RouterFile): RouterContent {
   return contentSchema.strip().parse(file);
 }
 

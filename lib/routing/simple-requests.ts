@@ -1,5 +1,5 @@
 import type { Asking, Sentence } from "./asking.js";
-import { cueNames, cuesOfWord } from "./cue-words.js";
+import { cueNames } from "./cue-words.js";
 import { headNames } from "./request-heads.js";
 
 /** Heads of requests that mostly ask little. */
@@ -37,6 +37,11 @@ const commonCues: ReadonlySet<number> = new Set(
   ["scale noun", "institution", "change term", "abstract question"].map((name) => cueNames.indexOf(name)),
 );
 
+/** Whether a cue speaks for a hard request wherever it stands. */
+function isTelling(cue: number): boolean {
+  return hardCues.has(cue) && !commonCues.has(cue);
+}
+
 /** Whether something is asked, and all of it begins like lookups, transformations and commands. */
 export function areSimpleRequests(requests: readonly Sentence[]): boolean {
   return requests.length > 0 && requests.every(({ head }) => simpleHeads.has(head.kind));
@@ -72,9 +77,7 @@ export function withoutPastedProse(text: string, asking: Asking): Asking {
   if (words.length < fewestWords || focusWords.length > mostWordsThatAsk || !areSimpleRequests(focus))
     return asking;
   if (isWordProblem(text, words, focus)) return asking;
-  const hard = words.filter((word) =>
-    cuesOfWord(word).some((cue) => hardCues.has(cue) && !commonCues.has(cue)),
-  ).length;
+  const hard = context.flatMap((sentence) => sentence.cues).filter(isTelling).length;
   if (hard > words.length * mostHardShare) return asking;
   return { words: focusWords, sentences: focus, focus, focusWords };
 }

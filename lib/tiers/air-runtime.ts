@@ -3,6 +3,7 @@ import type { Complexity, ComplexityClassifier } from "../routing/complexity.js"
 import type { RouteDecision, TierState } from "../routing/decision.js";
 import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
+import type { RequestSize } from "../routing/prediction.js";
 import { GenerationStream } from "../runtime/generation.js";
 import { closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
@@ -13,10 +14,10 @@ import { type AirConfig, parseConfig, type ResolvedConfig } from "./config.js";
 import type { LocalTier } from "./local-tier.js";
 import { MovingAverage } from "./moving-average.js";
 import type { Governor } from "./governor.js";
-import { assertPrompt, estimateTokens } from "./prompt.js";
+import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
-import { createClassifier, createGovernor, isResolved, thresholdsFor } from "./runtime-parts.js";
+import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
 import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
@@ -83,7 +84,8 @@ export class AirRuntime {
     extras: AirRuntimeExtras = {},
   ): Promise<AirRuntime> {
     const resolved = isResolved(config) ? config : parseConfig(config);
-    const { onEvent = () => undefined, addon } = extras;
+    const { addon } = extras;
+    const onEvent = listenerOf(extras);
     const fileRouter = await loadRouter(resolved.router.kind === "linear" ? resolved.router.file : undefined);
     const classifier = extras.classifier ?? (await createClassifier(resolved, fileRouter));
     const thresholds = thresholdsFor(
@@ -119,6 +121,15 @@ export class AirRuntime {
   /** Those of this machine. */
   get localTierNames(): readonly string[] {
     return this.#fleet.locals.map(({ name }) => name);
+  }
+
+  /**
+   * The model of a local tier; undefined while it is not loaded. The runtime goes on to use it, and closes it.
+   *
+   * @throws {AirArgumentError} AIR_ERR_ARGUMENT for a name that no local tier has
+   */
+  model(tier: string): Model | undefined {
+    return this.#local(tier).model;
   }
 
   get stats(): RuntimeStats {
@@ -277,9 +288,8 @@ export class AirRuntime {
   ): RouteDecision {
     this.#assertOpen();
     const { maxTokens = Infinity } = options;
-    const expectedTokens = Math.round(this.#answerTokens.valueOr(assumedAnswerTokens));
     const isOut = (index: number): boolean => excluded.has(index) || index < floor;
-    const chooseFrom = (tiers: readonly TierState[]): RouteDecision =>
+    const chooseFrom = (tiers: readonly TierState[], size: RequestSize): RouteDecision =>
       chooseTier({
         complexity,
         thresholds: this.#thresholds,
@@ -287,19 +297,28 @@ export class AirRuntime {
         pressure: this.#governor.pressures(this.#fleet.queuePressure),
         hints: options,
         settings: defaultPolicySettings,
-        promptTokens: estimateTokens(input),
-        expectedTokens: Math.min(maxTokens, expectedTokens),
+        ...size,
       });
     const { tiers } = this.#fleet;
+    const promptTokens = estimateTokens(input);
+    const expectedTokens = Math.round(this.#answerTokens.valueOr(assumedAnswerTokens));
     try {
-      return chooseFrom(tiers.map((tier) => tier.state()));
-    } catch (error) {
-      const hasCrowd = floor === 0 && tiers.some(({ isFull }, index) => isFull && !isOut(index));
-      if (!hasCrowd || !(error instanceof AirError) || error.code !== "AIR_ERR_NO_TIER") throw error;
-      // Only too many requests are in the way: the tier refuses with AIR_ERR_OVERLOADED, which says more.
+      const size = { promptTokens, expectedTokens: Math.min(maxTokens, expectedTokens) };
       return chooseFrom(
-        tiers.map((tier) => (tier.isFull ? { ...tier.state(), isAvailable: true } : tier.state())),
+        tiers.map((tier) => tier.state()),
+        size,
       );
+    } catch (error) {
+      if (floor > 0 || !(error instanceof AirError) || error.code !== "AIR_ERR_NO_TIER") throw error;
+      // Neither an estimate nor a queue refuses by itself: the tier does, with AIR_ERR_CONTEXT or AIR_ERR_OVERLOADED.
+      const states = tiers.map((tier) =>
+        tier.isFull ? { ...tier.state(), isAvailable: true } : tier.state(),
+      );
+      try {
+        return chooseFrom(states, { promptTokens: fewestTokens(input), expectedTokens: 1 });
+      } catch {
+        throw error;
+      }
     }
   }
 

@@ -211,6 +211,22 @@ function crossChecks(
   return problems;
 }
 
+/** Thresholds of tiers that are not there would have no effect. */
+function unknownTiers(
+  tiers: readonly TierConfig[],
+  minLogprob: number | Readonly<Record<string, number>> | undefined,
+): ConfigProblem[] {
+  const names = typeof minLogprob === "object" ? Object.keys(minLogprob) : [];
+  const expected = `the name of a tier (${tiers.map(({ name }) => name).join(", ")})`;
+  return names
+    .filter((name) => !tiers.some((tier) => tier.name === name))
+    .map((name) => ({
+      path: pathName(["cascade", "minLogprob", name]),
+      expected,
+      received: describeValue(name),
+    }));
+}
+
 /** Checks a configuration: the resolved one, or all that is wrong. */
 export function checkConfig(
   value: unknown,
@@ -227,7 +243,8 @@ export function checkConfig(
     else problems.push(...problemsOf(parsed.error, tier, ["tiers", index]));
   }
   if (!frame.success || problems.length > 0) return { problems };
-  problems.push(...crossChecks(tiers, frame.data.router.thresholds));
+  const { router, cascade } = frame.data;
+  problems.push(...crossChecks(tiers, router.thresholds), ...unknownTiers(tiers, cascade?.minLogprob));
   if (problems.length > 0) return { problems };
   return { config: { ...without(frame.data, ["$schema", "tiers"]), tiers } };
 }

@@ -1,17 +1,18 @@
+import { setImmediate } from "node:timers/promises";
+
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
 import { AirError } from "../errors/air-error.js";
-import { TokenRate } from "../routing/prediction.js";
-import type { GenerationResult } from "../runtime/generation.js";
 import { loadModel } from "../runtime/load-model.js";
 import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
 import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
+import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
-import { MovingAverage } from "./moving-average.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
+import { TierPace } from "./tier-pace.js";
 import { Turns } from "./turns.js";
 
 /** Options of a {@link LocalTier}. */
@@ -35,19 +36,16 @@ export interface LocalTierOptions {
   readonly inTurn: <Value>(work: () => Promise<Value>) => Promise<Value>;
   /** Called before a load: makes room, or throws AIR_ERR_MEMORY. */
   readonly makeRoom: (tier: LocalTier) => void;
+  /** Called when memory ran out all the same: unloads models that nobody uses, and says whether there were any. */
+  readonly freeMemory: () => boolean;
   readonly now: () => number;
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
 
-/** Tokens over which measured rates fade. */
-const rateMemoryTokens = { prefill: 4096, decode: 1024 } as const;
-/** Bytes of weights per second that decoding reads, and loading packs, before anything is measured: a small board's. */
-const assumedBytesPerSecond = { decode: 20e9, load: 400e6 } as const;
 /** Node takes timers beyond 32 bits for timers of 1 ms. */
 const longestTimerMs = 2 ** 31 - 1;
-/** Prefill is so many times faster than decoding, before anything is measured. */
-const assumedPrefillFactor = 8;
 
+const memoryCodes: ReadonlySet<string> = new Set(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"]);
 const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
 
 /** A model of this machine that is loaded when a request needs it, and unloaded when none did for a while. */
@@ -56,10 +54,7 @@ export class LocalTier implements Tier {
   readonly kind = "local";
   readonly #options: LocalTierOptions;
   readonly #turns: Turns;
-  readonly #prefill: TokenRate;
-  readonly #decode: TokenRate;
-  readonly #requestSeconds = new MovingAverage(0.2);
-  readonly #loadSeconds = new MovingAverage(0.5);
+  readonly #pace: TierPace;
   #model: Model | undefined;
   #loading: Promise<Model> | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -74,9 +69,7 @@ export class LocalTier implements Tier {
     this.name = name;
     this.#options = options;
     this.#turns = new Turns(name, maxConcurrent, maxWaiting);
-    const decodeRate = assumedBytesPerSecond.decode / Math.max(1, plan.weightBytes);
-    this.#decode = new TokenRate(decodeRate, rateMemoryTokens.decode);
-    this.#prefill = new TokenRate(decodeRate * assumedPrefillFactor, rateMemoryTokens.prefill);
+    this.#pace = new TierPace(plan.weightBytes);
   }
 
   /** The loaded model, for benches and tests; undefined while it is not. */
@@ -103,17 +96,17 @@ export class LocalTier implements Tier {
   }
 
   state(): TierState {
-    const { plan, maxConcurrent } = this.#options;
+    const { maxConcurrent } = this.#options;
     const ahead = this.#turns.waiting + Math.max(0, this.#turns.active - this.#turns.limit + 1);
     return {
       name: this.name,
       kind: "local",
       isReady: this.#model !== undefined,
       isAvailable: !this.#closed && !this.#turns.isFull,
-      loadSeconds: this.#loadSeconds.valueOr(plan.weightBytes / assumedBytesPerSecond.load),
-      prefillTokensPerSecond: this.#prefill.tokensPerSecond,
-      decodeTokensPerSecond: this.#decode.tokensPerSecond,
-      queueSeconds: (ahead * this.#requestSeconds.valueOr(1)) / maxConcurrent,
+      loadSeconds: this.#pace.loadSeconds,
+      prefillTokensPerSecond: this.#pace.prefillTokensPerSecond,
+      decodeTokensPerSecond: this.#pace.decodeTokensPerSecond,
+      queueSeconds: (ahead * this.#pace.answerSeconds) / maxConcurrent,
       contextTokens: this.contextTokens,
     };
   }
@@ -147,7 +140,7 @@ export class LocalTier implements Tier {
         const generation = session.generate(request.input, this.#optionsOf(request.options));
         generation.result.then(
           (result) => {
-            this.#measure(result, (this.#options.now() - startedMs) / 1000);
+            this.#pace.addAnswer(result, (this.#options.now() - startedMs) / 1000);
           },
           (error: unknown) => {
             this.#countFailure(error);
@@ -181,7 +174,7 @@ export class LocalTier implements Tier {
 
   /** Unloads the model: now, or when the last of the requests that use it is over. */
   unload(): void {
-    this.#leaves = this.#model !== undefined || this.#loading !== undefined;
+    this.#leaves = true; // of this load: the next one is wanted
     this.#unloadIfIdle();
   }
 
@@ -205,7 +198,8 @@ export class LocalTier implements Tier {
 
   #optionsOf(options: GenerateOptions): GenerateOptions {
     const { defaults, maxTokens } = this.#options;
-    const merged = { ...defaults, ...options };
+    const given = Object.keys(options) as (keyof GenerateOptions)[];
+    const merged: GenerateOptions = { ...defaults, ...pickGiven(options, given) };
     if (maxTokens === undefined) return merged;
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
   }
@@ -221,22 +215,35 @@ export class LocalTier implements Tier {
   }
 
   async #load(): Promise<Model> {
-    const { file, load, now, onEvent, makeRoom } = this.#options;
+    const { now, onEvent, makeRoom } = this.#options;
     this.#assertOpen();
     makeRoom(this);
     const startedMs = now();
-    const model = await loadModel(file, load);
+    const model = await this.#loadFile();
     if (this.#closed) {
       model.close();
       throw closedError("tier");
     }
-    this.#loadSeconds.add((now() - startedMs) / 1000);
+    this.#pace.addLoad((now() - startedMs) / 1000);
     this.#model = model;
     this.#lastUsedMs = now();
     this.#counts.loads += 1;
     this.#limitThreads();
     onEvent("load", this);
     return model;
+  }
+
+  /** What the plan did not foresee, models that nobody uses may make up for. */
+  async #loadFile(): Promise<Model> {
+    const { file, load, freeMemory } = this.#options;
+    try {
+      return await loadModel(file, load);
+    } catch (error) {
+      const isShort = error instanceof AirError && memoryCodes.has(error.code);
+      if (!isShort || this.#closed || !freeMemory()) throw error;
+    }
+    await setImmediate(); // closed models free their memory soon, not at once
+    return loadModel(file, load);
   }
 
   #assertOpen(): void {
@@ -247,12 +254,6 @@ export class LocalTier implements Tier {
     if (this.#model === undefined) return;
     const { threads } = this.#model.info;
     this.#model.limitThreads(fractionOf(threads, this.#threadsFraction));
-  }
-
-  #measure({ promptTokens, reusedTokens, tokens, timings }: GenerationResult, seconds: number): void {
-    this.#prefill.add(promptTokens - reusedTokens, timings.prefillMs / 1000);
-    this.#decode.add(tokens.length - 1, timings.decodeMs / 1000);
-    this.#requestSeconds.add(seconds);
   }
 
   /** A caller who stops a request is no failure. */

@@ -96,18 +96,18 @@ export class RoutedRun {
     }
   }
 
-  /** The next tier to try; without one, an answer that was not trusted is better than none. */
+  /** The next tier to try; without one, the answer of the largest that was not trusted is better than none. */
   #decide(): RouteDecision {
-    const { decide } = this.#options;
+    const rejected = this.#attempts.findLast(({ outcome }) => outcome === "rejected");
     try {
-      const decision = decide(this.#excluded, this.#floor);
-      if (this.#floor === 0) return decision;
-      const detail = `${decision.name} answers, as ${this.#attempts.at(-1)?.tier ?? "a smaller tier"} was not sure of it.`;
+      const decision = this.#options.decide(this.#excluded, this.#floor);
+      if (rejected === undefined || !this.#mayJudge) return decision;
+      const detail = `${decision.name} answers, as ${rejected.tier} was not sure of it.`;
       return { ...decision, reason: "escalated", detail };
     } catch (error) {
       if (this.#floor > 0) {
-        this.#floor = 0;
         this.#mayJudge = false;
+        this.#floor -= 1;
         return this.#decide();
       }
       // What happened to a tier tells more than that none is left.

@@ -2,7 +2,7 @@ import { AirError } from "../errors/air-error.js";
 import type { ComplexityClassifier } from "../routing/complexity.js";
 import type { ResolvedConfig } from "./config.js";
 import { defaultGovernorSettings, Governor } from "./governor.js";
-import type { AirRuntimeExtras } from "./runtime-types.js";
+import type { AirRuntimeExtras, RuntimeEvent } from "./runtime-types.js";
 import { systemSensors } from "./sensors.js";
 import type { TierFleet } from "./tier-fleet.js";
 
@@ -34,12 +34,25 @@ export async function createClassifier(
   return loadEncoder(router.model, { budgetMs: router.budgetMs, fallback: linear });
 }
 
+/** The listener to events; one that throws harms nobody but itself. */
+export function listenerOf({ onEvent }: AirRuntimeExtras): (event: RuntimeEvent) => void {
+  return (event) => {
+    try {
+      onEvent?.(event);
+    } catch {
+      // It was told, and a load or a timer must not fail for it.
+    }
+  };
+}
+
 /** Watches the machine; heat throttles the tiers, and memory that is short takes the models that nobody uses. */
 export function createGovernor(
   settings: ResolvedConfig["governor"],
   fleet: TierFleet,
-  { sensors, onEvent = () => undefined }: AirRuntimeExtras,
+  extras: AirRuntimeExtras,
 ): Governor {
+  const { sensors, clock } = extras;
+  const onEvent = listenerOf(extras);
   const { root = "", intervalMs = 1000, maxWatts } = settings === false ? {} : settings;
   const machine = sensors ?? systemSensors({ root, spareBytes: () => fleet.idleBytes });
   const governor: Governor = new Governor({
@@ -49,6 +62,7 @@ export function createGovernor(
         return machine.read();
       },
     },
+    ...(clock !== undefined && { clock }),
     settings: { ...defaultGovernorSettings, periodMs: intervalMs, maxWatts },
     onChange: ({ threadsFraction, batchFraction }) => {
       fleet.throttle(threadsFraction, batchFraction);

@@ -3,6 +3,7 @@ import type { Complexity, ComplexityClassifier, Evidence } from "../routing/comp
 import type { RouteDecision, RouteHints } from "../routing/decision.js";
 import type { HeldPressures } from "../routing/pressure-levels.js";
 import type { GenerateOptions } from "../runtime/options.js";
+import type { Clock } from "./governor.js";
 import type { Sensors } from "./sensors.js";
 import type { TierStats } from "./tier.js";
 
@@ -35,6 +36,8 @@ export interface AirRuntimeExtras {
   readonly addon?: NativeAddon;
   /** Another source of temperature and memory, for tests. Default: those of the machine. */
   readonly sensors?: Sensors;
+  /** Another clock for what the sensors say over time, for tests. */
+  readonly clock?: Clock;
   readonly onEvent?: (event: RuntimeEvent) => void;
 }
 

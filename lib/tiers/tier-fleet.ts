@@ -77,9 +77,11 @@ export class TierFleet {
     return idle.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Unloads the models that nobody uses. */
-  unloadIdle(): void {
-    for (const tier of this.locals) if (tier.budget.isLoaded && tier.budget.isIdle) tier.unload();
+  /** Unloads the models that nobody uses; whether there were any. */
+  unloadIdle(): boolean {
+    const idle = this.locals.filter(({ budget: { isLoaded, isIdle } }) => isLoaded && isIdle);
+    for (const tier of idle) tier.unload();
+    return idle.length > 0;
   }
 
   /** See LocalTier.throttle(). */
@@ -116,6 +118,7 @@ export class TierFleet {
       makeRoom: (tier) => {
         this.#makeRoom(tier);
       },
+      freeMemory: () => this.unloadIdle(),
       now,
       onEvent: (event, { name: tier }) => {
         onEvent(event, tier);

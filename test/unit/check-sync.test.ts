@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 
 import { errorCodes } from "../../lib/errors/codes.js";
+import { configJsonSchema } from "../../lib/tiers/config.js";
 
 const read = (file: string) => readFileSync(new URL(`../../${file}`, import.meta.url), "utf8");
 
@@ -46,4 +47,10 @@ describe("error codes", () => {
       expect(text).toContain(remedy);
     }
   });
+});
+
+test("schemas/air.config.schema.json is what `air config schema` prints", () => {
+  expect(JSON.parse(read("schemas/air.config.schema.json"))).toEqual(
+    JSON.parse(JSON.stringify(configJsonSchema())),
+  );
 });

@@ -27,7 +27,17 @@ async function air(
   return { status, stdout: textOf(stdout), stderr: textOf(stderr) };
 }
 
-const commands = ["generate", "chat", "inspect", "plan", "perplexity", "calibrate", "bench", "tokenize", "router"];
+const commands = [
+  "generate",
+  "chat",
+  "inspect",
+  "plan",
+  "perplexity",
+  "calibrate",
+  "bench",
+  "tokenize",
+  "router",
+];
 
 describe("air --help", () => {
   test("names every command", async () => {

@@ -8,6 +8,7 @@ import { tierOf } from "../../../lib/routing/calibration.js";
 import type { LabelledPrompt } from "../../../lib/routing/example-file.js";
 import { LinearClassifier, loadRouter } from "../../../lib/routing/linear-classifier.js";
 import {
+  contentOf,
   formatRouterFile,
   packRouter,
   parseRouterFile,
@@ -104,7 +105,7 @@ describe("router file", () => {
     expect(other.sha256).not.toBe(file.sha256);
   });
 
-  const { sha256: _sha256, ...content } = file;
+  const content = contentOf(file);
   const readable = content.readable.map((feature, index) =>
     index === 0 ? { ...feature, name: "luck" } : feature,
   );

@@ -77,6 +77,7 @@ const fine: readonly (readonly [string, object])[] = [
   ],
   ["an encoder", { tiers: [small, large], router: { kind: "encoder", model: "org/name", budgetMs: 20 } }],
   ["no governor, memory as a number", { tiers: [small], governor: false, memory: 2 ** 30 }],
+  ["thresholds of a cascade by tier", { tiers: [small, large], cascade: { minLogprob: { small: -0.5 } } }],
   ["four tiers with thresholds", fourTiers([0.2, 0.5, 0.5])],
 ];
 
@@ -113,6 +114,11 @@ const wrong: readonly (readonly [string, unknown, string])[] = [
   ["an unknown name", { tiers: [small], cascades: {} }, "cascades"],
   ["a cascade that is true", { tiers: [small], cascade: true }, "cascade"],
   ["positive log-probabilities", { tiers: [small], cascade: { minLogprob: 1 } }, "cascade.minLogprob"],
+  [
+    "a threshold of a tier that is not there",
+    { tiers: [small], cascade: { minLogprob: { small: -1, smal: -1 } } },
+    "cascade.minLogprob.smal",
+  ],
   ["no hold", { tiers: [small], cascade: { holdTokens: 0 } }, "cascade.holdTokens"],
   ["an unknown router", { tiers: [small], router: { kind: "quadratic" } }, "router.kind"],
   ["an encoder without a model", { tiers: [small], router: { kind: "encoder" } }, "router.model"],
@@ -276,7 +282,7 @@ describe("configJsonSchema", () => {
 
   /** What takes more than one value to tell, or a function. */
   const beyondSchemas =
-    /same name|too many thresholds|falling|without thresholds|memory in words|negative memory|no URL/;
+    /not there|same name|too many thresholds|falling|without thresholds|memory in words|negative memory|no URL/;
 
   test.each(wrong.filter(([name, value]) => value !== undefined && !beyondSchemas.test(name)))(
     "forbids %s",

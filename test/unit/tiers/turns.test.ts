@@ -1,3 +1,5 @@
+import { getEventListeners } from "node:events";
+
 import { describe, expect, test } from "vitest";
 
 import { AirError } from "../../../lib/errors/air-error.js";
@@ -100,6 +102,7 @@ describe("Turns", () => {
     turns.leave();
     abort.abort(); // too late: the turn is given, and its owner has to leave
     await waits;
+    expect(getEventListeners(abort.signal, "abort")).toEqual([]);
     expect([turns.active, turns.waiting]).toEqual([1, 0]);
   });
 
@@ -138,7 +141,10 @@ describe("Turns", () => {
     const visit = async (): Promise<void> => {
       const abort = new AbortController();
       for (let ticks = dice(20); ticks > 0; ticks -= 1) await settle();
-      if (dice(3) === 0) setImmediate(() => { abort.abort(); });
+      if (dice(3) === 0)
+        setImmediate(() => {
+          abort.abort();
+        });
       try {
         await turns.enter(abort.signal);
         inside += 1;
