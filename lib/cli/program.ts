@@ -16,6 +16,7 @@ import { exitStatus, renderError } from "./render-error.js";
 import { routeCommand } from "./route.js";
 import { routerCommand } from "./router.js";
 import { runCommand } from "./run.js";
+import { serveCommand } from "./serve.js";
 import { tokenizeCommand } from "./tokenize.js";
 
 function packageVersion(): string {
@@ -47,6 +48,7 @@ export function createProgram(io: CliIo): Command {
     chatCommand,
     runCommand,
     routeCommand,
+    serveCommand,
     routerCommand,
     configCommand,
     inspectCommand,

@@ -69,9 +69,7 @@ export type SamplingRequest = z.output<typeof samplingSchema>;
 /** Seeds of the runtime are not negative; those of the API may be. */
 function seedOf(seed: number, choice: number): number {
   const range = Number.MAX_SAFE_INTEGER;
-  return (((seed % range) + range) % range) + choice < range
-    ? (((seed % range) + range) % range) + choice
-    : choice;
+  return ((((seed % range) + range) % range) + choice) % range;
 }
 
 /** The runtime's names for what a request asked for its choice number `choice`; what it did not say stays absent. */

@@ -4,7 +4,13 @@ import type { Socket } from "node:net";
 import cors from "@fastify/cors";
 import rateLimit from "@fastify/rate-limit";
 import underPressure from "@fastify/under-pressure";
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import {
+  fastify,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 
 import { authenticate } from "./api-keys.js";
 import { chatHandler, completionHandler } from "./completion-routes.js";
@@ -89,7 +95,7 @@ function createInstance(options: ResolvedServerOptions): FastifyInstance {
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
     // Own hooks: nothing of a request is logged but its route, and those that are late get an error object.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     return503OnClosing: false,
     forceCloseConnections: "idle" as const,
     genReqId: () => randomUUID(),

@@ -1,0 +1,236 @@
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+
+import { Command } from "commander";
+
+import { AirError, invalidArgument, ioError, reasonOf } from "../errors/air-error.js";
+import type { AirServer } from "../server/server.js";
+import type { ServerOptions } from "../server/server-options.js";
+import { AirRuntime } from "../tiers/air-runtime.js";
+import { parseConfig, readConfig, type ResolvedConfig } from "../tiers/config.js";
+import { pickGiven } from "../util/options.js";
+import { type CliIo, note } from "./io.js";
+import { modelFile } from "./load.js";
+import {
+  addModelOptions,
+  byteSize,
+  integer,
+  maxTokens,
+  type ModelOptions,
+  toLoadOptions,
+} from "./options.js";
+import { createLogger } from "./server-log.js";
+
+interface ServeOptions extends ModelOptions {
+  readonly config?: string;
+  readonly draft?: string;
+  readonly parallel?: number;
+  readonly maxWaiting?: number;
+  readonly kvTokens?: number;
+  readonly host: string;
+  readonly port: number;
+  readonly apiKeyFile?: string;
+  readonly rateLimit?: number;
+  readonly cors?: readonly string[];
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly maxBody?: number;
+  readonly maxTokens?: number;
+  readonly maxPrompt?: number;
+  readonly drain: number;
+  readonly jsonLogs?: boolean;
+}
+
+const examples = `
+The server speaks the OpenAI API at /v1; /docs lists what it answers. docs/server.md explains keys, limits and
+shutting down. Without -m and --config it serves the bundled demo model.
+
+Examples:
+  air serve -m model.gguf
+  air serve --config air.config.json --port 9000
+  air serve -m model.gguf --host 0.0.0.0 --api-key-file keys.txt --rate-limit 60`;
+
+/** Options that make a tier of -m, and that a configuration file says itself. */
+const tierFlags = {
+  ...{ model: "-m", ctx: "--ctx", window: "--window", sinks: "--sinks", heads: "--heads", draft: "--draft" },
+  ...{ parallel: "--parallel", maxWaiting: "--max-waiting", kvTokens: "--kv-tokens", threads: "--threads" },
+  ...{ cpuList: "--cpu-list", priority: "--priority", rotateKeys: "--rotate-keys", force: "--force" },
+} as const;
+
+/** A configuration of one tier, which is named after its file. */
+function configOf(io: CliIo, options: ServeOptions): ResolvedConfig {
+  const file = modelFile(io, options.model);
+  const { force = false, ...load } = toLoadOptions(options);
+  return parseConfig({
+    tiers: [
+      {
+        name: path.basename(file).replace(/\.gguf$/i, ""),
+        model: file,
+        ...load,
+        ...pickGiven(options, ["draft", "maxWaiting", "kvTokens"]),
+        ...(options.parallel !== undefined && { maxConcurrent: options.parallel }),
+        idleUnloadSeconds: 0,
+      },
+    ],
+    // A budget takes the place of the check of what is available.
+    ...(force && { memory: Number.MAX_SAFE_INTEGER }),
+  });
+}
+
+async function resolveConfig(io: CliIo, options: ServeOptions): Promise<ResolvedConfig> {
+  if (options.config === undefined) return configOf(io, options);
+  for (const [name, flag] of Object.entries(tierFlags)) {
+    const value = options[name as keyof typeof tierFlags];
+    if (value !== undefined) throw invalidArgument(flag, "no value beside --config", value);
+  }
+  return readConfig(options.config);
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw ioError(file, "a readable PEM file", cause);
+  }
+}
+
+async function serverOptions(io: CliIo, options: ServeOptions): Promise<ServerOptions> {
+  const { readApiKeys } = await import("../server/api-keys.js");
+  const { tlsCert, tlsKey, apiKeyFile, rateLimit } = options;
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw invalidArgument("--tls-cert and --tls-key", "both or none", tlsCert ?? tlsKey);
+  }
+  return {
+    ...(apiKeyFile !== undefined && { apiKeys: await readApiKeys(apiKeyFile) }),
+    ...(rateLimit !== undefined && { rateLimit: { requests: rateLimit } }),
+    ...(options.cors !== undefined && { corsOrigins: options.cors }),
+    ...(tlsCert !== undefined &&
+      tlsKey !== undefined && { tls: { cert: await readPem(tlsCert), key: await readPem(tlsKey) } }),
+    ...(options.maxBody !== undefined && { maxBodyBytes: options.maxBody }),
+    ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
+    ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),
+    drainMs: options.drain * 1000,
+    logger: await createLogger(io, options.jsonLogs === true),
+  };
+}
+
+/** @throws {AirError} AIR_ERR_IO when the address cannot be listened at, AIR_ERR_ARGUMENT for a certificate that is none */
+async function startServer(
+  runtime: AirRuntime,
+  options: ServerOptions,
+  host: string,
+  port: number,
+): Promise<{ readonly server: AirServer; readonly address: string }> {
+  const { createServer } = await import("../server/server.js");
+  let server: AirServer;
+  try {
+    server = createServer(runtime, options);
+  } catch (cause) {
+    if (cause instanceof AirError) throw cause;
+    throw invalidArgument("--tls-cert and --tls-key", "a certificate and its key", reasonOf(cause));
+  }
+  try {
+    return { server, address: await server.listen({ host, port }) };
+  } catch (cause) {
+    await server.close();
+    throw ioError(`${host}:${port}`, "an address to listen at", cause);
+  }
+}
+
+/** Ctrl-C, or SIGTERM; a second SIGTERM ends the process, as it does without us. */
+async function waitForEnd(signal: AbortSignal): Promise<void> {
+  const terminated = new AbortController();
+  const onTerminate = (): void => {
+    terminated.abort();
+  };
+  process.once("SIGTERM", onTerminate);
+  const either = AbortSignal.any([signal, terminated.signal]);
+  if (!either.aborted) await once(either, "abort");
+  process.off("SIGTERM", onTerminate);
+}
+
+async function serve(io: CliIo, options: ServeOptions): Promise<void> {
+  const { host, port, apiKeyFile } = options;
+  const resolved = await serverOptions(io, options);
+  const config = await resolveConfig(io, options);
+  const ended = waitForEnd(io.signal);
+  await using runtime = await AirRuntime.create(config, {
+    onEvent: (event) => {
+      resolved.logger?.info(event, "runtime");
+    },
+  });
+  const { server, address } = await startServer(runtime, resolved, host, port);
+  note(io, `listening at ${address}`);
+  if (apiKeyFile === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
+    note(io, "anybody who can reach this address may use the model (--api-key-file asks for keys)");
+  }
+  try {
+    // Ready once the smallest model is; larger ones are loaded when they are needed, or as the configuration says.
+    const [smallest] = runtime.localTierNames;
+    const loading = smallest === undefined ? Promise.resolve() : runtime.load(smallest);
+    await Promise.race([loading, ended]);
+    await ended;
+  } finally {
+    note(io, "finishing what was begun");
+    await server.drain();
+  }
+}
+
+function addServerOptions(command: Command): Command {
+  const collect = (text: string, previous: readonly string[] = []): readonly string[] => [...previous, text];
+  return command
+    .option("--host <address>", "address to listen at; 0.0.0.0 is all of them", "127.0.0.1")
+    .option("--port <n>", "port; 0 takes a free one", integer("--port", { min: 0, max: 65535 }), 8080)
+    .option("--api-key-file <file>", "SHA-256 hashes of the keys that clients need, one per line")
+    .option(
+      "--rate-limit <n>",
+      "requests per minute of a key, or of an address",
+      integer("--rate-limit", { min: 1, max: 1e9 }),
+    )
+    .option("--cors <origin>", "pages of this origin may call; may be given more than once", collect)
+    .option("--tls-cert <file>", "PEM certificate, for HTTPS")
+    .option("--tls-key <file>", "its PEM key")
+    .option("--max-body <size>", "largest body of a request (default: 4MiB)", byteSize("--max-body"))
+    .option(
+      "--max-tokens <n>",
+      "most tokens of an answer (default: 32768)",
+      integer("--max-tokens", { min: 1, max: maxTokens }),
+    )
+    .option(
+      "--max-prompt <n>",
+      "most tokens of a prompt (default: what the context holds)",
+      integer("--max-prompt", { min: 1, max: maxTokens }),
+    )
+    .option(
+      "--drain <seconds>",
+      "time that requests get to finish after SIGTERM",
+      integer("--drain", { min: 0, max: 3600 }),
+      30,
+    )
+    .option("--json-logs", "log one JSON object per line");
+}
+
+/** `air serve`: an OpenAI-compatible server. */
+export function serveCommand(io: CliIo): Command {
+  const command = new Command("serve")
+    .summary("serve models to clients of the OpenAI API")
+    .description("Serves a model, or the tiers of a configuration, to clients of the OpenAI API.")
+    .option("--config <file>", "configuration of the tiers, in place of -m and its options");
+  addModelOptions(command)
+    .option("--draft <file>", "smaller model of the same vocabulary that guesses ahead")
+    .option("--parallel <n>", "answers at a time (default: 4)", integer("--parallel", { min: 1, max: 256 }))
+    .option(
+      "--max-waiting <n>",
+      "requests that may wait; one more gets 503 (default: 64)",
+      integer("--max-waiting", { min: 0, max: 65536 }),
+    )
+    .option(
+      "--kv-tokens <n>",
+      "tokens of KV cache that all answers share (default: one context)",
+      integer("--kv-tokens", { min: 1, max: 2 ** 30 }),
+    );
+  return addServerOptions(command)
+    .addHelpText("after", examples)
+    .action((options: ServeOptions) => serve(io, options));
+}
