@@ -60,7 +60,7 @@ export class ChatChoice implements ChoiceWriter {
   whole(result: RoutedResult, tokenizer: Tokenizer | undefined): object {
     const before = this.#reader.push(result.text);
     const { content: rest, calls } = this.#reader.end();
-    const content = before + rest;
+    const content = calls.length > 0 ? (before + rest).trim() : before + rest;
     const logprobs =
       this.#hasLogprobs && tokenizer !== undefined && result.logprobs !== undefined
         ? chatLogprobs(result.logprobs, tokenizer)

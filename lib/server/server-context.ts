@@ -17,6 +17,8 @@ export class ServerContext {
   readonly #clients = new WeakMap<FastifyRequest, ApiKey>();
   readonly #working = new Set<AbortController>();
   isDraining = false;
+  /** Requests whose response has not ended. */
+  inFlight = 0;
 
   constructor(runtime: ServedRuntime, options: ResolvedServerOptions, metrics: ServerMetrics) {
     this.runtime = runtime;

@@ -152,6 +152,13 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
 }
 
 function addReports(server: FastifyInstance, context: ServerContext): void {
+  server.addHook("onRequest", (_request, reply, done) => {
+    context.inFlight += 1;
+    reply.raw.once("close", () => {
+      context.inFlight -= 1;
+    });
+    done();
+  });
   server.addHook("onResponse", (request, reply, done) => {
     const route = routeOf(request);
     context.metrics.response(route, reply.statusCode, reply.elapsedTime);
@@ -183,9 +190,33 @@ function addRoutes(server: FastifyInstance, context: ServerContext): void {
   );
 }
 
+/** Milliseconds between looks for connections that have nothing more to do, and after the end of what is cut off. */
+const idleCheckMs = 50;
+const cutOffMs = 1000;
+
+/** While a server closes: connections go once they are idle, answers at the deadline, and whatever is left after that. */
+function endConnections(server: FastifyInstance, context: ServerContext, deadlineMs: number): void {
+  const { server: http } = server;
+  const timers = [
+    setInterval(() => {
+      // A connection that never had a request does not count as idle; browsers open such ones.
+      if (context.inFlight === 0) http.closeAllConnections();
+      else http.closeIdleConnections();
+    }, idleCheckMs),
+    setTimeout(() => {
+      context.abortAll();
+    }, deadlineMs),
+    setTimeout(() => {
+      http.closeAllConnections();
+    }, deadlineMs + cutOffMs),
+  ];
+  http.once("close", () => {
+    for (const timer of timers) clearTimeout(timer);
+  });
+}
+
 /**
- * Makes an OpenAI-compatible server of a runtime, to listen with or to embed. Closing it ends the requests that are under
- * way; see drain().
+ * Makes an OpenAI-compatible server of a runtime, to listen with or to embed. close() lets requests finish as drain() does.
  *
  * @throws {AirArgumentError} AIR_ERR_ARGUMENT for options out of range
  * @example
@@ -218,20 +249,15 @@ export function createServer(runtime: ServedRuntime, options: ServerOptions = {}
     addRoutes(instance, context);
     done();
   });
+  let deadlineMs = resolved.drainMs;
   server.addHook("preClose", (done) => {
     context.isDraining = true;
+    if (server.server.listening) endConnections(server, context, deadlineMs);
     done();
   });
-  const drain = async (deadlineMs = resolved.drainMs): Promise<void> => {
-    context.isDraining = true;
-    const timer = setTimeout(() => {
-      context.abortAll();
-    }, deadlineMs);
-    try {
-      await server.close();
-    } finally {
-      clearTimeout(timer);
-    }
+  const drain = async (within = deadlineMs): Promise<void> => {
+    deadlineMs = within;
+    await server.close();
   };
   return Object.assign(server, { drain });
 }
