@@ -1,4 +1,5 @@
 import { AirError, type ErrorCode, errorCodes } from "../errors/air-error.js";
+import { AirNoTierError } from "../routing/eligibility.js";
 
 /** What a client may do about an error, in the words of the OpenAI API. */
 export type ErrorType =
@@ -130,11 +131,20 @@ function messageOf(error: AirError, form: ErrorForm): string {
   return form.status < 500 ? error.message : errorCodes[error.code].meaning;
 }
 
+/** Whether no tier would take the request at any time, as it is too long for all of them. */
+function isHopeless(error: AirError): boolean {
+  return (
+    error instanceof AirNoTierError &&
+    error.reasons.length > 0 &&
+    error.reasons.every((reason) => reason === "context")
+  );
+}
+
 /** Anything thrown, as an HTTP status and an OpenAI-style error object. */
 export function toHttpFailure(error: unknown): HttpFailure {
   if (error instanceof ApiError) return failure(error.form, error.message, error.code, error.param);
   if (error instanceof AirError) {
-    const form = httpErrors[error.code];
+    const form = isHopeless(error) ? httpErrors.AIR_ERR_CONTEXT : httpErrors[error.code];
     return failure(form, messageOf(error, form), error.code);
   }
   if (isFrameworkError(error)) {
