@@ -10,7 +10,7 @@ import type { ServerOptions } from "../server/server-options.js";
 import { AirRuntime } from "../tiers/air-runtime.js";
 import { parseConfig, readConfig, type ResolvedConfig } from "../tiers/config.js";
 import { pickGiven } from "../util/options.js";
-import { type CliIo, note } from "./io.js";
+import type { CliIo } from "./io.js";
 import { modelFile } from "./load.js";
 import {
   addModelOptions,
@@ -121,7 +121,7 @@ async function startServer(
   options: ServerOptions,
   host: string,
   port: number,
-): Promise<{ readonly server: AirServer; readonly address: string }> {
+): Promise<AirServer> {
   const { createServer } = await import("../server/server.js");
   let server: AirServer;
   try {
@@ -131,7 +131,8 @@ async function startServer(
     throw invalidArgument("--tls-cert and --tls-key", "a certificate and its key", reasonOf(cause));
   }
   try {
-    return { server, address: await server.listen({ host, port }) };
+    await server.listen({ host, port });
+    return server;
   } catch (cause) {
     await server.close();
     throw ioError(`${host}:${port}`, "an address to listen at", cause);
@@ -160,10 +161,11 @@ async function serve(io: CliIo, options: ServeOptions): Promise<void> {
       resolved.logger?.info(event, "runtime");
     },
   });
-  const { server, address } = await startServer(runtime, resolved, host, port);
-  note(io, `listening at ${address}`);
+  const server = await startServer(runtime, resolved, host, port);
   if (apiKeyFile === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
-    note(io, "anybody who can reach this address may use the model (--api-key-file asks for keys)");
+    resolved.logger?.warn(
+      "anybody who can reach this address may use the model (--api-key-file asks for keys)",
+    );
   }
   try {
     // Ready once the smallest model is; larger ones are loaded when they are needed, or as the configuration says.
@@ -172,7 +174,7 @@ async function serve(io: CliIo, options: ServeOptions): Promise<void> {
     await Promise.race([loading, ended]);
     await ended;
   } finally {
-    note(io, "finishing what was begun");
+    resolved.logger?.info("finishing what was begun");
     await server.drain();
   }
 }
