@@ -1,8 +1,10 @@
-import type { JsonSchema } from "../constraint/json-schema.js";
 import type { ChatMessage } from "../model/chat-template.js";
 import { type ToolDefinition, toolCallText, toolResultText } from "../model/tools.js";
+import type { GenerateOptions } from "../runtime/options.js";
 import type { ChatRequest, ChatRequestMessage, ChatTool } from "./chat-schema.js";
 import { invalidRequest } from "./http-errors.js";
+
+type JsonSchema = NonNullable<GenerateOptions["schema"]>;
 
 /** What an answer may be, of a request with tools. */
 export interface ToolUse {

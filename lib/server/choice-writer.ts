@@ -1,9 +1,8 @@
-import type { Logprobs } from "../decoding/sampler.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type { GeneratedChunk } from "../runtime/generation.js";
 import type { RoutedResult } from "../tiers/routed-reply.js";
 import type { ToolUse } from "./chat-prompt.js";
-import { chatLogprobs, completionLogprobs } from "./reply-parts.js";
+import { chatLogprobs, completionLogprobs, type Logprobs } from "./reply-parts.js";
 import { ToolTextReader } from "./tool-text.js";
 
 /** One choice of an answer, in the form of its endpoint. */

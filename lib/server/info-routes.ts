@@ -82,9 +82,10 @@ export function addHealthRoutes(server: FastifyInstance, context: ServerContext)
   server.get("/health", open, () => ({ status: "ok" }));
   server.get("/ready", open, (_, reply) => {
     const { tiers } = context.runtime.stats;
-    const isLoaded = Object.values(tiers).some((tier) => tier.isLoaded);
+    // A model that was unloaded because nobody asked comes back with the first who does.
+    const isLoaded = Object.values(tiers).some((tier) => tier.isLoaded || tier.loads > 0);
     if (isLoaded && !context.isDraining) return { status: "ready" };
-    const reason = context.isDraining ? "The server is shutting down." : "No model is loaded.";
+    const reason = context.isDraining ? "The server is shutting down." : "No model was loaded yet.";
     return reply.status(503).send(errorBody(formOfStatus(503), reason));
   });
   server.get("/metrics", open, async (_, reply) => {

@@ -1,6 +1,10 @@
-import type { Logprobs, TokenLogprob } from "../decoding/sampler.js";
 import type { Tokenizer } from "../model/tokenizer.js";
+import type { GeneratedChunk } from "../runtime/generation.js";
 import type { RoutedResult } from "../tiers/routed-reply.js";
+
+/** A token's log-probability, and the likeliest ones in its place. */
+export type Logprobs = NonNullable<GeneratedChunk["logprobs"]>[number];
+type TokenLogprob = Logprobs["top"][number];
 
 /** JSON has no infinity; this is what the API of OpenAI says in its place. */
 const leastLogprob = -9999;

@@ -74,7 +74,8 @@ export class FakeRuntime implements ServedRuntime {
   script: (readonly AnswerStep[])[] = [["hello", " world"]];
 
   get stats(): RuntimeStats {
-    const tier = { requests: 0, failures: 0, loads: 1, unloads: 0, active: 1, waiting: 2, answered: 0 };
+    const loads = this.isLoaded ? 1 : 0;
+    const tier = { requests: 0, failures: 0, loads, unloads: 0, active: 1, waiting: 2, answered: 0 };
     return {
       ...{ requests: 0, answered: 0, failed: 0, escalations: 3, fallbacks: 1 },
       tiers: {
