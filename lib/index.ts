@@ -46,6 +46,7 @@ export { sinkWindow, type SinkWindowOptions } from "./cache/sink-window.js";
 export type { JsonSchema } from "./constraint/json-schema.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
+export type { ToolDefinition } from "./model/tools.js";
 export type { Tokenizer } from "./model/tokenizer.js";
 export type {
   Backend,
