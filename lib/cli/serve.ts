@@ -20,7 +20,6 @@ import {
   type ModelOptions,
   toLoadOptions,
 } from "./options.js";
-import { createLogger } from "./server-log.js";
 
 interface ServeOptions extends ModelOptions {
   readonly config?: string;
@@ -97,6 +96,7 @@ async function readPem(file: string): Promise<string> {
 
 async function serverOptions(io: CliIo, options: ServeOptions): Promise<ServerOptions> {
   const { readApiKeys } = await import("../server/api-keys.js");
+  const { createLogger } = await import("./server-log.js");
   const { tlsCert, tlsKey, apiKeyFile, rateLimit } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw invalidArgument("--tls-cert and --tls-key", "both or none", tlsCert ?? tlsKey);
@@ -111,7 +111,7 @@ async function serverOptions(io: CliIo, options: ServeOptions): Promise<ServerOp
     ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
     ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),
     drainMs: options.drain * 1000,
-    logger: await createLogger(io, options.jsonLogs === true),
+    logger: createLogger(io, options.jsonLogs === true),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from "fastify";
+import { pino } from "pino";
 
 import type { CliIo } from "./io.js";
 
@@ -32,8 +33,7 @@ export function readableLine(line: string): string {
 }
 
 /** A logger that writes to stderr: JSON for programs, or lines for people. */
-export async function createLogger(io: CliIo, isJson: boolean): Promise<FastifyBaseLogger> {
-  const { pino } = await import("pino");
+export function createLogger(io: CliIo, isJson: boolean): FastifyBaseLogger {
   const write = (line: string): void => {
     io.stderr.write(isJson ? line : readableLine(line));
   };

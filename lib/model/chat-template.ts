@@ -69,7 +69,8 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
     { tools = [] }: ChatTemplateOptions,
   ): TemplateConversation => {
     requireMessages(given);
-    const messages = tools.length === 0 || knowsTools ? given : withToolInstruction(given, tools);
+    const messages: readonly ChatMessage[] =
+      tools.length === 0 || knowsTools ? given : withToolInstruction(given, tools);
     return {
       messages: messages.map(({ role, content, toolForm }) =>
         knowsTools && toolForm !== undefined ? toolForm : { role, content },
@@ -102,7 +103,7 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
     };
     attempt("messages and tools of less depth", () => mapStrings(conversation, collect));
     const disguise = createDisguise(tokenizer.controlTexts, strings.join("\n"), source);
-    const disguised = mapStrings(conversation, disguise.put) as TemplateConversation;
+    const disguised = mapStrings(conversation, (text) => disguise.put(text)) as TemplateConversation;
     const segments = tokenizer
       .partition(renderConversation(disguised, options))
       .map((segment) => (typeof segment === "string" ? disguise.remove(segment) : segment));

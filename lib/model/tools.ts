@@ -1,5 +1,3 @@
-import type { ChatMessage } from "./chat-template.js";
-
 /** A function that a model may call; the form of the OpenAI API, which chat templates take too. */
 export interface ToolDefinition {
   readonly type: "function";
@@ -32,11 +30,16 @@ export function toolInstruction(tools: readonly ToolDefinition[]): string {
   );
 }
 
+interface Turn {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
 /** The conversation with the instruction at the end of its system message, which is added where there is none. */
-export function withToolInstruction(
-  messages: readonly ChatMessage[],
+export function withToolInstruction<Message extends Turn>(
+  messages: readonly Message[],
   tools: readonly ToolDefinition[],
-): readonly ChatMessage[] {
+): readonly (Message | Turn)[] {
   const instruction = toolInstruction(tools);
   const [first, ...rest] = messages;
   if (first?.role !== "system") return [{ role: "system", content: instruction }, ...messages];

@@ -13,6 +13,7 @@ import { merge, sendEvents } from "./event-stream.js";
 import { toHttpFailure } from "./http-errors.js";
 import { airReport, usageOf } from "./reply-parts.js";
 import type { SamplingRequest } from "./sampling-schema.js";
+import { loadedModel } from "./served-runtime.js";
 import type { ServerContext } from "./server-context.js";
 
 /** One of the answers that a request wants. */
@@ -112,11 +113,11 @@ class Answers {
   }
 
   #tokenizer(tier: string): Tokenizer | undefined {
-    return this.#context.runtime.loadedModel(tier)?.tokenizer;
+    return loadedModel(this.#context.runtime, tier)?.tokenizer;
   }
 
   #frameFor(object: string, model: string): object {
-    const fingerprint = this.#context.runtime.loadedModel(model)?.info.fingerprint;
+    const fingerprint = loadedModel(this.#context.runtime, model)?.info.fingerprint;
     return {
       ...{ id: this.#frame.id, object, created: this.#frame.created, model },
       system_fingerprint: fingerprint === undefined ? null : `fp_${fingerprint.slice(0, 12)}`,

@@ -4,6 +4,7 @@ import { toChatMessages, toToolDefinitions } from "./chat-prompt.js";
 import { tokenizeSchema } from "./chat-schema.js";
 import { ApiError, errorBody, formOfStatus, invalidRequest } from "./http-errors.js";
 import { parseBody } from "./parse-body.js";
+import { loadedModel } from "./served-runtime.js";
 import type { ServerContext } from "./server-context.js";
 
 interface ModelEntry {
@@ -32,7 +33,7 @@ export function addModelRoutes(server: FastifyInstance, context: ServerContext):
 function tokenizingTier(context: ServerContext, model: string | undefined): string {
   const { runtime } = context;
   const { localTierNames } = runtime;
-  const loaded = localTierNames.find((name) => runtime.loadedModel(name) !== undefined);
+  const loaded = localTierNames.find((name) => loadedModel(runtime, name) !== undefined);
   const tier = context.tierOf(model) ?? loaded ?? localTierNames[0];
   if (tier !== undefined && localTierNames.includes(tier)) return tier;
   throw invalidRequest("expected a tier of this machine for model but received a remote one", "model");
@@ -50,7 +51,10 @@ export function tokenizeHandler(context: ServerContext): RouteHandlerMethod {
       );
     }
     const tier = tokenizingTier(context, request.model);
-    const { tokenizer, chatTemplate, info } = await context.runtime.model(tier);
+    await context.runtime.load(tier);
+    const model = loadedModel(context.runtime, tier);
+    if (model === undefined) throw new ApiError(formOfStatus(503), "The model was unloaded.");
+    const { tokenizer, chatTemplate, info } = model;
     let ids: Int32Array;
     if (content !== undefined) ids = tokenizer.encode(content);
     else {

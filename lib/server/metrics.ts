@@ -2,7 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 
 import type { RoutedResult } from "../tiers/routed-reply.js";
 import { completionTokens } from "./reply-parts.js";
-import type { ServedRuntime } from "./served-runtime.js";
+import { loadedModel, type ServedRuntime } from "./served-runtime.js";
 
 /** Upper edges in seconds: of times to a first token and of whole requests, and of the time between two tokens. */
 const requestBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -126,9 +126,9 @@ export class ServerMetrics {
     byTier(
       "air_kv_pages_free",
       "KV pages that nobody uses",
-      (tier) => runtime.loadedModel(tier)?.stats.freePages,
+      (tier) => loadedModel(runtime, tier)?.stats.freePages,
     );
-    byTier("air_kv_pages", "KV pages", (tier) => runtime.loadedModel(tier)?.stats.usablePages);
+    byTier("air_kv_pages", "KV pages", (tier) => loadedModel(runtime, tier)?.stats.usablePages);
     const total = (name: string, help: string, read: () => number): void => {
       const gauge = new Gauge({
         ...{ name, help, registers },

@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import { without } from "../util/options.js";
 import { chatSchema, completionSchema, tokenizeSchema } from "./chat-schema.js";
 
 interface Endpoint {
@@ -54,8 +55,7 @@ const errorSchema = {
 
 /** A schema without its dialect, which the document names once. */
 function bodySchema(schema: z.ZodType): object {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
-  return rest;
+  return without(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }), ["$schema"]);
 }
 
 function operationOf({ summary, body, type = "application/json", path, isOpen = false }: Endpoint): object {

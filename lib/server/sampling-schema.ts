@@ -7,9 +7,10 @@ import type { RoutedOptions } from "../tiers/runtime-types.js";
 export function optional<Schema extends z.ZodType>(
   schema: Schema,
 ): z.ZodType<z.output<Schema> | undefined, z.input<Schema> | null | undefined> {
-  return schema.nullish().transform((value) => value ?? undefined) as never;
+  return schema.nullish().transform((value) => value ?? undefined);
 }
 
+/** True or false. */
 export const flagSchema = z.boolean("true or false");
 
 const stopSchema = z.union(
@@ -61,10 +62,8 @@ export const samplingShape = {
   air: optional(airSchema),
 };
 
-const samplingSchema = z.object(samplingShape);
-
 /** What every request for an answer says. */
-export type SamplingRequest = z.output<typeof samplingSchema>;
+export type SamplingRequest = z.output<z.ZodObject<typeof samplingShape>>;
 
 /** Seeds of the runtime are not negative; those of the API may be. */
 function seedOf(seed: number, choice: number): number {
@@ -74,8 +73,7 @@ function seedOf(seed: number, choice: number): number {
 
 /** The runtime's names for what a request asked for its choice number `choice`; what it did not say stays absent. */
 export function samplingOptions(request: SamplingRequest, choice: number): RoutedOptions {
-  const { seed, stop, air = {}, top_k, top_p, min_p, repetition_penalty } = request;
-  const { min_tier, max_tier, deadline_ms, local_only } = air;
+  const { seed, stop, air, top_k, top_p, min_p, repetition_penalty } = request;
   const named = {
     temperature: request.temperature,
     topP: top_p,
@@ -87,12 +85,12 @@ export function samplingOptions(request: SamplingRequest, choice: number): Route
     logitBias: request.logit_bias as Readonly<Record<number, number>> | undefined,
     seed: seed === undefined ? undefined : seedOf(seed, choice),
     stop: typeof stop === "string" ? [stop] : stop,
-    minTier: min_tier,
-    maxTier: max_tier,
-    deadlineMs: deadline_ms,
-    localOnly: local_only,
-    cascade: air.cascade,
-    speculation: air.speculation,
+    minTier: air?.min_tier,
+    maxTier: air?.max_tier,
+    deadlineMs: air?.deadline_ms,
+    localOnly: air?.local_only,
+    cascade: air?.cascade,
+    speculation: air?.speculation,
   };
   return pickGiven(named, Object.keys(named) as (keyof typeof named)[]);
 }

@@ -6,7 +6,7 @@ import type { TierInput } from "../tiers/tier.js";
 import type { ApiKey } from "./api-keys.js";
 import { ApiError, invalidRequest } from "./http-errors.js";
 import type { ServerMetrics } from "./metrics.js";
-import type { ServedModel, ServedRuntime } from "./served-runtime.js";
+import { loadedModel, type ServedModel, type ServedRuntime } from "./served-runtime.js";
 import type { ResolvedServerOptions } from "./server-options.js";
 
 /** What the routes share. */
@@ -73,7 +73,7 @@ export class ServerContext {
   loadedModel(tier: string | undefined): ServedModel | undefined {
     const { tierNames } = this.runtime;
     for (const name of tier === undefined ? tierNames : [tier]) {
-      const model = this.runtime.loadedModel(name);
+      const model = loadedModel(this.runtime, name);
       if (model !== undefined) return model;
     }
     return undefined;

@@ -105,10 +105,9 @@ function createInstance(options: ResolvedServerOptions): FastifyInstance {
       void reply.status(status).send(body);
     },
   };
-  // The type of an instance with TLS differs in its raw socket only, which nothing here reads.
   return tls === undefined
-    ? (fastify({ ...common, http }) as FastifyInstance)
-    : (fastify({ ...common, https: { ...http, ...tls } }) as unknown as FastifyInstance);
+    ? fastify({ ...common, http })
+    : fastify({ ...common, https: { ...http, ...tls } });
 }
 
 function addGuards(server: FastifyInstance, context: ServerContext): void {

@@ -190,22 +190,6 @@ export class AirRuntime {
   }
 
   /**
-   * The model of a local tier, loaded if need be. It may be unloaded whenever no request uses it: take its tokenizer or
-   * template from it, and do not keep it.
-   *
-   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
-   */
-  async model(tier: string): Promise<Model> {
-    this.#assertOpen();
-    return this.#local(tier).load();
-  }
-
-  /** The model of a local tier while it is loaded; undefined else, and for remote tiers. */
-  loadedModel(tier: string): Model | undefined {
-    return this.#fleet.locals.find(({ name }) => name === tier)?.model;
-  }
-
-  /**
    * Loads a local tier now.
    *
    * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()

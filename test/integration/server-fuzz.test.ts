@@ -19,7 +19,7 @@ test("600 spoilt bodies are refused with an error object, or answered", async ()
   // Else the bodies were spoilt too much, or too little, to say anything.
   expect(answered).toBeGreaterThan(20);
   expect(refused).toBeGreaterThan(200);
-  const stats = runtime.loadedModel("tiny")?.stats;
+  const stats = runtime.model("tiny")?.stats;
   expect(stats?.freePages).toBe(stats?.usablePages);
   await server.close();
 });

@@ -51,7 +51,7 @@ const settings = { model: "tiny", messages: [...capital], max_tokens: 24 };
 async function expectQuiet() {
   await vi.waitFor(() => {
     expect(runtime.stats.tiers["tiny"]).toMatchObject({ active: 0, waiting: 0 });
-    const stats = runtime.loadedModel("tiny")?.stats;
+    const stats = runtime.model("tiny")?.stats;
     expect(stats?.freePages).toBe(stats?.usablePages);
   });
 }
@@ -238,7 +238,7 @@ describe("the official client", () => {
       const request = { model: "tiny", prompt, max_tokens: 450, temperature: 1, seed: round };
       if (round % 2 === 0) {
         const stream = await client.completions.create({ ...request, stream: true }, { signal });
-        for await (const _ of stream) break;
+        await stream[Symbol.asyncIterator]().next();
         controller.abort();
       } else {
         const asked = client.completions.create({ ...request, n: 2 }, { signal });
@@ -320,7 +320,7 @@ describe("odd input over a socket", () => {
   });
 
   test("and the server goes on", async () => {
-    expect((await client.chat.completions.create({ ...settings, max_tokens: 2 })).choices).toHaveLength(1);
+    expect((await client.chat.completions.create(settings)).choices).toHaveLength(1);
     await expectQuiet();
   });
 });

@@ -10,9 +10,9 @@ import { createDeferred } from "../../lib/util/deferred.js";
 import { encodeCharacters, fakeTokenizer } from "./fake-model.js";
 
 /** One thing that an answer does: a piece of text, an error, or nothing until somebody ends it. */
-export type AnswerStep = string | Error | "hang";
+export type AnswerStep = string | Error | typeof hang;
 
-export const hang: AnswerStep = "hang";
+export const hang = Symbol("hang");
 
 /** A request that the runtime was given. */
 export interface FakeRequest {
@@ -87,12 +87,15 @@ export class FakeRuntime implements ServedRuntime {
     };
   }
 
-  async model(): Promise<ServedModel> {
-    return Promise.resolve(fakeModel);
+  readonly #loaded = new Set(["small"]);
+
+  async load(tier: string): Promise<void> {
+    this.#loaded.add(tier);
+    return Promise.resolve();
   }
 
-  loadedModel(tier: string): ServedModel | undefined {
-    return this.isLoaded && tier === "small" ? fakeModel : undefined;
+  model(tier: string): ServedModel | undefined {
+    return this.isLoaded && this.#loaded.has(tier) ? fakeModel : undefined;
   }
 
   generate(input: TierInput, options: RoutedOptions = {}): RoutedReply {
@@ -118,11 +121,13 @@ export class FakeRuntime implements ServedRuntime {
     const pieces: string[] = [];
     for (const step of steps) {
       await new Promise(setImmediate);
-      if (step === "hang") {
+      if (step === hang) {
         await new Promise((resolve) => {
           if (signal.aborted) resolve(undefined);
           signal.addEventListener("abort", resolve, { once: true });
         });
+        stream.fail(abortedError(signal));
+        return true;
       }
       if (signal.aborted) {
         stream.fail(abortedError(signal));

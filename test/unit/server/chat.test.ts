@@ -23,18 +23,27 @@ async function post(url: string, payload: object | string) {
 
 async function chat(body: object) {
   const { status, text, headers } = await post("/v1/chat/completions", { messages, ...body });
-  return { status, headers, json: JSON.parse(text) as Record<string, never> };
+  return { status, headers, json: JSON.parse(text) as Event };
+}
+
+interface Event {
+  readonly [name: string]: unknown;
+  readonly choices: readonly {
+    readonly index: number;
+    readonly text?: string;
+    readonly delta?: { readonly content?: string };
+  }[];
 }
 
 /** The events of a stream; the last one is checked and left out. */
-async function events(url: string, body: object): Promise<Record<string, never>[]> {
+async function events(url: string, body: object): Promise<Event[]> {
   const { status, headers, text } = await post(url, { stream: true, ...body });
   expect(status, text).toBe(200);
   expect(headers["content-type"]).toContain("text/event-stream");
   const lines = text.split("\n\n");
   expect(lines.pop()).toBe("");
   expect(lines.pop()).toBe("data: [DONE]");
-  return lines.map((line) => JSON.parse(line.slice("data: ".length)) as Record<string, never>);
+  return lines.map((line) => JSON.parse(line.slice("data: ".length)) as Event);
 }
 
 const lamp = {
@@ -115,7 +124,7 @@ describe("POST /v1/chat/completions", () => {
       messages,
       stream_options: { include_usage: true },
     });
-    expect(chunks.map((chunk) => (chunk as { choices: { delta: object }[] }).choices[0]?.delta)).toEqual([
+    expect(chunks.map((chunk) => chunk.choices[0]?.delta)).toEqual([
       { role: "assistant", content: "", refusal: null },
       { content: "hello" },
       { content: " world" },
@@ -147,10 +156,8 @@ describe("POST /v1/chat/completions", () => {
     expect(second).not.toBe(first);
     const chunks = await events("/v1/chat/completions", { messages, n: 2 });
     const texts = ["", ""];
-    for (const { choices } of chunks as unknown as {
-      choices: { index: number; delta: { content?: string } }[];
-    }[])
-      for (const { index, delta } of choices) texts[index] += delta.content ?? "";
+    for (const { choices } of chunks)
+      for (const { index, delta } of choices) texts[index] = (texts[index] ?? "") + (delta?.content ?? "");
     expect(texts).toEqual(["c", "d"]);
   });
 
@@ -317,9 +324,7 @@ describe("POST /v1/completions", () => {
 
   test("streams", async () => {
     const chunks = await events(url, { prompt: "p", echo: true });
-    const texts = (chunks as unknown as { choices: { text: string }[] }[]).map(
-      ({ choices }) => choices[0]?.text,
-    );
+    const texts = chunks.map(({ choices }) => choices[0]?.text);
     expect(texts).toEqual(["p", "hello", " world", ""]);
     expect(chunks.at(-1)).toMatchObject({ object: "text_completion", air: { tier: "small" } });
   });
