@@ -253,6 +253,23 @@ describe("the official client", () => {
   });
 });
 
+test("a remote tier of another runtime gets the same text from it, and knows its errors", async () => {
+  await using other = await AirRuntime.create(
+    { tiers: [{ name: "far", url: `http://127.0.0.1:${port}/v1`, model: "tiny", retries: 0 }] },
+    { sensors: calmSensors },
+  );
+  const expected = (await client.chat.completions.create(settings)).choices[0]?.message.content;
+  let streamed = "";
+  const reply = other.generate(capital, { maxTokens: 24, logprobs: 1 });
+  for await (const { text } of reply) streamed += text;
+  expect(streamed).toBe(expected);
+  const { promptTokens, tier } = await reply.result;
+  expect(tier).toBe("far");
+  expect(promptTokens).toBeGreaterThan(10);
+  const refused = other.generate([{ role: "user", content: "word ".repeat(2000) }], { maxTokens: 2 });
+  await expect(refused.result).rejects.toMatchObject({ name: expect.stringContaining("Error") });
+});
+
 /** Sends bytes as they are; the answers, as text. */
 async function raw(...chunks: readonly (string | Uint8Array)[]): Promise<string> {
   const socket = connect(port, "127.0.0.1");

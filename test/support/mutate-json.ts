@@ -76,6 +76,6 @@ function mutateBytes(bytes: Uint8Array, dice: Dice): Uint8Array {
 export function mutateBody(body: unknown, dice: Dice): Uint8Array {
   const kind = dice(3);
   const value = kind === 0 ? body : mutateValue(body, dice);
-  const bytes = Buffer.from(JSON.stringify(value) ?? "");
+  const bytes = Buffer.from(JSON.stringify(value));
   return kind === 1 || bytes.length === 0 ? bytes : mutateBytes(bytes, dice);
 }
