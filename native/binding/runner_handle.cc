@@ -41,8 +41,7 @@ Napi::Function RunnerHandle::define(Napi::Env env) {
        InstanceMethod<&RunnerHandle::forward_sync>("forwardSync"),
        InstanceMethod<&RunnerHandle::propose>("propose"),
        InstanceMethod<&RunnerHandle::limit_threads>("limitThreads"),
-       InstanceMethod<&RunnerHandle::cancel>("cancel"),
-       InstanceMethod<&RunnerHandle::close>("close")});
+       InstanceMethod<&RunnerHandle::cancel>("cancel"), InstanceMethod<&RunnerHandle::close>("close")});
 }
 
 RunnerHandle::RunnerHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
