@@ -48,6 +48,7 @@ describe("parseOptions with the options of generate()", () => {
     expect(parseOptions(generateSchema, { topP: undefined }, "generate options")).toEqual({
       speculation: { acceptance: "coupled", adaptive: true, maxDraftTokens: 8 },
       temperature: 0,
+      tools: [],
       topK: 0,
       topP: 1,
       minP: 0,
