@@ -15,6 +15,7 @@ import { parseArgs } from "node:util";
 import { percentile } from "../../lib/benchmark/statistics.js";
 import { table } from "../../lib/cli/text.js";
 import { invalidArgument } from "../../lib/errors/air-error.js";
+import { at } from "../../lib/util/array-access.js";
 import { modelName, provenance, saveResults } from "../speculation/results.js";
 import { e2eRows } from "./rows.js";
 
@@ -44,8 +45,6 @@ interface RowReport {
   readonly joules?: number;
 }
 
-/** Tokens of an answer, by class. */
-const answerTokens = [24, 40, 64] as const;
 const rowScript = fileURLToPath(new URL("row.mjs", import.meta.url));
 const workloadFile = fileURLToPath(new URL("workload.jsonl", import.meta.url));
 
@@ -62,9 +61,17 @@ function readWorkload(count: number): readonly WorkloadRequest[] {
   });
 }
 
-/** Serves the workload with one configuration. */
-function serve(config: object, workload: readonly WorkloadRequest[]): RowReport {
-  const requests = workload.map(({ prompt, tier }) => ({ prompt, maxTokens: answerTokens[tier] }));
+/**
+ * Serves the workload with one configuration.
+ *
+ * @param answerTokens - tokens of an answer, by class
+ */
+function serve(
+  config: object,
+  workload: readonly WorkloadRequest[],
+  answerTokens: readonly number[],
+): RowReport {
+  const requests = workload.map(({ prompt, tier }) => ({ prompt, maxTokens: at(answerTokens, tier) }));
   const { status, stdout: output } = spawnSync(process.execPath, [rowScript], {
     input: JSON.stringify({ config, requests }),
     encoding: "utf8",
@@ -163,6 +170,7 @@ const { values } = parseArgs({
     medium: { type: "string" },
     large: { type: "string" },
     requests: { type: "string", default: "200" },
+    answers: { type: "string", default: "24,40,64" },
     threads: { type: "string", default: "2" },
     rows: { type: "string" },
     save: { type: "boolean", default: false },
@@ -172,12 +180,13 @@ const { small, medium, large } = values;
 if (small === undefined || medium === undefined || large === undefined)
   throw invalidArgument("--small, --medium and --large", "GGUF files", undefined);
 const workload = readWorkload(Number(values.requests));
+const answerTokens = values.answers.split(",").map(Number);
 const chosen = values.rows?.split(",");
 const rows: Summary[] = [];
 let largeTexts: readonly string[] = [];
 for (const { name, config } of e2eRows({ small, medium, large }, Number(values.threads))) {
   if (chosen !== undefined && !chosen.includes(name)) continue;
-  const report = serve(config, workload);
+  const report = serve(config, workload, answerTokens);
   if (largeTexts.length === 0) largeTexts = report.answers.map(({ text }) => text);
   const row = summarize(name, report, workload, largeTexts);
   rows.push(row);

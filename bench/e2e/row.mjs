@@ -1,12 +1,11 @@
 // Serves a workload with one configuration, one request at a time, and prints what happened as one JSON object. e2e.ts
 // runs it, each row in a process of its own, so that peak memory is the row's.
-//   node bench/e2e/row.mjs '{"config": {..}, "requests": [{"prompt": "..", "maxTokens": 32}]}'
-// The request may also come on stdin.
+//   echo '{"config": {..}, "requests": [{"prompt": "..", "maxTokens": 32}]}' | node bench/e2e/row.mjs
 import { readFileSync } from "node:fs";
 import { AirRuntime } from "../../dist/index.js";
 import { findEnergyMeter } from "../../dist/benchmark/energy.js";
 
-const { config, requests } = JSON.parse(process.argv[2] ?? readFileSync(0, "utf8"));
+const { config, requests } = JSON.parse(readFileSync(0, "utf8"));
 const runtime = await AirRuntime.create(config);
 const bytesOf = (name) =>
   Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(readFileSync("/proc/self/status", "utf8"))[1]) *
@@ -17,7 +16,7 @@ async function answer({ prompt, maxTokens }) {
   let firstMs;
   const reply = runtime.generate([{ role: "user", content: prompt }], { maxTokens, ignoreEos: true });
   for await (const { text } of reply) if (text !== "") firstMs ??= performance.now() - started;
-  const { tier, decision, tokens, text, promptTokens, speculative } = await reply.result;
+  const { tier, decision, tokens, text, promptTokens } = await reply.result;
   const ms = performance.now() - started;
   return {
     tier,
@@ -27,7 +26,6 @@ async function answer({ prompt, maxTokens }) {
     ms,
     firstMs,
     text,
-    drafted: speculative?.drafted ?? 0,
   };
 }
 

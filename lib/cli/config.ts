@@ -10,7 +10,7 @@ import {
 import { percentile } from "../benchmark/statistics.js";
 import { AirRuntime } from "../tiers/air-runtime.js";
 import { calibrateCascade, type TierConfidence } from "../tiers/cascade-calibration.js";
-import { type CliIo, readText, write, writeJson } from "./io.js";
+import { type CliIo, readLines, write, writeJson } from "./io.js";
 import { progressBar } from "./load.js";
 import { fraction } from "./options.js";
 import { table } from "./text.js";
@@ -54,7 +54,7 @@ async function cascade(
   prompts: string,
   { escalate, json }: CascadeOptions,
 ): Promise<void> {
-  const lines = (await readText(io, prompts)).split(/\r?\n/).filter((line) => line.trim() !== "");
+  const lines = await readLines(io, prompts);
   const config = await readConfig(file);
   await using runtime = await AirRuntime.create(config);
   const bar = progressBar(io, "answering");

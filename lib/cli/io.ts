@@ -80,6 +80,14 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   }
 }
 
+/**
+ * The lines of a text file, or of stdin for "-", that are not blank.
+ * @throws {AirError} AIR_ERR_IO when it cannot be read
+ */
+export async function readLines(io: CliIo, file: string): Promise<readonly string[]> {
+  return (await readText(io, file)).split(/\r?\n/).filter((line) => line.trim() !== "");
+}
+
 /** The argument when there is one, else piped stdin; undefined when there is neither. */
 export async function textArgument(io: CliIo, argument: string | undefined): Promise<string | undefined> {
   if (argument !== undefined) return argument;

@@ -1,12 +1,12 @@
 import { Command } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
-import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
+import { classNames, type Complexity, type Evidence } from "../routing/complexity.js";
 import { tierOf } from "../routing/calibration.js";
 import { loadRouter } from "../routing/linear-classifier.js";
 import { AirRuntime } from "../tiers/air-runtime.js";
 import { readConfig } from "../tiers/config.js";
-import { type CliIo, readText, textArgument, write, writeJson } from "./io.js";
+import { type CliIo, readLines, textArgument, write, writeJson } from "./io.js";
 import { table } from "./text.js";
 
 interface RouteOptions {
@@ -37,9 +37,8 @@ interface RouteReport {
   readonly evidence: readonly Evidence[];
 }
 
-type Router = (prompt: string) => Promise<RouteReport>;
+type Router = (prompt: string) => RouteReport | Promise<RouteReport>;
 
-const classNames = ["simple", "demanding", "hard"] as const;
 /** Features that are shown. */
 const shown = 8;
 
@@ -58,9 +57,7 @@ function reportOf(
 
 async function plainRouter(file: string | undefined): Promise<Router> {
   const router = await loadRouter(file);
-  const classifier: ComplexityClassifier = router;
-  return async (prompt) =>
-    reportOf(await classifier.classify(prompt), router.thresholds, router.explain(prompt, shown));
+  return (prompt) => reportOf(router.classify(prompt), router.thresholds, router.explain(prompt, shown));
 }
 
 /** @returns the router, and what ends it */
@@ -107,7 +104,7 @@ async function promptsOf(
     return [text];
   }
   if (argument !== undefined) throw invalidArgument("--file", "no prompt beside it", argument);
-  const lines = (await readText(io, file)).split(/\r?\n/).filter((line) => line.trim() !== "");
+  const lines = await readLines(io, file);
   if (lines.length === 0) throw invalidArgument("--file", "at least one prompt", file);
   return lines;
 }

@@ -2,6 +2,7 @@ import { Command } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
 import { complexityOf, thresholdsForMix, tierOf } from "../routing/calibration.js";
+import { classNames } from "../routing/complexity.js";
 import { defaultTierCosts, evaluateRouter, type RouterEvaluation } from "../routing/evaluation.js";
 import { parseLabelledPrompts, parsePrompts } from "../routing/example-file.js";
 import { LinearClassifier, shippedRouter } from "../routing/linear-classifier.js";
@@ -43,8 +44,6 @@ Examples:
   air router calibrate --mix 60/30/10 prompts.jsonl
   air router calibrate --mix 60/30/10 prompts.jsonl -o router.json`;
 
-const tierNames = ["simple", "demanding", "hard"] as const;
-
 function percent(share: number | null): string {
   return share === null ? "-" : `${(share * 100).toFixed(1)}%`;
 }
@@ -66,9 +65,9 @@ function formatEvaluation(result: RouterEvaluation, thresholds: readonly number[
     ],
   ];
   const rows = [
-    ["", ...tierNames.map((_, tier) => `to tier ${tier}`), "recall"],
+    ["", ...classNames.map((_, tier) => `to tier ${tier}`), "recall"],
     ...confusion.map((row, tier) => [
-      `${tier} ${tierNames[tier] ?? ""}`,
+      `${tier} ${classNames[tier] ?? ""}`,
       ...row.map(String),
       percent(recalls[tier] ?? null),
     ]),

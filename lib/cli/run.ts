@@ -8,7 +8,7 @@ import { readConfig } from "../tiers/config.js";
 import type { RoutedResult } from "../tiers/routed-reply.js";
 import { pickGiven } from "../util/options.js";
 import { type Conversation, converse } from "./conversation.js";
-import { type CliIo, note, readText, write, writeJson } from "./io.js";
+import { type CliIo, note, readLines, write, writeJson } from "./io.js";
 import { addSamplingOptions, integer, type SamplingOptions, toGenerateOptions } from "./options.js";
 
 interface RunOptions extends Partial<SamplingOptions> {
@@ -123,7 +123,7 @@ async function run(io: CliIo, prompt: string | undefined, options: RunOptions): 
   const { file, config } = options;
   if (file !== undefined && prompt !== undefined)
     throw invalidArgument("--file", "no prompt beside it", prompt);
-  const lines = file === undefined ? undefined : (await readText(io, file)).split(/\r?\n/);
+  const lines = file === undefined ? undefined : await readLines(io, file);
   await using runtime = await AirRuntime.create(await readConfig(config), {
     onEvent: (event) => {
       if (io.stderr.isTTY === true && event.kind !== "throttle") note(io, `${event.tier}: ${event.kind}`);
@@ -133,7 +133,7 @@ async function run(io: CliIo, prompt: string | undefined, options: RunOptions): 
   if (prompt !== undefined) await conversation.turn(prompt, io.signal);
   else if (lines === undefined) await converse(io, conversation);
   else {
-    for (const line of lines.filter((text) => text.trim() !== "")) {
+    for (const line of lines) {
       if (io.signal.aborted) return;
       conversation.reset(); // prompts of a file have nothing to do with each other
       await conversation.turn(line, io.signal);

@@ -31,3 +31,6 @@ export interface ComplexityClassifier {
   /** What spoke for the score, the strongest first; absent when a classifier cannot tell. */
   explain?(prompt: RoutedPrompt, most: number): readonly Evidence[];
 }
+
+/** Names of the classes, by number. */
+export const classNames = ["simple", "demanding", "hard"] as const;

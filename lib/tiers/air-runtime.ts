@@ -236,7 +236,6 @@ export class AirRuntime {
       options: without(options, routingNames),
       cacheSalt,
       cascade: cascade === false || tier !== undefined ? undefined : this.#config.cascade,
-      complexity,
       tierOf: (index) => at(this.#fleet.tiers, index),
       decide: (excluded, floor) => {
         const hints = remaining(options, performance.now() - startedMs);

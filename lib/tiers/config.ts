@@ -4,7 +4,7 @@ import path from "node:path";
 import { z } from "zod";
 
 import { AirError, describeValue, ioError } from "../errors/air-error.js";
-import { integerFrom, numberFrom, without } from "../util/options.js";
+import { integerFrom, numberFrom, pathName, valueAt, without } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 import { type LocalTierConfig, localTierSchema } from "./local-options.js";
 import { remoteTierSchema, type ResolvedRemoteTierOptions } from "./remote/remote-options.js";
@@ -144,13 +144,6 @@ export interface ConfigProblem {
   readonly received: string;
 }
 
-function pathName(keys: readonly PropertyKey[]): string {
-  return keys
-    .map((key, index) => (typeof key === "number" ? `[${key}]` : (index > 0 ? "." : "") + String(key)))
-    .join("");
-}
-
-/** One problem for each value, however many checks it fails. */
 function problemsOf(error: z.ZodError, value: unknown, prefix: readonly PropertyKey[]): ConfigProblem[] {
   const problems = error.issues.flatMap((issue): ConfigProblem[] => {
     const keys = [...prefix, ...issue.path];
@@ -161,11 +154,13 @@ function problemsOf(error: z.ZodError, value: unknown, prefix: readonly Property
         received: describeValue(key),
       }));
     }
-    const inner = issue.path.reduce<unknown>(
-      (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
-      value,
-    );
-    return [{ path: pathName(keys), expected: issue.message, received: describeValue(inner) }];
+    return [
+      {
+        path: pathName(keys),
+        expected: issue.message,
+        received: describeValue(valueAt(value, issue.path)),
+      },
+    ];
   });
   return problems.filter(
     ({ path: place }, index) => problems.findIndex(({ path: other }) => other === place) === index,

@@ -1,5 +1,10 @@
 import { AirError, reasonOf } from "../errors/air-error.js";
-import type { Complexity, ComplexityClassifier, RoutedPrompt } from "../routing/complexity.js";
+import {
+  classNames,
+  type Complexity,
+  type ComplexityClassifier,
+  type RoutedPrompt,
+} from "../routing/complexity.js";
 
 /** The part of @huggingface/transformers that is used here. */
 interface TransformersLibrary {
@@ -27,7 +32,7 @@ const maxCharacters = 4000;
 function classOf(label: string): number {
   const number = /(\d+)$/.exec(label)?.[1];
   if (number !== undefined) return Number(number);
-  return ["simple", "demanding", "hard"].indexOf(label.toLowerCase());
+  return classNames.findIndex((name) => name === label.toLowerCase());
 }
 
 function textOf(prompt: RoutedPrompt): string {

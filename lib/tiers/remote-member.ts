@@ -1,9 +1,8 @@
-import { AirError } from "../errors/air-error.js";
 import { TokenRate } from "../routing/prediction.js";
 import type { TierState } from "../routing/decision.js";
 import { RemoteTier } from "./remote/remote-tier.js";
 import type { ResolvedRemoteTierOptions } from "./remote/remote-options.js";
-import { type OpenAnswer, type Tier, type TierRequest, type TierStats } from "./tier.js";
+import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
 
 /** Tokens per second of an endpoint before anything is measured. */
 const assumedRates = { prefill: 2000, decode: 40 } as const;
@@ -65,15 +64,3 @@ export class RemoteMember implements Tier {
     return Promise.resolve();
   }
 }
-
-/** Whether a failure of a tier says nothing about the request, so that another tier may answer it. */
-export function isTierFailure(error: unknown): error is AirError {
-  return error instanceof AirError && tierFailures.has(error.code);
-}
-
-const tierFailures: ReadonlySet<string> = new Set([
-  ...["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY", "AIR_ERR_IO", "AIR_ERR_MODEL_FORMAT", "AIR_ERR_UNSUPPORTED"],
-  ...["AIR_ERR_TOKENIZER", "AIR_ERR_TEMPLATE", "AIR_ERR_HEADS_FILE", "AIR_ERR_OVERLOADED"],
-  ...["AIR_ERR_CONTEXT", "AIR_ERR_KV_EXHAUSTED", "AIR_ERR_REMOTE", "AIR_ERR_TIMEOUT", "AIR_ERR_NO_DEVICE"],
-  "AIR_ERR_ADDON",
-]);

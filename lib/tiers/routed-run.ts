@@ -1,13 +1,12 @@
 import { AirError } from "../errors/air-error.js";
-import type { Complexity } from "../routing/complexity.js";
 import type { RouteDecision } from "../routing/decision.js";
 import type { GeneratedChunk, Generation, GenerationResult } from "../runtime/generation.js";
 import type { GenerateOptions } from "../runtime/options.js";
 import { without } from "../util/options.js";
 import { AnswerJudge, type CascadeSettings, type EscalationReason, type Verdict } from "./cascade.js";
 import type { Attempt, RoutedResult } from "./routed-reply.js";
-import { isTierFailure } from "./remote-member.js";
 import type { Tier, TierInput } from "./tier.js";
+import { isTierFailure } from "./tier-failure.js";
 
 /** When a small tier's answers are judged. */
 export interface CascadeLimits extends Omit<CascadeSettings, "minLogprob"> {
@@ -23,7 +22,6 @@ export interface RoutedRunOptions {
   readonly options: GenerateOptions;
   readonly cacheSalt: string | undefined;
   readonly cascade: CascadeLimits | undefined;
-  readonly complexity: Complexity;
   readonly tierOf: (index: number) => Tier;
   /**
    * Decides among the tiers from `floor` up that are not excluded.

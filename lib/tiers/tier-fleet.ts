@@ -73,13 +73,12 @@ export class TierFleet {
 
   /** Memory of the models that nobody uses. */
   get idleBytes(): number {
-    const idle = this.locals.map(({ budget }) => budget).filter(({ isLoaded, isIdle }) => isLoaded && isIdle);
-    return idle.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#idle.reduce((sum, { budget }) => sum + budget.bytes, 0);
   }
 
   /** Unloads the models that nobody uses; whether there were any. */
   unloadIdle(): boolean {
-    const idle = this.locals.filter(({ budget: { isLoaded, isIdle } }) => isLoaded && isIdle);
+    const idle = this.#idle;
     for (const tier of idle) tier.unload();
     return idle.length > 0;
   }
@@ -91,6 +90,10 @@ export class TierFleet {
 
   async close(): Promise<void> {
     await Promise.all(this.tiers.map((tier) => tier.close()));
+  }
+
+  get #idle(): readonly LocalTier[] {
+    return this.locals.filter(({ budget: { isLoaded, isIdle } }) => isLoaded && isIdle);
   }
 
   #createLocal(config: LocalTierConfig, plan: MemoryPlan): LocalTier {

@@ -15,7 +15,7 @@ export function integerFrom(min: number, max: number = Number.MAX_SAFE_INTEGER):
   return z.number(expected).int(expected).min(min, expected).max(max, expected);
 }
 
-/** The value at the end of a path; undefined where the path leads nowhere. */
+/** What is at a path within a value; undefined where there is nothing. */
 export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (inner, key) => (typeof inner === "object" && inner !== null ? Reflect.get(inner, key) : undefined),

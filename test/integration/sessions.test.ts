@@ -61,6 +61,7 @@ describe("sessions on the native engine", () => {
   });
 
   test("leave every page free and memory flat after 200 aborted generations", async () => {
+    let aborted = 0;
     const cycle = async (index: number): Promise<void> => {
       using session = model.createSession();
       const controller = new AbortController();
@@ -72,13 +73,20 @@ describe("sessions on the native engine", () => {
       setTimeout(() => {
         controller.abort();
       }, index % 5);
-      await expect(result).rejects.toMatchObject({ code: "AIR_ERR_CANCELLED" });
+      await result.then(
+        () => undefined, // on a machine that is busy enough, timers come late
+        (error: unknown) => {
+          expect(error).toMatchObject({ code: "AIR_ERR_CANCELLED" });
+          aborted += 1;
+        },
+      );
     };
     for (let index = 0; index < 50; index += 1) await cycle(index);
     const rssBefore = process.memoryUsage.rss();
     for (let index = 0; index < 150; index += 1) await cycle(index);
     // The allowance is for the garbage collector.
     expect(process.memoryUsage.rss() - rssBefore).toBeLessThan(24 * 2 ** 20);
+    expect(aborted).toBeGreaterThan(150);
     expect(model.stats.freePages).toBe(model.stats.usablePages);
   });
 });
