@@ -2,7 +2,7 @@ import { at } from "../util/array-access.js";
 import { type AcceptancePriors, AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
 import { ConfidenceScale } from "./confidence.js";
 import type { Proposer, Prospect } from "./proposer.js";
-import type { StepCosts } from "./step-costs.js";
+import type { StepCosts } from "../util/step-costs.js";
 
 /** Speculation has to promise this much to be worth its risk. */
 const leastSpeedup = 1.05;

@@ -3,13 +3,17 @@ import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
+import { nextToBegin } from "./admission.js";
 import { BatchBuilder } from "./batch-builder.js";
 import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
+import { FairTurns } from "./fair-turns.js";
 import { gatherGuesses } from "./gather-guesses.js";
+import { byAdmission } from "./rank.js";
 import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
 import { PrefixReuse } from "./prefix-reuse.js";
+import { PromptBudget } from "./prompt-budget.js";
 import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
 import { shareStep, type StepBudget } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
@@ -30,17 +34,22 @@ export class Engine {
   /** What waits for the end of the step. */
   readonly #resting: (() => void)[] = [];
   readonly #pageMass: PageMass | undefined;
+  readonly #promptBudget: PromptBudget;
+  readonly #turns = new FairTurns();
   #logits: SharedFloats;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
   #arrivals = 0;
+  #admissions = 0;
   #stats = { steps: 0, computedTokens: 0, computeMicros: 0, preemptions: 0 };
 
   constructor(options: EngineOptions) {
     this.#options = options;
     const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
     const rows = Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes)));
-    this.#budget = { tokens: options.maxBatchTokens, rows };
+    this.#promptBudget = new PromptBudget(options.stepStretch);
+    const promptTokens = (decodeTokens: number): number => this.#promptBudget.tokens(decodeTokens);
+    this.#budget = { tokens: options.maxBatchTokens, rows, promptTokens };
     this.#builder = new BatchBuilder(options.pools.length);
     this.#logits = options.allocateShared(options.vocabSize);
     this.#pageMass =
@@ -128,16 +137,20 @@ export class Engine {
    *
    * @throws {AirError} AIR_ERR_BUSY when the sequence has a run, AIR_ERR_CLOSED when it was closed
    * @returns a promise that settles when the sequence is in no step any more; it rejects with what onLogits
-   *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
+   *   threw, AIR_ERR_KV_EXHAUSTED, AIR_ERR_TIMEOUT, the native failure of a step, or the reason given to cancel()
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
     this.#assertIdle(sequence, "run");
     sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
-    sequence.state = "running";
+    sequence.admission = undefined;
+    sequence.priority = request.priority ?? 0;
+    sequence.user = request.user ?? "";
+    sequence.state = "waiting";
     const run: Run = { request, ended: createDeferred<undefined>(), proposed: false };
     this.#runs.set(sequence, run);
+    if (request.deadline !== undefined) run.timer = this.#timeOut(sequence, request.deadline);
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
   }
@@ -207,15 +220,43 @@ export class Engine {
     this.#loop = undefined;
   }
 
+  #timeOut(sequence: Sequence, deadline: number): NodeJS.Timeout {
+    const leftMs = Math.max(0, deadline - performance.now());
+    return setTimeout(() => {
+      const expected = "expected a finished run by its deadline but received the deadline first";
+      this.cancel(sequence, new AirError("AIR_ERR_TIMEOUT", expected));
+    }, leftMs);
+  }
+
+  /** Lets runs begin that wait for pages: those that were preempted first, then users by turns. */
+  #admit(): void {
+    this.#turns.keep([...this.#runs.keys()].map(({ user }) => user));
+    const { pools, policy, maxBatchTokens } = this.#options;
+    const room = { pools, policy, chunkTokens: maxBatchTokens, prefixes: this.#prefixes };
+    const inTurn = this.#turns.order([...this.#runs.keys()].filter(({ state }) => state === "waiting"));
+    const waiting = [...inTurn].sort(byAdmission);
+    const holders = [...this.#sequences];
+    for (;;) {
+      const next = nextToBegin(waiting, holders, room);
+      if (next === undefined) return;
+      next.state = "running";
+      next.admission ??= this.#admissions += 1;
+      this.#prefixes?.adopt(next);
+      waiting.shift();
+    }
+  }
+
   /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
     const { pools, policy } = this.#options;
     const waiting = new Set<Sequence>();
+    this.#admit();
     for (const sequence of this.#runs.keys()) {
       if (sequence.state === "running") this.#prefixes?.adopt(sequence);
     }
+    const inTurn = (prompts: readonly Sequence[]): readonly Sequence[] => this.#turns.order(prompts);
     for (;;) {
-      const shares = shareStep(this.#candidates(waiting), this.#budget);
+      const shares = shareStep(this.#candidates(waiting), this.#budget, inTurn);
       if (shares.length === 0) return [];
       const { granted, exhausted, preemptions } = reservePages(
         shares,
@@ -281,6 +322,7 @@ export class Engine {
     const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
     this.#count(tokens, computeMicros);
+    this.#learn(granted, info.ms);
     this.#pageMass?.handOut(granted, batch.pageTables.length);
     return () => {
       this.#deliver(granted, info);
@@ -317,6 +359,18 @@ export class Engine {
     this.#stats.steps += 1;
     this.#stats.computedTokens += tokens;
     this.#stats.computeMicros += computeMicros;
+  }
+
+  /** Notes what prompts took of a step. */
+  #learn(granted: readonly GrantedShare[], ms: number): void {
+    let promptTokens = 0;
+    let decodeTokens = 0;
+    for (const { sequence, tokens, isPrompt } of granted) {
+      if (isPrompt) promptTokens += tokens;
+      else decodeTokens += tokens;
+      if (isPrompt) this.#turns.serve(sequence.user, tokens);
+    }
+    this.#promptBudget.observe({ decodeTokens, promptTokens, ms });
   }
 
   #logitsFor(rows: number): SharedFloats {
@@ -370,14 +424,14 @@ export class Engine {
     }
   }
 
-  /** Takes a run out of the engine, wakes the runs that wait for pages, and settles its promise. */
+  /** Takes a run out of the engine, and settles its promise. */
   #endRun(sequence: Sequence, error?: unknown): void {
     const run = this.#runs.get(sequence);
     this.#runs.delete(sequence);
+    clearTimeout(run?.timer);
     sequence.state = "idle";
     if (!this.has(sequence)) sequence.table.release();
     else sequence.settle([]); // no guesses are left behind
-    for (const other of this.#runs.keys()) other.state = "running";
     if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);
   }

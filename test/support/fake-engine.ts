@@ -9,6 +9,8 @@ export interface FakeEngineOptions {
   readonly pages?: readonly number[];
   readonly pageTokens?: number;
   readonly maxBatchTokens?: number;
+  /** Default Infinity: steps do not depend on the clock. */
+  readonly stepStretch?: number;
   readonly vocabSize?: number;
   readonly policy?: EvictionPolicy;
   /** Default false. */
@@ -41,6 +43,7 @@ export function createFakeEngine(options: FakeEngineOptions = {}): {
     pools,
     vocabSize,
     maxBatchTokens,
+    stepStretch: options.stepStretch ?? Infinity,
     policy,
     prefixCache: options.prefixCache ?? false,
   });

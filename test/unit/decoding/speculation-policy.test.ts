@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AcceptancePriors } from "../../../lib/decoding/acceptance-rates.js";
 import type { Proposer } from "../../../lib/decoding/proposer.js";
 import { bestDraft, type DraftPlan, SpeculationPolicy } from "../../../lib/decoding/speculation-policy.js";
-import { StepCosts } from "../../../lib/decoding/step-costs.js";
+import { StepCosts } from "../../../lib/util/step-costs.js";
 import { uniform } from "../../../lib/util/rng.js";
 import { FakeProposer } from "../../support/fake-proposer.js";
 

@@ -1,4 +1,4 @@
-import { at } from "../util/array-access.js";
+import { at } from "./array-access.js";
 
 /** Weight of a new measurement in the moving average of its own number of rows. */
 const ownWeight = 0.25;
