@@ -3,19 +3,15 @@ import { AirCapacityError, AirError } from "../errors/air-error.js";
 import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
-import { nextToBegin } from "./admission.js";
 import { BatchBuilder } from "./batch-builder.js";
 import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
-import { FairTurns } from "./fair-turns.js";
 import { gatherGuesses } from "./gather-guesses.js";
-import { byAdmission } from "./rank.js";
-import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
+import { type GrantedShare, makeRoom } from "./page-reservation.js";
+import { StepPlanner } from "./planner.js";
 import { PrefixReuse } from "./prefix-reuse.js";
-import { PromptBudget } from "./prompt-budget.js";
 import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
-import { shareStep, type StepBudget } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
 export type { EngineOptions, EngineStats } from "./engine-options.js";
@@ -23,10 +19,14 @@ export type { EngineOptions, EngineStats } from "./engine-options.js";
 /** Most memory for the logits of one step; it bounds the rows. */
 const maxLogitsBytes = 64 * 2 ** 20;
 
+function timeoutError(): AirError {
+  return new AirError("AIR_ERR_TIMEOUT", "expected a finished run by its deadline but received the deadline");
+}
+
 /** Drives many sequences over one runner, one ragged step at a time. */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #budget: StepBudget;
+  readonly #planner: StepPlanner;
   readonly #builder: BatchBuilder;
   readonly #sequences = new Set<Sequence>();
   readonly #runs = new Map<Sequence, Run>();
@@ -34,22 +34,15 @@ export class Engine {
   /** What waits for the end of the step. */
   readonly #resting: (() => void)[] = [];
   readonly #pageMass: PageMass | undefined;
-  readonly #promptBudget: PromptBudget;
-  readonly #turns = new FairTurns();
   #logits: SharedFloats;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
   #arrivals = 0;
-  #admissions = 0;
   #stats = { steps: 0, computedTokens: 0, computeMicros: 0, preemptions: 0 };
 
   constructor(options: EngineOptions) {
     this.#options = options;
     const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
-    const rows = Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes)));
-    this.#promptBudget = new PromptBudget(options.stepStretch);
-    const promptTokens = (decodeTokens: number): number => this.#promptBudget.tokens(decodeTokens);
-    this.#budget = { tokens: options.maxBatchTokens, rows, promptTokens };
     this.#builder = new BatchBuilder(options.pools.length);
     this.#logits = options.allocateShared(options.vocabSize);
     this.#pageMass =
@@ -59,6 +52,12 @@ export class Engine {
     if (options.prefixCache && options.policy.usesPageMass !== true) {
       this.#prefixes = new PrefixReuse(options.pools, options.arena.pageTokens);
     }
+    this.#planner = new StepPlanner({
+      ...options,
+      prefixes: this.#prefixes,
+      maxTokens: options.maxBatchTokens,
+      maxRows: Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes))),
+    });
   }
 
   /** Counters since the engine was made. */
@@ -141,6 +140,8 @@ export class Engine {
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
     this.#assertIdle(sequence, "run");
+    const leftMs = request.deadline === undefined ? Infinity : request.deadline - performance.now();
+    if (leftMs <= 0) return Promise.reject(timeoutError());
     sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
@@ -150,7 +151,11 @@ export class Engine {
     sequence.state = "waiting";
     const run: Run = { request, ended: createDeferred<undefined>(), proposed: false };
     this.#runs.set(sequence, run);
-    if (request.deadline !== undefined) run.timer = this.#timeOut(sequence, request.deadline);
+    if (leftMs < Infinity) {
+      run.timer = setTimeout(() => {
+        this.cancel(sequence, timeoutError());
+      }, leftMs);
+    }
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
   }
@@ -220,68 +225,11 @@ export class Engine {
     this.#loop = undefined;
   }
 
-  #timeOut(sequence: Sequence, deadline: number): NodeJS.Timeout {
-    const leftMs = Math.max(0, deadline - performance.now());
-    return setTimeout(() => {
-      const expected = "expected a finished run by its deadline but received the deadline first";
-      this.cancel(sequence, new AirError("AIR_ERR_TIMEOUT", expected));
-    }, leftMs);
-  }
-
-  /** Lets runs begin that wait for pages: those that were preempted first, then users by turns. */
-  #admit(): void {
-    this.#turns.keep([...this.#runs.keys()].map(({ user }) => user));
-    const { pools, policy, maxBatchTokens } = this.#options;
-    const room = { pools, policy, chunkTokens: maxBatchTokens, prefixes: this.#prefixes };
-    const inTurn = this.#turns.order([...this.#runs.keys()].filter(({ state }) => state === "waiting"));
-    const waiting = [...inTurn].sort(byAdmission);
-    const holders = [...this.#sequences];
-    for (;;) {
-      const next = nextToBegin(waiting, holders, room);
-      if (next === undefined) return;
-      next.state = "running";
-      next.admission ??= this.#admissions += 1;
-      this.#prefixes?.adopt(next);
-      waiting.shift();
-    }
-  }
-
-  /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
-    const { pools, policy } = this.#options;
-    const waiting = new Set<Sequence>();
-    this.#admit();
-    for (const sequence of this.#runs.keys()) {
-      if (sequence.state === "running") this.#prefixes?.adopt(sequence);
-    }
-    const inTurn = (prompts: readonly Sequence[]): readonly Sequence[] => this.#turns.order(prompts);
-    for (;;) {
-      const shares = shareStep(this.#candidates(waiting), this.#budget, inTurn);
-      if (shares.length === 0) return [];
-      const { granted, exhausted, preemptions } = reservePages(
-        shares,
-        [...this.#sequences],
-        pools.length,
-        policy,
-      );
-      this.#stats.preemptions += preemptions;
-      for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
-      if (granted.length > 0) return granted;
-      // All of them wait for pages: the budget goes to the runs that were left out.
-      for (const { sequence } of shares) waiting.add(sequence);
-    }
-  }
-
-  /** The runs that may share the next step. Runs that can draft do so in a step of their own, and first. */
-  #candidates(waiting: ReadonlySet<Sequence>): readonly Sequence[] {
-    const running = [...this.#runs].filter(
-      ([sequence]) => sequence.state === "running" && !waiting.has(sequence),
-    );
-    const drafting = running.filter(
-      ([{ knownTokens, computedTokens }, { request }]) =>
-        isGreedy(request) && knownTokens - computedTokens <= this.#budget.tokens,
-    );
-    return (drafting.length > 0 ? drafting : running).map(([sequence]) => sequence);
+    const { granted, exhausted, preemptions } = this.#planner.plan(this.#runs, [...this.#sequences]);
+    this.#stats.preemptions += preemptions;
+    for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
+    return granted;
   }
 
   async #step(granted: readonly GrantedShare[]): Promise<void> {
@@ -322,7 +270,7 @@ export class Engine {
     const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
     this.#count(tokens, computeMicros);
-    this.#learn(granted, info.ms);
+    this.#planner.learn(granted, info.ms);
     this.#pageMass?.handOut(granted, batch.pageTables.length);
     return () => {
       this.#deliver(granted, info);
@@ -359,18 +307,6 @@ export class Engine {
     this.#stats.steps += 1;
     this.#stats.computedTokens += tokens;
     this.#stats.computeMicros += computeMicros;
-  }
-
-  /** Notes what prompts took of a step. */
-  #learn(granted: readonly GrantedShare[], ms: number): void {
-    let promptTokens = 0;
-    let decodeTokens = 0;
-    for (const { sequence, tokens, isPrompt } of granted) {
-      if (isPrompt) promptTokens += tokens;
-      else decodeTokens += tokens;
-      if (isPrompt) this.#turns.serve(sequence.user, tokens);
-    }
-    this.#promptBudget.observe({ decodeTokens, promptTokens, ms });
   }
 
   #logitsFor(rows: number): SharedFloats {

@@ -28,6 +28,8 @@ export class PromptBudget {
   readonly #quiet = new StepCosts();
   /** Milliseconds that a prompt token adds to a step. */
   #tokenMs: number | undefined;
+  /** Whether that was never measured beside texts that are being generated. */
+  #isRough = true;
 
   /** @param stretch - above 1; Infinity leaves prompts all of a step */
   constructor(stretch: number) {
@@ -49,11 +51,17 @@ export class PromptBudget {
       this.#quiet.observeStep(decodeTokens, ms);
       return;
     }
-    const quietMs = decodeTokens === 0 ? 0 : this.#quiet.stepMs(decodeTokens);
+    if (decodeTokens === 0) {
+      // Of many tokens, which take less each, or of few, which take more: better than nothing.
+      if (this.#isRough) this.#tokenMs = ms / promptTokens;
+      return;
+    }
+    const quietMs = this.#quiet.stepMs(decodeTokens);
     if (quietMs === undefined) return;
     const each = Math.max(leastPart * ms, ms - quietMs) / promptTokens;
-    const known = this.#tokenMs;
-    const limited = known === undefined ? each : Math.min(known * outlier, Math.max(known / outlier, each));
-    this.#tokenMs = known === undefined ? limited : known + newWeight * (limited - known);
+    const known = this.#isRough ? each : (this.#tokenMs ?? each);
+    const limited = Math.min(known * outlier, Math.max(known / outlier, each));
+    this.#tokenMs = known + newWeight * (limited - known);
+    this.#isRough = false;
   }
 }

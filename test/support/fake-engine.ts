@@ -1,6 +1,7 @@
 import { type EvictionPolicy, keepAll } from "../../lib/cache/eviction-policy.js";
 import { PagePool } from "../../lib/cache/page-pool.js";
 import { Engine } from "../../lib/engine/engine.js";
+import type { RunTerms } from "../../lib/engine/run.js";
 import type { Sequence } from "../../lib/engine/sequence.js";
 import { FakeAddon, fakeSpec } from "./fake-native.js";
 
@@ -62,9 +63,11 @@ export async function continueGreedily(
   prompt: readonly number[],
   count: number,
   onToken?: (generated: readonly number[]) => void,
+  terms: RunTerms = {},
 ): Promise<readonly number[]> {
   const generated: number[] = [];
   await engine.run(sequence, {
+    ...terms,
     tokens: prompt,
     logitsFrom: prompt.length - 1,
     onLogits: (row) => {
