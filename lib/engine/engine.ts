@@ -1,5 +1,5 @@
 import { PageTable, type PageTableState } from "../cache/page-table.js";
-import { AirCapacityError, AirError } from "../errors/air-error.js";
+import { AirCapacityError, AirError, deadlineError } from "../errors/air-error.js";
 import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
@@ -18,10 +18,6 @@ export type { EngineOptions, EngineStats } from "./engine-options.js";
 
 /** Most memory for the logits of one step; it bounds the rows. */
 const maxLogitsBytes = 64 * 2 ** 20;
-
-function timeoutError(): AirError {
-  return new AirError("AIR_ERR_TIMEOUT", "expected a finished run by its deadline but received the deadline");
-}
 
 /** Drives many sequences over one runner, one ragged step at a time. */
 export class Engine {
@@ -141,7 +137,7 @@ export class Engine {
   run(sequence: Sequence, request: RunRequest): Promise<void> {
     this.#assertIdle(sequence, "run");
     const leftMs = request.deadline === undefined ? Infinity : request.deadline - performance.now();
-    if (leftMs <= 0) return Promise.reject(timeoutError());
+    if (leftMs <= 0) return Promise.reject(deadlineError());
     sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
@@ -153,7 +149,7 @@ export class Engine {
     this.#runs.set(sequence, run);
     if (leftMs < Infinity) {
       run.timer = setTimeout(() => {
-        this.cancel(sequence, timeoutError());
+        this.cancel(sequence, deadlineError());
       }, leftMs);
     }
     this.#loop ??= this.#runLoop();

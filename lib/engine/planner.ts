@@ -1,7 +1,7 @@
 import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { PagePool } from "../cache/page-pool.js";
 import { nextToBegin } from "./admission.js";
-import { FairTurns } from "./fair-turns.js";
+import { FairTurns } from "../util/fair-turns.js";
 import { type GrantedShare, reservePages } from "./page-reservation.js";
 import type { PrefixReuse } from "./prefix-reuse.js";
 import { PromptBudget } from "./prompt-budget.js";

@@ -22,7 +22,7 @@ export class Sequence {
   admission: number | undefined;
   /** Of the current run: higher goes before lower. */
   priority = 0;
-  /** On whose behalf the current run is; see FairTurns. */
+  /** On whose behalf the current run is; see FairTurns of lib/util. */
   user = "";
   /** Logits are wanted for every known token from this index on. */
   logitsFrom = 0;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { type Claimant, FairTurns } from "../../../lib/engine/fair-turns.js";
+import { type Claimant, FairTurns } from "../../../lib/util/fair-turns.js";
 
 function claim(user: string, arrival: number, priority = 0): Claimant {
   return { user, arrival, priority };
@@ -27,11 +27,11 @@ describe("FairTurns", () => {
     turns.serve("a", 100);
     turns.serve("b", 60);
     turns.keep(["a", "b", "c"]);
-    expect(turns.servedTokens("c")).toBe(60);
+    expect(turns.served("c")).toBe(60);
     turns.serve("c", 500);
     turns.keep(["a", "b"]);
     turns.keep(["a", "b", "c"]);
-    expect(turns.servedTokens("c")).toBe(60);
+    expect(turns.served("c")).toBe(60);
   });
 
   test("forgets everybody when nobody is left", () => {
@@ -40,6 +40,6 @@ describe("FairTurns", () => {
     turns.serve("a", 100);
     turns.keep([]);
     turns.keep(["a"]);
-    expect(turns.servedTokens("a")).toBe(0);
+    expect(turns.served("a")).toBe(0);
   });
 });
