@@ -2,6 +2,7 @@
  * Streams side by side on air-runtime; suite.ts runs it beside bench/peers/peer-batching.mjs.
  *
  *   npx tsx bench/batching/ours.ts --model FILE --settings FILE --workload FILE [--speculation auto] [--draft FILE]
+ *       [--stretch 2]
  */
 import { readFileSync } from "node:fs";
 import { stdout } from "node:process";
@@ -23,9 +24,10 @@ const { values } = parseArgs({
     workload: { type: "string" },
     speculation: { type: "string", default: "off" },
     draft: { type: "string" },
+    stretch: { type: "string" },
   },
 });
-const { model: file, speculation, draft } = values;
+const { model: file, speculation, draft, stretch } = values;
 if (file === undefined) throw invalidArgument("--model", "a GGUF file", file);
 if (speculation !== "off" && speculation !== "auto")
   throw invalidArgument("--speculation", "off or auto", speculation);
@@ -43,6 +45,7 @@ using model = await loadModel(file, {
   kv: "f16", // as the peer's
   force: true,
   ...(draft !== undefined && { draft }),
+  ...(stretch !== undefined && { stepStretch: Number(stretch) }),
 });
 await generateAll(model, 1, warmupTokens * 2);
 const throughput: ThroughputRow[] = [];
