@@ -31,8 +31,8 @@ const { model: file, speculation, draft, stretch } = values;
 if (file === undefined) throw invalidArgument("--model", "a GGUF file", file);
 if (speculation !== "off" && speculation !== "auto")
   throw invalidArgument("--speculation", "off or auto", speculation);
-const settings = readJson<BatchingSettings>("--settings", values.settings);
-const workload = readJson<Workload>("--workload", values.workload);
+const settings = readJson("--settings", values.settings) as BatchingSettings;
+const workload = readJson("--workload", values.workload) as Workload;
 const mostStreams = Math.max(...settings.streams, ...settings.latencyStreams);
 const contextTokens = settings.longTokens + 1024;
 const base: GenerateOptions = { ignoreEos: true, speculation };
@@ -55,9 +55,9 @@ for (const streams of settings.latencyStreams) latency.push(await measureLatency
 const measured: MeasuredBatching = { runtime: "air-runtime", throughput, latency };
 stdout.write(`${JSON.stringify(measured)}\n`);
 
-function readJson<Value>(option: string, path: string | undefined): Value {
+function readJson(option: string, path: string | undefined): unknown {
   if (path === undefined) throw invalidArgument(option, "a JSON file", path);
-  return JSON.parse(readFileSync(path, "utf8")) as Value;
+  return JSON.parse(readFileSync(path, "utf8"));
 }
 
 async function generateAll(target: Model, streams: number, tokens: number): Promise<void> {

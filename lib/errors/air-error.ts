@@ -63,11 +63,11 @@ export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
-/** The error of work that was not done by its deadline. */
+/** The error of work that took longer than it was given. */
 export function deadlineError(): AirError {
   return new AirError(
     "AIR_ERR_TIMEOUT",
-    "expected an answer by its deadline but received the deadline first",
+    "expected an answer within its time but received the end of the time first",
   );
 }
 

@@ -158,7 +158,7 @@ export interface GenerateOptions {
    */
   readonly user?: string;
   /** Milliseconds after which a generation that is not finished rejects with AIR_ERR_TIMEOUT. Default: none. */
-  readonly deadlineMs?: number;
+  readonly timeoutMs?: number;
 }
 
 /** Options of createSession(). */
@@ -173,7 +173,7 @@ export interface SessionOptions {
 }
 
 /** Timers take no more milliseconds. */
-const longestDeadlineMs = 2 ** 31 - 1;
+const longestTimeoutMs = 2 ** 31 - 1;
 /** Most tokens of one text. */
 export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";
@@ -276,7 +276,7 @@ export const generateSchema = z.strictObject(
     ignoreEos: z.boolean("true or false").default(false),
     priority: integerFrom(-100, 100).default(0),
     user: z.string("a string").optional(),
-    deadlineMs: integerFrom(1, longestDeadlineMs).optional(),
+    timeoutMs: integerFrom(1, longestTimeoutMs).optional(),
     schema: z
       .custom<JsonSchema>(
         (value) =>

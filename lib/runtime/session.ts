@@ -279,10 +279,10 @@ export class Session {
 }
 
 /** How a generation that began at `startedMs` stands among the others. */
-function termsOf({ priority, user, deadlineMs }: ResolvedGenerateOptions, startedMs: number): RunTerms {
+function termsOf({ priority, user, timeoutMs }: ResolvedGenerateOptions, startedMs: number): RunTerms {
   return {
     priority,
     ...(user !== undefined && { user }),
-    ...(deadlineMs !== undefined && { deadline: startedMs + deadlineMs }),
+    ...(timeoutMs !== undefined && { deadline: startedMs + timeoutMs }),
   };
 }

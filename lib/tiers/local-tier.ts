@@ -303,15 +303,15 @@ export class LocalTier implements Tier {
 
 /** The options with the time that has gone by since `arrivedMs` taken off the deadline. */
 function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptions {
-  const { deadlineMs } = options;
-  if (deadlineMs === undefined) return options;
-  return { ...options, deadlineMs: Math.max(1, Math.ceil(deadlineMs - (performance.now() - arrivedMs))) };
+  const { timeoutMs } = options;
+  if (timeoutMs === undefined) return options;
+  return { ...options, timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - arrivedMs))) };
 }
 
 /** What the work comes to, unless the signal aborts or the deadline comes first: a load goes on for others. */
 async function unlessStopped<Value>(
   work: () => Promise<Value>,
-  { signal, deadlineMs }: GenerateOptions,
+  { signal, timeoutMs }: GenerateOptions,
 ): Promise<Value> {
   if (signal?.aborted === true) throw abortedError(signal);
   const stopped = createDeferred<never>();
@@ -322,7 +322,7 @@ async function unlessStopped<Value>(
     stopped.reject(deadlineError());
   };
   signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = deadlineMs === undefined ? undefined : setTimeout(onDeadline, deadlineMs);
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onDeadline, timeoutMs);
   try {
     return await Promise.race([work(), stopped.promise]);
   } finally {

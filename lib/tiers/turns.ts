@@ -8,7 +8,7 @@ export interface TurnTerms {
   readonly priority?: number | undefined;
   readonly user?: string | undefined;
   /** Milliseconds that it may wait. */
-  readonly deadlineMs?: number | undefined;
+  readonly timeoutMs?: number | undefined;
 }
 
 interface Waiter {
@@ -80,7 +80,7 @@ export class Turns {
     await this.#wait(terms);
   }
 
-  #wait({ signal, priority = 0, user = "", deadlineMs }: TurnTerms): Promise<void> {
+  #wait({ signal, priority = 0, user = "", timeoutMs }: TurnTerms): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
         if (signal !== undefined) waiter.refuse(abortedError(signal));
@@ -105,11 +105,11 @@ export class Turns {
         },
       };
       const timer =
-        deadlineMs === undefined
+        timeoutMs === undefined
           ? undefined
           : setTimeout(() => {
               waiter.refuse(deadlineError());
-            }, deadlineMs);
+            }, timeoutMs);
       signal?.addEventListener("abort", onAbort);
       this.#waiters.push(waiter);
     });

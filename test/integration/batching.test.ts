@@ -38,7 +38,7 @@ async function load(model: Model, speculation: "auto" | "off"): Promise<void> {
       user: `user ${index % 4}`,
       speculation,
       ...(stops && { signal: AbortSignal.timeout(20 + index) }),
-      ...(hurries && { deadlineMs: 15 + index }),
+      ...(hurries && { timeoutMs: 15 + index }),
     });
     const isEarly = (error: unknown): void => {
       if (!stops && !hurries) throw error;
@@ -92,9 +92,9 @@ describe("a deadline", () => {
     using model = await loadModel(chatModel, { contextTokens: 2048 });
     using session = model.createSession();
     const prompt = questions[4] ?? "";
-    const { result } = session.generate(prompt, { deadlineMs: 1, ignoreEos: true });
+    const { result } = session.generate(prompt, { timeoutMs: 1, ignoreEos: true });
     await expect(result).rejects.toMatchObject({ code: "AIR_ERR_TIMEOUT" });
-    const text = (await session.generate(prompt, { ...greedy, deadlineMs: 60_000 }).result).text;
+    const text = (await session.generate(prompt, { ...greedy, timeoutMs: 60_000 }).result).text;
     expect(text).toBe(await textOf(model, prompt, greedy));
   });
 });

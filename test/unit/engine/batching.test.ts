@@ -1,10 +1,13 @@
 /** Who goes first, who waits and who is preempted, when several users' runs share steps and pages. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 
+import { keepAll } from "../../../lib/cache/eviction-policy.js";
+import { sinkWindow } from "../../../lib/cache/sink-window.js";
 import type { Engine } from "../../../lib/engine/engine.js";
 import type { RunTerms } from "../../../lib/engine/run.js";
 import type { Sequence } from "../../../lib/engine/sequence.js";
 import { AirError } from "../../../lib/errors/air-error.js";
+import { at } from "../../../lib/util/array-access.js";
 import { continueAlone, continueGreedily, createFakeEngine, fakePrompt } from "../../support/fake-engine.js";
 
 const closed = new AirError("AIR_ERR_CLOSED", "expected an open engine but received a closed one");
@@ -70,8 +73,8 @@ function watch(sequences: readonly Sequence[], seen: string[]): () => void {
 describe("Admission by pages", () => {
   test("begins a prompt when there are pages for all of it beside those that others grow into", async () => {
     const { engine, addon } = createFakeEngine({ pages: [6], maxBatchTokens: 100 });
-    const sequences = [engine.createSequence(), engine.createSequence()];
-    const [first, second] = sequences as [Sequence, Sequence];
+    const [first, second] = [engine.createSequence(), engine.createSequence()];
+    const sequences = [first, second];
     const seen: string[] = [];
     await Promise.all([
       continueGreedily(engine, first, fakePrompt(1, 20), 20, watch(sequences, seen)), // 2 pages, then 3
@@ -88,13 +91,7 @@ describe("Admission by pages", () => {
     const seen: string[] = [];
     await Promise.all(
       [20, 60, 4].map((tokens, index) =>
-        continueGreedily(
-          engine,
-          sequences[index] as Sequence,
-          fakePrompt(index, tokens),
-          3,
-          watch(sequences, seen),
-        ),
+        continueGreedily(engine, at(sequences, index), fakePrompt(index, tokens), 3, watch(sequences, seen)),
       ),
     );
     expect(seen[0]).toBe("0");
@@ -107,19 +104,35 @@ describe("Admission by pages", () => {
     const sequences = [1, 2].map(() => engine.createSequence());
     const seen: string[] = [];
     let second: Promise<readonly number[]> | undefined;
-    await continueGreedily(engine, sequences[0] as Sequence, shared, 12, (generated) => {
+    await continueGreedily(engine, at(sequences, 0), shared, 12, (generated) => {
       watch(sequences, seen)();
       if (generated.length === 3)
-        second = continueGreedily(
-          engine,
-          sequences[1] as Sequence,
-          [...shared, 7],
-          3,
-          watch(sequences, seen),
-        );
+        second = continueGreedily(engine, at(sequences, 1), [...shared, 7], 3, watch(sequences, seen));
     });
     expect(await second).toEqual(await continueAlone([...shared, 7], 3));
     expect(seen[1]).toBe("0 1");
+  });
+
+  test.each([
+    ["says how much it holds", sinkWindow({ windowTokens: 32, sinkTokens: 0 }), ["0 1", "0"]],
+    ["does not", { name: "own", decide: keepAll.decide }, ["0 1", "0"]],
+    ["keeps everything", keepAll, ["0", "1"]],
+  ])("asks for no more pages than a policy holds: one that %s", async (_, policy, expected) => {
+    const { engine } = createFakeEngine({ pages: [13], maxBatchTokens: 16, policy });
+    const sequences = [1, 2].map(() => engine.createSequence());
+    const seen: string[] = [];
+    const runs = [30, 180].map((tokens, index) => {
+      const prompt = fakePrompt(index, tokens);
+      return continueGreedily(
+        engine,
+        at(sequences, index),
+        prompt,
+        index === 0 ? 40 : 2,
+        watch(sequences, seen),
+      );
+    });
+    await Promise.all(runs);
+    expect(seen.slice(0, 2)).toEqual(expected);
   });
 
   test("makes room for a higher priority by preempting the newest of the lowest", async () => {
@@ -164,7 +177,7 @@ describe("Admission by pages", () => {
       users.map((user, index) =>
         continueGreedily(
           engine,
-          sequences[index] as Sequence,
+          at(sequences, index),
           fakePrompt(index, index === 0 ? 8 : 4),
           28,
           () => {

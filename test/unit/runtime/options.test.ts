@@ -33,10 +33,10 @@ describe("parseOptions with the options of generate()", () => {
     [{ priority: 101 }, "expected an integer from -100 to 100 for priority but received 101"],
     [{ priority: 0.5 }, "expected an integer from -100 to 100 for priority but received 0.5"],
     [{ user: 7 }, "expected a string for user but received 7"],
-    [{ deadlineMs: 0 }, "expected an integer from 1 to 2147483647 for deadlineMs but received 0"],
+    [{ timeoutMs: 0 }, "expected an integer from 1 to 2147483647 for timeoutMs but received 0"],
     [
-      { deadlineMs: 2 ** 31 },
-      "expected an integer from 1 to 2147483647 for deadlineMs but received 2147483648",
+      { timeoutMs: 2 ** 31 },
+      "expected an integer from 1 to 2147483647 for timeoutMs but received 2147483648",
     ],
     [{ ignoreEos: 1 }, "expected true or false for ignoreEos but received 1"],
     [{ top_p: 1 }, 'expected only documented option names for generate options but received "top_p"'],

@@ -27,7 +27,7 @@ describe("generate()", () => {
     expect(await order([{ user: "a" }, { user: "a" }, { user: "b" }])).toEqual([0, 2, 1]);
   });
 
-  test("ends with AIR_ERR_TIMEOUT at the deadline, and the session goes on", async () => {
+  test("ends with AIR_ERR_TIMEOUT after timeoutMs, and the session goes on", async () => {
     const { model, addon } = createFakeModel();
     using session = model.createSession();
     let open = (): void => undefined;
@@ -36,14 +36,14 @@ describe("generate()", () => {
         resolve();
       };
     });
-    const { result } = session.generate("hello", { deadlineMs: 5 });
+    const { result } = session.generate("hello", { timeoutMs: 5 });
     setTimeout(open, 15);
     await expect(result).rejects.toMatchObject({
       code: "AIR_ERR_TIMEOUT",
-      message: "expected an answer by its deadline but received the deadline first",
+      message: "expected an answer within its time but received the end of the time first",
     });
     delete addon.controls.gate;
-    const generous = session.generate("hello", { maxTokens: 3, ignoreEos: true, deadlineMs: 60_000 });
+    const generous = session.generate("hello", { maxTokens: 3, ignoreEos: true, timeoutMs: 60_000 });
     expect((await generous.result).tokens).toHaveLength(3);
     model.close();
   });

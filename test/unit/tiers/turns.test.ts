@@ -73,7 +73,7 @@ describe("Turns", () => {
         .enter({ user: name[0], priority: name.endsWith("!") ? 1 : name.endsWith("-") ? -1 : 0 })
         .then(() => inside.push(name)),
     );
-    for (const _ of all) {
+    for (let left = all.length; left > 0; left -= 1) {
       turns.leave();
       await settle();
     }
@@ -84,9 +84,9 @@ describe("Turns", () => {
   test("ends the wait of one whose deadline comes, and leaves no timer behind", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const turns = new Turns("small", 1, 8);
-    await turns.enter({ deadlineMs: 5 });
-    const late = turns.enter({ deadlineMs: 20 });
-    const patient = turns.enter({ deadlineMs: 30 });
+    await turns.enter({ timeoutMs: 5 });
+    const late = turns.enter({ timeoutMs: 20 });
+    const patient = turns.enter({ timeoutMs: 30 });
     const expectation = expect(late).rejects.toMatchObject({ code: "AIR_ERR_TIMEOUT" });
     vi.advanceTimersByTime(25);
     await expectation;
@@ -158,7 +158,7 @@ describe("Turns", () => {
   test("refuses everybody who waits, and lets those inside finish", async () => {
     const turns = new Turns("small", 1, 8);
     await turns.enter();
-    const waiting = [turns.enter(), turns.enter(new AbortController().signal)];
+    const waiting = [turns.enter(), turns.enter({ signal: new AbortController().signal })];
     turns.refuseAll(closed);
     for (const one of waiting) await expect(one).rejects.toBe(closed);
     expect([turns.active, turns.waiting]).toEqual([1, 0]);
