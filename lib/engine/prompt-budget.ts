@@ -14,7 +14,7 @@ const stepsBetweenQuiet = 16;
 /** Least part of a step's time that its prompt tokens are taken to need, so that the average never sticks at nothing. */
 const leastPart = 0.01;
 /** Prompts get on by at least so many tokens a step, however little time there is. */
-const leastTokens = 8;
+const leastTokens = 4;
 
 /** A step that was measured. */
 export interface MeasuredStep {

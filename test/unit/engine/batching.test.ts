@@ -1,7 +1,7 @@
 /** Who goes first, who waits and who is preempted, when several users' runs share steps and pages. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import { keepAll } from "../../../lib/cache/eviction-policy.js";
+import { type EvictionState, keepAll } from "../../../lib/cache/eviction-policy.js";
 import { sinkWindow } from "../../../lib/cache/sink-window.js";
 import type { Engine } from "../../../lib/engine/engine.js";
 import type { RunTerms } from "../../../lib/engine/run.js";
@@ -115,7 +115,7 @@ describe("Admission by pages", () => {
 
   test.each([
     ["says how much it holds", sinkWindow({ windowTokens: 32, sinkTokens: 0 }), ["0 1", "0"]],
-    ["does not", { name: "own", decide: keepAll.decide }, ["0 1", "0"]],
+    ["does not", { name: "own", decide: (state: EvictionState) => keepAll.decide(state) }, ["0 1", "0"]],
     ["keeps everything", keepAll, ["0", "1"]],
   ])("asks for no more pages than a policy holds: one that %s", async (_, policy, expected) => {
     const { engine } = createFakeEngine({ pages: [13], maxBatchTokens: 16, policy });

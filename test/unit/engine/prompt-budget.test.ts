@@ -30,7 +30,7 @@ describe("PromptBudget", () => {
       shares.push(budget.tokens(1));
       observe(budget, 1, 1, budget.tokens(1));
     }
-    expect(shares).toEqual([0, 8, 16, 32, 41, 41]);
+    expect(shares).toEqual([0, 4, 8, 16, 32, 41]);
   });
 
   test("takes as many tokens as make a step so many times as long", () => {
@@ -76,7 +76,7 @@ describe("PromptBudget", () => {
   });
 
   test("lets prompts get on when their tokens take longer than there is time for", () => {
-    expect(settle(new PromptBudget(1.01), 10, 1)).toBe(8);
+    expect(settle(new PromptBudget(1.01), 10, 1)).toBe(4);
   });
 
   test("has no limit with an infinite stretch", () => {
