@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 
 import type { Engine } from "../../../lib/engine/engine.js";
 import { AirError } from "../../../lib/errors/air-error.js";
@@ -47,6 +47,13 @@ async function client(engine: Engine, dice: (sides: number) => number, outcomes:
 }
 
 describe("Engine under random load of several users and priorities", () => {
+  let preemptions = 0;
+  let hurried = 0;
+  afterAll(() => {
+    expect(preemptions).toBeGreaterThan(5);
+    expect(hurried).toBeGreaterThan(0);
+  });
+
   test.each([1, 2, 3, 4, 5, 6, 7, 8])(
     "seed %i: every text equals its solo text and the pool ends whole",
     async (seed) => {
@@ -63,7 +70,8 @@ describe("Engine under random load of several users and priorities", () => {
       expect(done + aborted + exhausted + late).toBe(40);
       expect(done).toBeGreaterThan(15);
       expect(aborted).toBeGreaterThan(0);
-      expect(engine.stats.preemptions).toBeLessThan(40);
+      preemptions += engine.stats.preemptions;
+      hurried += late;
       await engine.close(closed);
       pools[0]?.assertWhole();
     },
