@@ -5,6 +5,8 @@ export interface ThroughputRow {
   /** From the requests to the last token of all; prompts included. */
   readonly ms: number;
   readonly tokensPerSecond: number;
+  /** From the moment when every stream had its first token: without the prompts. */
+  readonly decodeTokensPerSecond: number;
 }
 
 /** Times between the tokens of streams, without and with a long prompt beside them. */

@@ -9,7 +9,7 @@ import { stdout } from "node:process";
 import { parseArgs } from "node:util";
 
 import { invalidArgument } from "../../lib/errors/air-error.js";
-import { type GenerateOptions, loadModel, type Model } from "../../lib/index.js";
+import { type GenerateOptions, loadModel } from "../../lib/index.js";
 import type { BatchingSettings, LatencyRow, MeasuredBatching, ThroughputRow } from "./measured.js";
 import type { Workload } from "./workload.js";
 
@@ -47,7 +47,7 @@ using model = await loadModel(file, {
   ...(draft !== undefined && { draft }),
   ...(stretch !== undefined && { stepStretch: Number(stretch) }),
 });
-await generateAll(model, 1, warmupTokens * 2);
+await generateAll(1, warmupTokens * 2);
 const throughput: ThroughputRow[] = [];
 for (const streams of settings.streams) throughput.push(await measureThroughput(streams));
 const latency: LatencyRow[] = [];
@@ -60,21 +60,35 @@ function readJson(option: string, path: string | undefined): unknown {
   return JSON.parse(readFileSync(path, "utf8"));
 }
 
-async function generateAll(target: Model, streams: number, tokens: number): Promise<void> {
+/** Tokens and milliseconds from when every stream had its first token to the last token of all. */
+async function generateAll(
+  streams: number,
+  tokens: number,
+): Promise<{ readonly tokens: number; readonly ms: number }> {
+  let before = 0;
+  let begun = 0;
+  let allBegunMs = NaN;
   await Promise.all(
     workload.streams.slice(0, streams).map(async (prompt) => {
-      using session = target.createSession();
-      await session.generate(prompt, { ...base, maxTokens: tokens }).result;
+      using session = model.createSession();
+      let own = 0;
+      for await (const chunk of session.generate(prompt, { ...base, maxTokens: tokens })) {
+        if (own === 0 && (begun += 1) === streams) allBegunMs = performance.now();
+        own += chunk.tokens.length;
+        if (begun < streams || own === chunk.tokens.length) before += chunk.tokens.length;
+      }
     }),
   );
+  return { tokens: streams * tokens - before, ms: performance.now() - allBegunMs };
 }
 
 async function measureThroughput(streams: number): Promise<ThroughputRow> {
   const started = performance.now();
-  await generateAll(model, streams, settings.tokens);
+  const decoded = await generateAll(streams, settings.tokens);
   const ms = performance.now() - started;
   const tokens = streams * settings.tokens;
-  return { streams, tokens, ms, tokensPerSecond: (tokens * 1000) / ms };
+  const decodeTokensPerSecond = (decoded.tokens * 1000) / decoded.ms;
+  return { streams, tokens, ms, tokensPerSecond: (tokens * 1000) / ms, decodeTokensPerSecond };
 }
 
 /** Streams run until the long prompt has its first token; it comes once each had its quiet tokens. */

@@ -1,7 +1,7 @@
 import { percentile } from "../../lib/benchmark/statistics.js";
 import { table } from "../../lib/cli/text.js";
 import type { Provenance } from "../speculation/results.js";
-import type { BatchingSettings, LatencyRow, MeasuredBatching } from "./measured.js";
+import type { BatchingSettings, LatencyRow, MeasuredBatching, ThroughputRow } from "./measured.js";
 
 /** Of the rounds. */
 export interface Spread {
@@ -16,6 +16,9 @@ export interface ThroughputSummary {
   readonly tokensPerSecond: Spread;
   /** Over one stream, by round. */
   readonly overOne: Spread;
+  /** Without the prompts. */
+  readonly decodeTokensPerSecond: Spread;
+  readonly decodeOverOne: Spread;
 }
 
 /** Milliseconds between tokens, over the rounds. */
@@ -56,10 +59,14 @@ export function summarize(name: string, rounds: readonly MeasuredBatching[]): Ru
   const first = rounds[0];
   if (first === undefined) return { name, throughput: [], latency: [] };
   const throughput = first.throughput.map(({ streams }, index): ThroughputSummary => {
-    const rates = rounds.map((round) => round.throughput[index]?.tokensPerSecond ?? NaN);
-    const ones = rounds.map((round) => round.throughput[0]?.tokensPerSecond ?? NaN);
-    const ratios = rates.map((rate, round) => rate / (ones[round] ?? NaN));
-    return { streams, tokensPerSecond: spread(rates), overOne: spread(ratios) };
+    const of = (rate: (row: ThroughputRow) => number): readonly [Spread, Spread] => {
+      const rates = rounds.flatMap((round) => round.throughput.slice(index, index + 1).map(rate));
+      const ones = rounds.map(({ throughput: [one] }) => (one === undefined ? NaN : rate(one)));
+      return [spread(rates), spread(rates.map((value, round) => value / (ones[round] ?? NaN)))];
+    };
+    const [tokensPerSecond, overOne] = of((row) => row.tokensPerSecond);
+    const [decodeTokensPerSecond, decodeOverOne] = of((row) => row.decodeTokensPerSecond);
+    return { streams, tokensPerSecond, overOne, decodeTokensPerSecond, decodeOverOne };
   });
   const latency = first.latency.map(({ streams }, index): LatencySummary => {
     const of = (figure: (row: LatencyRow) => number): Spread =>
@@ -88,11 +95,13 @@ function shown({ median, min, max }: Spread, digits: number): string {
 export function formatReport({ model, settings, runtimes }: BatchingReport): string {
   const right = Array<"right">(8).fill("right");
   const rates = runtimes.flatMap(({ name, throughput }) =>
-    throughput.map(({ streams, tokensPerSecond, overOne }) => [
+    throughput.map(({ streams, ...row }) => [
       name,
       String(streams),
-      shown(tokensPerSecond, 1),
-      shown(overOne, 2),
+      shown(row.tokensPerSecond, 1),
+      shown(row.overOne, 2),
+      shown(row.decodeTokensPerSecond, 1),
+      shown(row.decodeOverOne, 2),
     ]),
   );
   const times = runtimes.flatMap(({ name, latency }) =>
@@ -110,7 +119,10 @@ export function formatReport({ model, settings, runtimes }: BatchingReport): str
   return [
     `${model}, ${settings.threads} threads, ${settings.rounds} rounds: median (range)`,
     "",
-    table([["runtime", "streams", "tokens/s", "over one stream"], ...rates], ["left", ...right]),
+    table(
+      [["runtime", "streams", "tokens/s", "over one", "without prompts", "over one"], ...rates],
+      ["left", ...right],
+    ),
     "",
     `milliseconds between tokens, alone and while ${settings.longTokens} tokens are prefilled`,
     table(

@@ -52,13 +52,22 @@ async function generate(sequence, prompt, onToken) {
   return tokens;
 }
 
+/** Tokens and milliseconds from when every stream had its first token to the last token of all. */
 async function generateAll(sequences, tokens) {
+  let before = 0;
+  let begun = 0;
+  let allBegunMs = NaN;
   const counts = await Promise.all(
     sequences.map((sequence, index) =>
-      generate(sequence, tokenizeRaw(model, workload.streams[index]), (count) => count < tokens),
+      generate(sequence, tokenizeRaw(model, workload.streams[index]), (count) => {
+        if (count === 1 && ++begun === sequences.length) allBegunMs = performance.now();
+        if (begun < sequences.length || count === 1) before++;
+        return count < tokens;
+      }),
     ),
   );
   if (counts.some((count) => count !== tokens)) usageError(`expected ${tokens} tokens but received ${counts}`);
+  return { tokens: sequences.length * tokens - before, ms: performance.now() - allBegunMs };
 }
 
 async function measureThroughput(streams) {
@@ -66,10 +75,11 @@ async function measureThroughput(streams) {
     await generateAll(sequences.slice(0, 1), warmupTokens * 2);
     await sequences[0].clearHistory();
     const started = performance.now();
-    await generateAll(sequences, settings.tokens);
+    const decoded = await generateAll(sequences, settings.tokens);
     const ms = performance.now() - started;
     const tokens = streams * settings.tokens;
-    return { streams, tokens, ms, tokensPerSecond: (tokens * 1000) / ms };
+    const decodeTokensPerSecond = (decoded.tokens * 1000) / decoded.ms;
+    return { streams, tokens, ms, tokensPerSecond: (tokens * 1000) / ms, decodeTokensPerSecond };
   });
 }
 
