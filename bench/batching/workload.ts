@@ -17,8 +17,8 @@ export function createWorkload(streams: number, longTokens: number): Workload {
       { length: streams },
       (_, index) => `${index + 1}. ${at(prosePrompts, index % prosePrompts.length)}`,
     ),
-    // A token is a character at least.
-    long: Array.from({ length: Math.ceil(longTokens / 100) }, (_, index) => `Part ${index}. ${text}`).join(
+    // Tokens of English are four to five characters.
+    long: Array.from({ length: Math.ceil(longTokens / 50) }, (_, index) => `Part ${index}. ${text}`).join(
       " ",
     ),
   };
