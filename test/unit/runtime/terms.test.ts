@@ -12,8 +12,11 @@ async function order(options: readonly GenerateOptions[]): Promise<readonly numb
     options.map(async (option, index) => {
       using session = model.createSession();
       const prompt = `${index} and some more words to go on with`;
-      for await (const _ of session.generate(prompt, { ...option, maxTokens: 1, ignoreEos: true }))
-        order.push(index);
+      const chunks = session
+        .generate(prompt, { ...option, maxTokens: 1, ignoreEos: true })
+        [Symbol.asyncIterator]();
+      await chunks.next();
+      order.push(index);
     }),
   );
   model.close();
