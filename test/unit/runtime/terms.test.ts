@@ -12,9 +12,8 @@ async function order(options: readonly GenerateOptions[]): Promise<readonly numb
     options.map(async (option, index) => {
       using session = model.createSession();
       const prompt = `${index} and some more words to go on with`;
-      const chunks = session
-        .generate(prompt, { ...option, maxTokens: 1, ignoreEos: true })
-        [Symbol.asyncIterator]();
+      const generation = session.generate(prompt, { ...option, maxTokens: 1, ignoreEos: true });
+      const chunks = generation[Symbol.asyncIterator]();
       await chunks.next();
       order.push(index);
     }),
