@@ -1,5 +1,5 @@
 import { PageTable, type PageTableState } from "../cache/page-table.js";
-import { AirCapacityError, AirError } from "../errors/air-error.js";
+import { AirCapacityError, AirError, deadlineError } from "../errors/air-error.js";
 import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
@@ -8,10 +8,10 @@ import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
 import { gatherGuesses } from "./gather-guesses.js";
-import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
+import { type GrantedShare, makeRoom } from "./page-reservation.js";
+import { StepPlanner } from "./planner.js";
 import { PrefixReuse } from "./prefix-reuse.js";
 import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
-import { shareStep, type StepBudget } from "./scheduler.js";
 import { Sequence } from "./sequence.js";
 
 export type { EngineOptions, EngineStats } from "./engine-options.js";
@@ -22,7 +22,7 @@ const maxLogitsBytes = 64 * 2 ** 20;
 /** Drives many sequences over one runner, one ragged step at a time. */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #budget: StepBudget;
+  readonly #planner: StepPlanner;
   readonly #builder: BatchBuilder;
   readonly #sequences = new Set<Sequence>();
   readonly #runs = new Map<Sequence, Run>();
@@ -39,8 +39,6 @@ export class Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
-    const rows = Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes)));
-    this.#budget = { tokens: options.maxBatchTokens, rows };
     this.#builder = new BatchBuilder(options.pools.length);
     this.#logits = options.allocateShared(options.vocabSize);
     this.#pageMass =
@@ -50,6 +48,12 @@ export class Engine {
     if (options.prefixCache && options.policy.usesPageMass !== true) {
       this.#prefixes = new PrefixReuse(options.pools, options.arena.pageTokens);
     }
+    this.#planner = new StepPlanner({
+      ...options,
+      prefixes: this.#prefixes,
+      maxTokens: options.maxBatchTokens,
+      maxRows: Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes))),
+    });
   }
 
   /** Counters since the engine was made. */
@@ -128,16 +132,26 @@ export class Engine {
    *
    * @throws {AirError} AIR_ERR_BUSY when the sequence has a run, AIR_ERR_CLOSED when it was closed
    * @returns a promise that settles when the sequence is in no step any more; it rejects with what onLogits
-   *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
+   *   threw, AIR_ERR_KV_EXHAUSTED, AIR_ERR_TIMEOUT, the native failure of a step, or the reason given to cancel()
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
     this.#assertIdle(sequence, "run");
+    const leftMs = request.deadline === undefined ? Infinity : request.deadline - performance.now();
+    if (leftMs <= 0) return Promise.reject(deadlineError());
     sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
-    sequence.state = "running";
+    sequence.admission = undefined;
+    sequence.priority = request.priority ?? 0;
+    sequence.user = request.user ?? "";
+    sequence.state = "waiting";
     const run: Run = { request, ended: createDeferred<undefined>(), proposed: false };
     this.#runs.set(sequence, run);
+    if (leftMs < Infinity) {
+      run.timer = setTimeout(() => {
+        this.cancel(sequence, deadlineError());
+      }, leftMs);
+    }
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
   }
@@ -207,40 +221,11 @@ export class Engine {
     this.#loop = undefined;
   }
 
-  /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
-    const { pools, policy } = this.#options;
-    const waiting = new Set<Sequence>();
-    for (const sequence of this.#runs.keys()) {
-      if (sequence.state === "running") this.#prefixes?.adopt(sequence);
-    }
-    for (;;) {
-      const shares = shareStep(this.#candidates(waiting), this.#budget);
-      if (shares.length === 0) return [];
-      const { granted, exhausted, preemptions } = reservePages(
-        shares,
-        [...this.#sequences],
-        pools.length,
-        policy,
-      );
-      this.#stats.preemptions += preemptions;
-      for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
-      if (granted.length > 0) return granted;
-      // All of them wait for pages: the budget goes to the runs that were left out.
-      for (const { sequence } of shares) waiting.add(sequence);
-    }
-  }
-
-  /** The runs that may share the next step. Runs that can draft do so in a step of their own, and first. */
-  #candidates(waiting: ReadonlySet<Sequence>): readonly Sequence[] {
-    const running = [...this.#runs].filter(
-      ([sequence]) => sequence.state === "running" && !waiting.has(sequence),
-    );
-    const drafting = running.filter(
-      ([{ knownTokens, computedTokens }, { request }]) =>
-        isGreedy(request) && knownTokens - computedTokens <= this.#budget.tokens,
-    );
-    return (drafting.length > 0 ? drafting : running).map(([sequence]) => sequence);
+    const { granted, exhausted, preemptions } = this.#planner.plan(this.#runs, [...this.#sequences]);
+    this.#stats.preemptions += preemptions;
+    for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
+    return granted;
   }
 
   async #step(granted: readonly GrantedShare[]): Promise<void> {
@@ -281,6 +266,7 @@ export class Engine {
     const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
     this.#count(tokens, computeMicros);
+    this.#planner.learn(granted, info.ms);
     this.#pageMass?.handOut(granted, batch.pageTables.length);
     return () => {
       this.#deliver(granted, info);
@@ -370,14 +356,14 @@ export class Engine {
     }
   }
 
-  /** Takes a run out of the engine, wakes the runs that wait for pages, and settles its promise. */
+  /** Takes a run out of the engine, and settles its promise. */
   #endRun(sequence: Sequence, error?: unknown): void {
     const run = this.#runs.get(sequence);
     this.#runs.delete(sequence);
+    clearTimeout(run?.timer);
     sequence.state = "idle";
     if (!this.has(sequence)) sequence.table.release();
     else sequence.settle([]); // no guesses are left behind
-    for (const other of this.#runs.keys()) other.state = "running";
     if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);
   }

@@ -12,8 +12,18 @@ export interface StepInfo {
   readonly sequences: number;
 }
 
+/** How a run stands among the others. */
+export interface RunTerms {
+  /** Higher gets pages and prompt tokens before lower. Default 0. */
+  readonly priority?: number;
+  /** Prompts of different users take turns. Default: one user for all runs that name none. */
+  readonly user?: string;
+  /** When the run ends with AIR_ERR_TIMEOUT if it is not done, by the clock of performance.now(). Default: never. */
+  readonly deadline?: number;
+}
+
 /** A run of a sequence: tokens to compute, and who takes the logits. */
-export interface LogitsRequest {
+export interface LogitsRequest extends RunTerms {
   /** The whole text so far; the K/V of the prefix that the sequence already has are reused. */
   readonly tokens: ArrayLike<number>;
   /** Logits are wanted for every token from this index on. */
@@ -34,7 +44,7 @@ export interface LogitsRequest {
 }
 
 /** A run of a sequence that drafts: its likeliest tokens, fed back within one native call. */
-export interface GreedyRequest {
+export interface GreedyRequest extends RunTerms {
   /** As for {@link LogitsRequest}. */
   readonly tokens: ArrayLike<number>;
   /** Most tokens to draft, 1 to 1024; fewer when pages are short. */
@@ -56,6 +66,8 @@ export interface Run {
   proposed: boolean;
   /** Why the run is to end with the current step. */
   cancelled?: AirError;
+  /** Ends the run when its deadline has come. */
+  timer?: NodeJS.Timeout;
 }
 
 /** Whether a request drafts. */

@@ -1,6 +1,6 @@
 import type { RowMath } from "../decoding/row-math.js";
 import type { AcceptancePriors } from "../decoding/acceptance-rates.js";
-import type { StepCosts } from "../decoding/step-costs.js";
+import type { StepCosts } from "../util/step-costs.js";
 import type { Engine } from "../engine/engine.js";
 import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";

@@ -13,6 +13,8 @@ export interface EngineParts {
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
   readonly maxBatchTokens: number;
+  /** See LoadModelOptions. Default Infinity. */
+  readonly stepStretch?: number;
   readonly policy: EvictionPolicy;
   /** Whether sessions share the pages of texts that begin alike. */
   readonly prefixCache?: boolean;
@@ -26,6 +28,7 @@ export class ModelEngine {
 
   constructor(parts: EngineParts) {
     const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache = true } = parts;
+    const { stepStretch = Infinity } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
     this.engine = new Engine({
@@ -35,6 +38,7 @@ export class ModelEngine {
       pools: this.#pools,
       vocabSize: info.vocabSize,
       maxBatchTokens,
+      stepStretch,
       policy,
       prefixCache,
     });

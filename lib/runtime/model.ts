@@ -1,5 +1,5 @@
 import { AcceptancePriors } from "../decoding/acceptance-rates.js";
-import { StepCosts } from "../decoding/step-costs.js";
+import { StepCosts } from "../util/step-costs.js";
 import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
@@ -78,6 +78,7 @@ export interface ModelParts {
   readonly chatTemplate: ChatTemplate | undefined;
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
+  readonly stepStretch?: number;
   readonly policy: EvictionPolicy;
   readonly prefixCache: boolean;
   /** Of the heads file; see KvIdentity. */

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 
 import { compileJsonSchema } from "../constraint/json-schema.js";
 import { Sampler } from "../decoding/sampler.js";
+import type { RunTerms } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
@@ -236,6 +237,7 @@ export class Session {
     const { engine, rowMath, tokenizer, contextTokens } = this.#core;
     const { speculation, schema, ignoreEos, signal } = options;
     const sequence = this.#sequence;
+    const startedMs = performance.now();
     const compiled = schema === undefined ? undefined : await compileJsonSchema(schema, tokenizer);
     const constraint = compiled?.start();
     const sampling = { ...options, seed: options.seed ?? randomInt(2 ** 47), constraint };
@@ -264,6 +266,7 @@ export class Session {
       rowWidth: this.#core.vocabSize,
       tokenCount: tokenizer.vocabSize, // a model may pad its rows past the vocabulary
       contextTokens,
+      terms: termsOf(options, startedMs),
     });
     try {
       await runUntilAborted(engine, sequence, request, [signal, leave.signal]);
@@ -276,4 +279,13 @@ export class Session {
     const speculative = speculator?.report();
     return { ...writer.result(sequence.reusedTokens), ...(speculative && { speculative }) };
   }
+}
+
+/** How a generation that began at `startedMs` stands among the others. */
+function termsOf({ priority, user, timeoutMs }: ResolvedGenerateOptions, startedMs: number): RunTerms {
+  return {
+    priority,
+    ...(user !== undefined && { user }),
+    ...(timeoutMs !== undefined && { deadline: startedMs + timeoutMs }),
+  };
 }

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
-import { AirError } from "../errors/air-error.js";
+import { AirError, deadlineError } from "../errors/air-error.js";
 import { loadModel } from "../runtime/load-model.js";
 import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
@@ -127,17 +127,21 @@ export class LocalTier implements Tier {
 
   async open(request: TierRequest): Promise<OpenAnswer> {
     this.#assertOpen();
-    await this.#turns.enter(request.options.signal);
+    const arrivedMs = performance.now();
+    await this.#turns.enter(request.options);
     this.#stopIdling();
     this.#counts.requests += 1;
     try {
-      const model = await unlessAborted(() => this.load(), request.options.signal);
+      const model = await unlessStopped(() => this.load(), withoutTime(request.options, arrivedMs));
       const session = model.createSession(
         request.cacheSalt === undefined ? {} : { cacheSalt: request.cacheSalt },
       );
       const startedMs = this.#options.now();
       try {
-        const generation = session.generate(request.input, this.#optionsOf(request.options));
+        const generation = session.generate(
+          request.input,
+          this.#optionsOf(withoutTime(request.options, arrivedMs)),
+        );
         generation.result.then(
           (result) => {
             this.#pace.addAnswer(result, (this.#options.now() - startedMs) / 1000);
@@ -298,21 +302,32 @@ export class LocalTier implements Tier {
   }
 }
 
-/** What the work comes to, unless the signal aborts first: a load goes on for others. */
-async function unlessAborted<Value>(
+/** The options with the time that has gone by since `arrivedMs` taken off the deadline. */
+function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptions {
+  const { timeoutMs } = options;
+  if (timeoutMs === undefined) return options;
+  return { ...options, timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - arrivedMs))) };
+}
+
+/** What the work comes to, unless the signal aborts or the deadline comes first: a load goes on for others. */
+async function unlessStopped<Value>(
   work: () => Promise<Value>,
-  signal: AbortSignal | undefined,
+  { signal, timeoutMs }: GenerateOptions,
 ): Promise<Value> {
-  if (signal === undefined) return work();
-  if (signal.aborted) throw abortedError(signal);
-  const aborted = createDeferred<never>();
+  if (signal?.aborted === true) throw abortedError(signal);
+  const stopped = createDeferred<never>();
   const onAbort = (): void => {
-    aborted.reject(abortedError(signal));
+    if (signal !== undefined) stopped.reject(abortedError(signal));
   };
-  signal.addEventListener("abort", onAbort, { once: true });
+  const onDeadline = (): void => {
+    stopped.reject(deadlineError());
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onDeadline, timeoutMs);
   try {
-    return await Promise.race([work(), aborted.promise]);
+    return await Promise.race([work(), stopped.promise]);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    signal?.removeEventListener("abort", onAbort);
+    clearTimeout(timer);
   }
 }
