@@ -201,6 +201,7 @@ export class Engine {
     await Promise.resolve(); // runs that start in the same tick share the first step
     while (this.#runs.size > 0) {
       try {
+        this.#planner.admit(this.#runs, [...this.#sequences]); // a run may guess in its first step
         await gatherGuesses(this.#runs);
         const runsBefore = this.#runs.size;
         const granted = this.#plan();
