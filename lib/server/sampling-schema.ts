@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { integerFrom, numberFrom, pickGiven } from "../util/options.js";
+import { longestTimeoutMs } from "../runtime/options.js";
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 
 /** The clients of OpenAI write null for what was not said. */
@@ -36,6 +37,12 @@ const airSchema = z.object(
     local_only: optional(flagSchema).describe("Nothing may leave the machine"),
     cascade: optional(flagSchema).describe("False: the first tier's answer is taken as it is"),
     speculation: optional(z.enum(["auto", "off"], '"auto" or "off"')),
+    priority: optional(integerFrom(-100, 100)).describe(
+      "Higher goes before lower; at most what the key allows, 0 without one",
+    ),
+    timeout_ms: optional(integerFrom(1, longestTimeoutMs)).describe(
+      "Milliseconds after which an unfinished answer is given up",
+    ),
   },
   "an object",
 );
@@ -59,6 +66,9 @@ export const samplingShape = {
   frequency_penalty: optional(numberFrom(-2, 2)),
   logit_bias: optional(biasSchema),
   max_tokens: optional(integerFrom(1)),
+  user: optional(z.string("a string").max(256, "at most 256 characters")).describe(
+    "Who asks, where no keys are: users' prompts are computed by turns",
+  ),
   air: optional(airSchema),
 };
 
@@ -91,6 +101,7 @@ export function samplingOptions(request: SamplingRequest, choice: number): Route
     localOnly: air?.local_only,
     cascade: air?.cascade,
     speculation: air?.speculation,
+    timeoutMs: air?.timeout_ms,
   };
   return pickGiven(named, Object.keys(named) as (keyof typeof named)[]);
 }

@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import { z } from "zod";
 
+import { longestTimeoutMs } from "../runtime/options.js";
 import { integerFrom, parseOptions } from "../util/options.js";
 import type { ApiKey } from "./api-keys.js";
 
@@ -24,6 +25,8 @@ export interface ServerOptions {
   readonly maxPromptTokens?: number;
   /** Most answers of one request (`n`, times the prompts of a completion). Default 8. */
   readonly maxChoices?: number;
+  /** Milliseconds after which an unfinished answer is given up; requests may ask for less. Default: no limit. */
+  readonly maxAnswerMs?: number;
   /** Milliseconds in which a request has to be sent. Default 30,000. */
   readonly requestTimeoutMs?: number;
   /** Milliseconds that requests get to finish when the server closes. Default 30,000. */
@@ -45,7 +48,10 @@ const serverSchema = z.strictObject(
     apiKeys: z
       .array(
         z.object(
-          { hash: z.instanceof(Uint8Array, { error: "32 bytes" }), name: text, tenant: text.optional() },
+          {
+            ...{ hash: z.instanceof(Uint8Array, { error: "32 bytes" }), name: text, tenant: text.optional() },
+            priority: integerFrom(-100, 100).optional(),
+          },
           "an API key",
         ),
         "an array of API keys",
@@ -65,6 +71,7 @@ const serverSchema = z.strictObject(
     maxAnswerTokens: integerFrom(1).default(32_768),
     maxPromptTokens: integerFrom(1).optional(),
     maxChoices: integerFrom(1, 128).default(8),
+    maxAnswerMs: integerFrom(1, longestTimeoutMs).optional(),
     requestTimeoutMs: integerFrom(100, 3_600_000).default(30_000),
     drainMs: integerFrom(0, 3_600_000).default(30_000),
     pressure: z

@@ -6,7 +6,7 @@ import { AirError, deadlineError } from "../errors/air-error.js";
 import { loadModel } from "../runtime/load-model.js";
 import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
-import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
+import { type GenerateOptions, type LoadModelOptions, longestTimeoutMs } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
 import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
@@ -41,9 +41,6 @@ export interface LocalTierOptions {
   readonly now: () => number;
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
-
-/** Node takes timers beyond 32 bits for timers of 1 ms. */
-const longestTimerMs = 2 ** 31 - 1;
 
 const memoryCodes: ReadonlySet<string> = new Set(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"]);
 const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
@@ -282,7 +279,7 @@ export class LocalTier implements Tier {
       () => {
         this.unload();
       },
-      Math.min(idleUnloadMs, longestTimerMs),
+      Math.min(idleUnloadMs, longestTimeoutMs),
     ).unref();
   }
 
