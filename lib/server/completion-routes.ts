@@ -1,4 +1,4 @@
-import type { FastifyRequest, RouteHandlerMethod } from "fastify";
+import type { RouteHandlerMethod } from "fastify";
 
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 import { type AnswerJob, sendAnswers, type WantedChoice } from "./answering.js";
@@ -7,6 +7,7 @@ import { chatSchema, completionSchema } from "./chat-schema.js";
 import { ChatChoice, TextChoice } from "./choice-writer.js";
 import { invalidRequest } from "./http-errors.js";
 import { parseBody } from "./parse-body.js";
+import { requestTerms } from "./request-terms.js";
 import { type SamplingRequest, samplingOptions } from "./sampling-schema.js";
 import type { ServerContext } from "./server-context.js";
 
@@ -46,7 +47,7 @@ export function chatHandler(context: ServerContext): RouteHandlerMethod {
     );
     context.checkPrompt(messages, tools, tier, "messages");
     const more = {
-      ...{ tier, maxTokens, schema, ...termsOf(context, httpRequest, request) },
+      ...{ tier, maxTokens, schema, ...requestTerms(context, httpRequest, request) },
       tools: tools.length > 0 ? tools : undefined,
       logprobs: logprobs ? topLogprobs : undefined,
     };
@@ -77,7 +78,7 @@ export function completionHandler(context: ServerContext): RouteHandlerMethod {
     checkChoices(context, n * prompts.length, prompts.length > 1 ? "prompt" : "n");
     const tier = context.tierOf(request.model);
     const maxTokens = context.maxTokens(request.max_tokens, "max_tokens");
-    const more = { tier, maxTokens, logprobs, ...termsOf(context, httpRequest, request) };
+    const more = { tier, maxTokens, logprobs, ...requestTerms(context, httpRequest, request) };
     const choices = prompts.flatMap((input, place) => {
       context.checkPrompt(input, [], tier, "prompt");
       return Array.from({ length: n }, (_, index): WantedChoice => ({
@@ -92,39 +93,5 @@ export function completionHandler(context: ServerContext): RouteHandlerMethod {
       ...{ request, choices, choicesPerPrompt: n },
     };
     return sendAnswers(context, reply, job);
-  };
-}
-
-/** How a request stands among the others. */
-interface Terms {
-  readonly cacheSalt: string | undefined;
-  readonly user: string;
-  readonly priority: number;
-  readonly timeoutMs: number | undefined;
-}
-
-/**
- * On whose behalf a request is, and how it stands among others. A key is who asks, whatever the request says; without
- * keys it is the `user` that the request names, or the address. Prompts of different tenants share nothing that the time
- * to an answer could give away.
- *
- * @throws {ApiError} 400 for a priority above what the key has
- */
-function termsOf(context: ServerContext, httpRequest: FastifyRequest, { air, user }: SamplingRequest): Terms {
-  const client = context.clientOf(httpRequest);
-  const { priority: highest = 0, name = user ?? httpRequest.ip } = client ?? {};
-  const { priority = highest, timeout_ms: asked = Infinity } = air ?? {};
-  if (priority > highest) {
-    throw invalidRequest(
-      `expected at most ${highest} for air.priority but received ${priority}`,
-      "air.priority",
-    );
-  }
-  const timeoutMs = Math.min(asked, context.options.maxAnswerMs ?? Infinity);
-  return {
-    cacheSalt: client === undefined ? undefined : (client.tenant ?? client.name),
-    user: name,
-    priority,
-    timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs,
   };
 }

@@ -72,14 +72,6 @@ export function tokenizeHandler(context: ServerContext): RouteHandlerMethod {
   };
 }
 
-/** POST /v1/embeddings. */
-export const embeddingsHandler: RouteHandlerMethod = () => {
-  throw new ApiError(
-    { status: 501, type: "not_supported_error", code: "not_implemented" },
-    "expected another endpoint but received /v1/embeddings, which this version does not have",
-  );
-};
-
 /** GET /health, which says that the process lives, and GET /ready, which says that it may be sent requests. */
 export function addHealthRoutes(server: FastifyInstance, context: ServerContext): void {
   const open = { config: { rateLimit: false } };

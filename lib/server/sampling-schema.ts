@@ -28,6 +28,16 @@ const biasSchema = z.record(
   "an object of token ids and numbers from -100 to 100",
 );
 
+/** How a request stands among the others, and how long it may take. */
+export const termsShape = {
+  priority: optional(integerFrom(-100, 100)).describe(
+    "Higher goes before lower; at most what the key allows, 0 without one",
+  ),
+  timeout_ms: optional(integerFrom(1, longestTimeoutMs)).describe(
+    "Milliseconds after which an unfinished answer is given up",
+  ),
+};
+
 /** How a request of this server goes beyond OpenAI's: where it may be answered, and how. */
 const airSchema = z.object(
   {
@@ -37,12 +47,7 @@ const airSchema = z.object(
     local_only: optional(flagSchema).describe("Nothing may leave the machine"),
     cascade: optional(flagSchema).describe("False: the first tier's answer is taken as it is"),
     speculation: optional(z.enum(["auto", "off"], '"auto" or "off"')),
-    priority: optional(integerFrom(-100, 100)).describe(
-      "Higher goes before lower; at most what the key allows, 0 without one",
-    ),
-    timeout_ms: optional(integerFrom(1, longestTimeoutMs)).describe(
-      "Milliseconds after which an unfinished answer is given up",
-    ),
+    ...termsShape,
   },
   "an object",
 );

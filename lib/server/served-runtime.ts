@@ -10,7 +10,7 @@ export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate"> {
 /** What the server needs of a runtime; an AirRuntime is one. */
 export interface ServedRuntime extends Pick<
   AirRuntime,
-  "tierNames" | "localTierNames" | "stats" | "generate" | "load"
+  "tierNames" | "localTierNames" | "stats" | "generate" | "embed" | "load"
 > {
   /**
    * The model of a local tier; undefined while it is not loaded.

@@ -14,8 +14,9 @@ import {
 
 import { authenticate } from "./api-keys.js";
 import { chatHandler, completionHandler } from "./completion-routes.js";
+import { embeddingsHandler } from "./embedding-routes.js";
 import { ApiError, errorBody, formOfStatus, toHttpFailure } from "./http-errors.js";
-import { addHealthRoutes, addModelRoutes, embeddingsHandler, tokenizeHandler } from "./info-routes.js";
+import { addHealthRoutes, addModelRoutes, tokenizeHandler } from "./info-routes.js";
 import { ServerMetrics } from "./metrics.js";
 import { docsPage, openApiDocument } from "./openapi.js";
 import { parseJson } from "./parse-body.js";
@@ -176,7 +177,7 @@ function addRoutes(server: FastifyInstance, context: ServerContext): void {
   addModelRoutes(server, context);
   server.post("/v1/chat/completions", chatHandler(context));
   server.post("/v1/completions", completionHandler(context));
-  server.post("/v1/embeddings", embeddingsHandler);
+  server.post("/v1/embeddings", embeddingsHandler(context));
   server.post("/tokenize", tokenizeHandler(context));
   const document = openApiDocument();
   server.get("/openapi.json", () => document);

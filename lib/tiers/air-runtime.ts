@@ -18,7 +18,14 @@ import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
 import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
-import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
+import type {
+  AirRuntimeExtras,
+  RoutedEmbeddings,
+  RoutedEmbedOptions,
+  RoutedOptions,
+  RoutePreview,
+  RuntimeStats,
+} from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
 
@@ -187,6 +194,27 @@ export class AirRuntime {
     this.#running.add(work);
     void work.then(() => this.#running.delete(work));
     return Object.assign(stream, { decision: decided.promise, latestDecision: () => latest });
+  }
+
+  /**
+   * Texts as vectors of length 1, by a local tier: the one that is named, else always the smallest, as vectors of
+   * different models cannot be compared.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has, AIR_ERR_OVERLOADED; as loadModel() and
+   *   model.embed()
+   */
+  async embed(texts: readonly string[], options: RoutedEmbedOptions = {}): Promise<RoutedEmbeddings> {
+    this.#assertOpen();
+    const { tier: name, ...embedOptions } = options;
+    const tier = this.#local(name ?? this.localTierNames[0] ?? "");
+    const work = tier.embed(texts, {
+      ...embedOptions,
+      signal: AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])]),
+    });
+    const settled = work.catch(() => undefined);
+    this.#running.add(settled);
+    void settled.then(() => this.#running.delete(settled));
+    return { tier: tier.name, embeddings: await work };
   }
 
   /**

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
 import { AirError, deadlineError } from "../errors/air-error.js";
+import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import { loadModel } from "../runtime/load-model.js";
 import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
@@ -165,6 +166,28 @@ export class LocalTier implements Tier {
     }
   }
 
+  /**
+   * Texts as vectors, when it is their turn.
+   *
+   * @throws {AirError} as open() and model.embed() do
+   */
+  async embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Embedding[]> {
+    this.#assertOpen();
+    const arrivedMs = performance.now();
+    await this.#turns.enter(options);
+    this.#stopIdling();
+    this.#counts.requests += 1;
+    try {
+      const model = await unlessStopped(() => this.load(), withoutTime(options, arrivedMs));
+      return await model.embed(texts, withoutTime(options, arrivedMs));
+    } catch (error) {
+      this.#countFailure(error);
+      throw error;
+    } finally {
+      this.#leave();
+    }
+  }
+
   /** Loads the model, unless it is there. */
   async load(): Promise<Model> {
     this.#assertOpen();
@@ -300,7 +323,10 @@ export class LocalTier implements Tier {
 }
 
 /** The options with the time that has gone by since `arrivedMs` taken off the deadline. */
-function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptions {
+function withoutTime<Options extends { readonly timeoutMs?: number }>(
+  options: Options,
+  arrivedMs: number,
+): Options {
   const { timeoutMs } = options;
   if (timeoutMs === undefined) return options;
   return { ...options, timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - arrivedMs))) };
@@ -309,7 +335,7 @@ function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptio
 /** What the work comes to, unless the signal aborts or the deadline comes first: a load goes on for others. */
 async function unlessStopped<Value>(
   work: () => Promise<Value>,
-  { signal, timeoutMs }: GenerateOptions,
+  { signal, timeoutMs }: Pick<GenerateOptions, "signal" | "timeoutMs">,
 ): Promise<Value> {
   if (signal?.aborted === true) throw abortedError(signal);
   const stopped = createDeferred<never>();

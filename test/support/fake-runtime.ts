@@ -4,7 +4,12 @@ import { GenerationStream } from "../../lib/runtime/generation.js";
 import type { RouteDecision } from "../../lib/routing/decision.js";
 import type { ServedModel, ServedRuntime } from "../../lib/server/served-runtime.js";
 import type { RoutedReply, RoutedResult } from "../../lib/tiers/routed-reply.js";
-import type { RoutedOptions, RuntimeStats } from "../../lib/tiers/runtime-types.js";
+import type {
+  RoutedEmbeddings,
+  RoutedEmbedOptions,
+  RoutedOptions,
+  RuntimeStats,
+} from "../../lib/tiers/runtime-types.js";
 import type { TierInput } from "../../lib/tiers/tier.js";
 import { createDeferred } from "../../lib/util/deferred.js";
 import { encodeCharacters, fakeTokenizer } from "./fake-model.js";
@@ -92,6 +97,19 @@ export class FakeRuntime implements ServedRuntime {
   async load(tier: string): Promise<void> {
     this.#loaded.add(tier);
     return Promise.resolve();
+  }
+
+  readonly embedRequests: { readonly texts: readonly string[]; readonly options: RoutedEmbedOptions }[] = [];
+
+  /** A vector of a text is its length and a 1. */
+  async embed(texts: readonly string[], options: RoutedEmbedOptions = {}): Promise<RoutedEmbeddings> {
+    this.embedRequests.push({ texts, options });
+    const { tier = "small", dimensions } = options;
+    const embeddings = texts.map(({ length }) => ({
+      vector: Float32Array.of(length, 1).subarray(0, dimensions),
+      tokens: length,
+    }));
+    return Promise.resolve({ tier, embeddings });
   }
 
   model(tier: string): ServedModel | undefined {
