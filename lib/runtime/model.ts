@@ -140,6 +140,11 @@ export class Model {
     };
   }
 
+  /** Names all that texts depend on besides the request: models of the same identity say the same, on any machine. */
+  get identity(): string {
+    return prefixKeyOf(this.#core.identity);
+  }
+
   /** Counters since the model was loaded, and the KV pages now. */
   get stats(): ModelStats {
     return { ...this.#target.stats, ...(this.#draft && { draft: this.#draft.stats }) };

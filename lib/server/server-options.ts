@@ -2,8 +2,11 @@ import type { FastifyBaseLogger } from "fastify";
 import { z } from "zod";
 
 import { longestTimeoutMs } from "../runtime/options.js";
-import { integerFrom, parseOptions } from "../util/options.js";
+import { integerFrom, numberFrom, parseOptions, pickGiven } from "../util/options.js";
 import type { ApiKey } from "./api-keys.js";
+import type { CanaryOptions } from "./canary.js";
+import type { RequestLogOptions } from "./request-log.js";
+import type { ServedRuntime } from "./served-runtime.js";
 
 /** Options of createServer(). */
 export interface ServerOptions {
@@ -37,11 +40,37 @@ export interface ServerOptions {
     readonly maxHeapBytes?: number;
     readonly maxResidentBytes?: number;
   };
+  /**
+   * Asks every loaded model the same thing at intervals, and compares the ids of its answer. Default: every 5 minutes;
+   * false asks nothing.
+   */
+  readonly golden?: false | GoldenOptions;
+  /** A second version of what is served, which gets a share of the requests. Default: none. */
+  readonly canary?: CanaryOptions;
+  /** Write requests down on this machine. Default: nothing is written. */
+  readonly requestLog?: RequestLogOptions;
   /** A pino logger, or one like it. Default: none. */
   readonly logger?: FastifyBaseLogger;
 }
 
+/** How models are asked the same thing again and again. */
+export interface GoldenOptions {
+  /** From one check to the next. Default 300,000. */
+  readonly intervalMs?: number;
+  /** File of what models have to say, made if it is missing. Default: what they say first. */
+  readonly baselineFile?: string;
+  readonly prompt?: string;
+  /** Default 24. */
+  readonly maxTokens?: number;
+  /** Time that an answer may take; one that is late says nothing. Default 60,000. */
+  readonly timeoutMs?: number;
+}
+
 const text = z.string("a string").min(1, "a non-empty string");
+
+const canaryNames = [
+  ...(["share", "minRequests", "maxLogprobDrop", "maxLatencyRatio", "maxFailureRate", "onRollback"] as const),
+];
 
 const serverSchema = z.strictObject(
   {
@@ -84,6 +113,51 @@ const serverSchema = z.strictObject(
         "an object",
       )
       .prefault({}),
+    golden: z
+      .union(
+        [
+          z.literal(false),
+          z.strictObject({
+            intervalMs: integerFrom(100, longestTimeoutMs).default(300_000),
+            baselineFile: text.optional(),
+            prompt: text.default("The quick brown fox jumps over the lazy dog. One, two, three,"),
+            maxTokens: integerFrom(1, 1024).default(24),
+            timeoutMs: integerFrom(1, longestTimeoutMs).default(60_000),
+          }),
+        ],
+        "false or an object of golden options",
+      )
+      .prefault({}),
+    canary: z
+      .strictObject(
+        {
+          runtime: z.custom<ServedRuntime>(
+            (value) => typeof value === "object" && value !== null && "generate" in value,
+            "a runtime",
+          ),
+          share: z.number("a number").gt(0, "a number above 0").max(0.5, "at most 0.5").optional(),
+          minRequests: integerFrom(2).optional(),
+          maxLogprobDrop: numberFrom(0, 100).optional(),
+          maxLatencyRatio: numberFrom(1, 1000).optional(),
+          maxFailureRate: numberFrom(0, 1).optional(),
+          onRollback: z.custom<(reason: string) => void>((value) => typeof value === "function").optional(),
+        },
+        "an object of canary options",
+      )
+      .transform((value): CanaryOptions => ({ ...pickGiven(value, canaryNames), runtime: value.runtime }))
+      .optional(),
+    requestLog: z
+      .strictObject(
+        {
+          directory: text,
+          consent: z.literal(true, "true: those whose requests are written down have agreed to it"),
+          texts: z.boolean("true or false").default(false),
+          maxBytes: integerFrom(4096).default(64 * 2 ** 20),
+          retentionMs: integerFrom(60_000, 86_400_000).default(86_400_000),
+        },
+        "an object of log options",
+      )
+      .optional(),
     logger: z
       .custom<FastifyBaseLogger>(
         (value) => typeof value === "object" && value !== null && "info" in value,

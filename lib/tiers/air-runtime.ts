@@ -236,6 +236,17 @@ export class AirRuntime {
     this.#local(tier).unload();
   }
 
+  /**
+   * Loads a local tier again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish
+   * and then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
+   */
+  async reload(tier: string, withinMs = 30_000): Promise<void> {
+    this.#assertOpen();
+    await this.#local(tier).reload(withinMs);
+  }
+
   /** Ends all requests with AIR_ERR_CLOSED and frees all models. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort(closedError("runtime"));

@@ -60,6 +60,10 @@ export class LocalTier implements Tier {
   #leaves = false;
   #closed = false;
   #threadsFraction = 1;
+  #batchFraction = 1;
+  #reloading: Promise<void> | undefined;
+  /** Called when the last turn ends. */
+  #onIdle: (() => void) | undefined;
   #counts = { requests: 0, failures: 0, loads: 0, unloads: 0 };
 
   constructor(options: LocalTierOptions) {
@@ -205,8 +209,24 @@ export class LocalTier implements Tier {
   /** Computes with this part of the threads, and as many answers at a time, until told otherwise. */
   throttle(threadsFraction: number, batchFraction: number): void {
     this.#threadsFraction = threadsFraction;
-    this.#turns.setLimit(fractionOf(this.#options.maxConcurrent, batchFraction));
+    this.#batchFraction = batchFraction;
+    this.#limitTurns();
     this.#limitThreads();
+  }
+
+  /**
+   * Loads the model again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish and
+   * then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} as load()
+   */
+  async reload(withinMs: number): Promise<void> {
+    this.#assertOpen();
+    this.#reloading ??= this.#reload(withinMs).finally(() => {
+      this.#reloading = undefined;
+      this.#limitTurns();
+    });
+    await this.#reloading;
   }
 
   /** Ends the requests that are under way with AIR_ERR_CLOSED, and frees the model. */
@@ -226,6 +246,29 @@ export class LocalTier implements Tier {
     const merged: GenerateOptions = { ...defaults, ...pickGiven(options, given) };
     if (maxTokens === undefined) return merged;
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
+  }
+
+  async #reload(withinMs: number): Promise<void> {
+    await Promise.resolve(); // until #reloading is set
+    this.#limitTurns();
+    await this.#loading?.catch(() => undefined);
+    if (this.#turns.active > 0) {
+      const idle = createDeferred<undefined>();
+      this.#onIdle = () => {
+        idle.resolve(undefined);
+      };
+      const timer = setTimeout(this.#onIdle, withinMs);
+      await idle.promise;
+      clearTimeout(timer);
+      this.#onIdle = undefined;
+    }
+    this.#dropModel();
+    await this.load();
+  }
+
+  #limitTurns(): void {
+    const { maxConcurrent } = this.#options;
+    this.#turns.setLimit(this.#reloading === undefined ? fractionOf(maxConcurrent, this.#batchFraction) : 0);
   }
 
   async #startLoading(): Promise<Model> {
@@ -289,6 +332,7 @@ export class LocalTier implements Tier {
   #leave(): void {
     this.#turns.leave();
     this.#lastUsedMs = this.#options.now();
+    if (this.#turns.active === 0) this.#onIdle?.();
     this.#rest();
   }
 
@@ -312,7 +356,12 @@ export class LocalTier implements Tier {
   }
 
   #unloadIfIdle(): void {
-    if (this.#turns.active > 0 || this.#loading !== undefined || this.#model === undefined) return;
+    if (this.#turns.active > 0 || this.#loading !== undefined) return;
+    this.#dropModel();
+  }
+
+  #dropModel(): void {
+    if (this.#model === undefined) return;
     this.#stopIdling();
     this.#leaves = false;
     this.#model.close();

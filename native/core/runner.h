@@ -29,13 +29,13 @@ struct RunnerOptions {
 
 // Where the results of a step go.
 struct StepOutput {
-  float* logits = nullptr;   // [logit_count, vocab_size] of the first asked rows
-  int64_t logit_count = -1;  // -1: of all asked rows
-  float* hidden = nullptr;   // [batch.row_count(), embedding_length] what the output matrix is given; or null
+  float* logits = nullptr;  // [logit_count, vocab_size] of the first asked rows
   // The activity of lib/native/native.ts, added to what is there; unspecified after a failure. Both or neither.
   float* attended_squares = nullptr;  // [layers, query_heads * head_dim]
   float* hidden_squares = nullptr;    // [layers, feed_forward_length]
   float* page_mass = nullptr;         // [groups, sequences, pages per table] see PageMass; or null
+  int64_t logit_count = -1;           // -1: all asked rows
+  float* hidden = nullptr;  // [batch.row_count(), embedding_length] what the output matrix is given; or null
 };
 
 class Runner {

@@ -41,6 +41,7 @@ const fakeModel: ServedModel = {
     render: () => "",
     encode: (messages) => encodeCharacters(messages.map(({ content }) => content).join("")),
   },
+  identity: "fake",
   info: { fingerprint: "0123456789abcdef", contextTokens: 512 },
   stats: { freePages: 3, usablePages: 4 },
 };
@@ -96,6 +97,13 @@ export class FakeRuntime implements ServedRuntime {
 
   async load(tier: string): Promise<void> {
     this.#loaded.add(tier);
+    return Promise.resolve();
+  }
+
+  readonly reloads: string[] = [];
+
+  async reload(tier: string): Promise<void> {
+    this.reloads.push(tier);
     return Promise.resolve();
   }
 
