@@ -21,6 +21,7 @@ import { ServerMetrics } from "./metrics.js";
 import { addUpkeep } from "./upkeep.js";
 import { docsPage, openApiDocument } from "./openapi.js";
 import { parseJson } from "./parse-body.js";
+import { SteadyRateStore } from "./rate-limit-store.js";
 import type { ServedRuntime } from "./served-runtime.js";
 import { ServerContext } from "./server-context.js";
 import { type ResolvedServerOptions, resolveServerOptions, type ServerOptions } from "./server-options.js";
@@ -151,6 +152,7 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
     max: limit.requests,
     timeWindow: limit.windowMs,
     hook: "onRequest",
+    store: SteadyRateStore,
     keyGenerator: (request) => context.clientOf(request)?.name ?? request.ip,
     errorResponseBuilder: (_request, { after }) =>
       new ApiError(formOfStatus(429), `expected fewer requests but received too many; try again in ${after}`),

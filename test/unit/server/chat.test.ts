@@ -79,7 +79,12 @@ describe("POST /v1/chat/completions", () => {
 
   test("hands the runtime what was asked, and nothing that was not", async () => {
     await chat({});
-    expect(Object.keys(runtime.requests[0]?.options ?? {}).sort()).toEqual(["maxTokens", "signal"]);
+    expect(Object.keys(runtime.requests[0]?.options ?? {}).sort()).toEqual([
+      "maxTokens",
+      "priority",
+      "signal",
+      "user",
+    ]);
     await chat({
       ...{ model: "large", temperature: 0.5, top_p: 0.9, top_k: 3, min_p: 0.1, repetition_penalty: 1.1 },
       ...{ presence_penalty: -1, frequency_penalty: 1, seed: 9, stop: "x", logit_bias: { 5: -100 } },
