@@ -105,6 +105,16 @@ describe("POST /v1/chat/completions", () => {
     });
   });
 
+  test("hands on who asks, how urgent it is, and how long it may take", async () => {
+    await chat({ user: "ann", air: { priority: -5, timeout_ms: 700 } });
+    expect(runtime.requests[0]?.options).toMatchObject({ user: "ann", priority: -5, timeoutMs: 700 });
+    await chat({});
+    expect(runtime.requests[1]?.options).toMatchObject({ user: "127.0.0.1", priority: 0 });
+    const { status, json } = await chat({ air: { priority: 1 } });
+    expect(status).toBe(400);
+    expect(json).toMatchObject({ error: { param: "air.priority", message: expect.stringContaining("at most 0") } });
+  });
+
   test("takes null for what was not said", async () => {
     const { status } = await chat({ stop: null, seed: null, tools: null, n: null, stream: null, air: null });
     expect(status).toBe(200);
