@@ -130,8 +130,7 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
     maxHeapUsedBytes: pressure.maxHeapBytes,
     maxRssBytes: pressure.maxResidentBytes,
     pressureHandler: (request) => {
-      if (!openRoutes.has(routeOf(request)))
-        throw new ApiError(formOfStatus(503), "The server is overloaded.");
+      if (!isProbe(routeOf(request))) throw new ApiError(formOfStatus(503), "The server is overloaded.");
     },
   });
   if (corsOrigins.length > 0) {

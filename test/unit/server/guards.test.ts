@@ -225,7 +225,9 @@ describe("a server", () => {
     expect(status).toBe(503);
     expect(error).toMatchObject({ type: "overloaded_error", code: "unavailable" });
     expect(headers["retry-after"]).toBeDefined();
-    expect((await target.inject("/health")).statusCode).toBe(200);
+    for (const url of ["/health", "/ready", "/metrics"]) {
+      expect((await target.inject(url)).statusCode).toBe(200);
+    }
   });
 
   test("is not ready before a model is loaded", async () => {
