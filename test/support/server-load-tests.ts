@@ -16,7 +16,17 @@ export function testLoad({ seconds, maxSlope }: LoadTest): void {
     `200 clients for ${seconds} s, of whom every fifth leaves, get answers or are told to wait`,
     async () => {
       const limits = ["--parallel", "8", "--max-waiting", "64", "--kv-tokens", "8192"];
-      await using server = await startServe("-m", smallFile, "--ctx", "1024", "--port", "0", "--golden", "5", ...limits);
+      await using server = await startServe(
+        "-m",
+        smallFile,
+        "--ctx",
+        "1024",
+        "--port",
+        "0",
+        "--golden",
+        "5",
+        ...limits,
+      );
       const before = await sampleServer(server.url, performance.now());
       const report = await runLoad({ url: server.url, clients: 200, seconds, leaving: 0.2 });
       expect(report.faults).toEqual([]);
@@ -39,7 +49,12 @@ export function testLoad({ seconds, maxSlope }: LoadTest): void {
       const last = report.samples.at(-1);
       console.log(
         JSON.stringify({
-          ...{ finished: report.finished, left: report.left, busy: report.busy, slopes: Object.fromEntries(slopes) },
+          ...{
+            finished: report.finished,
+            left: report.left,
+            busy: report.busy,
+            slopes: Object.fromEntries(slopes),
+          },
           before,
           last,
           after,

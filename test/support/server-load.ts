@@ -66,7 +66,8 @@ export async function sampleServer(url: string, startedMs: number): Promise<Serv
 /** What is wrong with a finished stream; undefined where nothing is. */
 export function faultOfStream(body: string, choices: number): string | undefined {
   const events = body.split("\n\n");
-  if (events.pop() !== "" || events.pop() !== "data: [DONE]") return `a stream without an end: ${body.slice(-200)}`;
+  if (events.pop() !== "" || events.pop() !== "data: [DONE]")
+    return `a stream without an end: ${body.slice(-200)}`;
   const ended = new Set<number>();
   for (const event of events) {
     if (!event.startsWith("data: ")) return `no event: ${event.slice(0, 200)}`;
