@@ -32,6 +32,8 @@ const commands: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["chat", async () => (await import("./chat.js")).chatCommand],
   ["run", async () => (await import("./run.js")).runCommand],
   ["route", async () => (await import("./route.js")).routeCommand],
+  ["serve", async () => (await import("./serve.js")).serveCommand],
+  ["log", async () => (await import("./log.js")).logCommand],
   ["router", async () => (await import("./router.js")).routerCommand],
   ["config", async () => (await import("./config.js")).configCommand],
   ["inspect", async () => (await import("./inspect.js")).inspectCommand],

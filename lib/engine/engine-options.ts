@@ -12,8 +12,12 @@ export interface EngineOptions {
   /** One per head group of the arena. */
   readonly pools: readonly PagePool[];
   readonly vocabSize: number;
+  /** Width of a hidden state. */
+  readonly embeddingLength: number;
   /** Most tokens in one step: the prefill chunk. */
   readonly maxBatchTokens: number;
+  /** How many times as long a step may take for prompts' tokens while texts are being generated; see PromptBudget. */
+  readonly stepStretch: number;
   readonly policy: EvictionPolicy;
   /**
    * Whether sequences share the pages of texts that begin alike. Without effect when the policy looks at attention: what
@@ -27,7 +31,7 @@ export interface EngineStats {
   readonly steps: number;
   readonly computedTokens: number;
   readonly computeMicros: number;
-  /** Runs that lost their pages to an older one and were computed again. */
+  /** Runs that lost their pages to one of a higher rank and were computed again. */
   readonly preemptions: number;
   /** Undefined when the prefix cache is off. */
   readonly prefixCache: PrefixCacheStats | undefined;

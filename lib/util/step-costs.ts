@@ -1,11 +1,11 @@
-import { at } from "../util/array-access.js";
+import { at } from "./array-access.js";
 
 /** Weight of a new measurement in the moving average of its own number of rows. */
 const ownWeight = 0.25;
 /** How far it moves the averages of other numbers of rows, which drift with it as the context grows. */
 const sharedWeight = 0.1;
-/** A measurement further off than this factor counts as this far off: other work got in between. */
-const outlier = 2;
+/** Default of `outlier`. */
+const defaultOutlier = 2;
 /** Cost of one more row, of a step of one, until it is measured. */
 const guessedRowCost = 0.04;
 
@@ -18,7 +18,13 @@ interface StepCost {
 export class StepCosts {
   /** Milliseconds by rows, in ascending order of rows. */
   readonly #steps: StepCost[] = [];
+  readonly #outlier: number;
   #draftMs: number | undefined;
+
+  /** @param outlier - a measurement further off than this factor counts as this far off: other work got in between */
+  constructor(outlier = defaultOutlier) {
+    this.#outlier = outlier;
+  }
 
   /** Milliseconds per draft token of the draft model; undefined until measured. */
   get draftMs(): number | undefined {
@@ -46,7 +52,7 @@ export class StepCosts {
     const expected = this.stepMs(rows);
     const own = this.#steps.find((step) => step.rows === rows);
     if (expected !== undefined) {
-      const ratio = Math.min(outlier, Math.max(1 / outlier, ms / expected));
+      const ratio = Math.min(this.#outlier, Math.max(1 / this.#outlier, ms / expected));
       for (const step of this.#steps) step.ms *= 1 + (step === own ? ownWeight : sharedWeight) * (ratio - 1);
     }
     if (own === undefined) {
@@ -58,7 +64,7 @@ export class StepCosts {
   /** Notes a draft of `tokens` tokens by the draft model, what it had to catch up on included. */
   observeDraft(tokens: number, ms: number): void {
     const each = ms / tokens;
-    const limited = this.#draftMs === undefined ? each : Math.min(each, this.#draftMs * outlier);
+    const limited = this.#draftMs === undefined ? each : Math.min(each, this.#draftMs * this.#outlier);
     this.#draftMs = limited * ownWeight + (this.#draftMs ?? limited) * (1 - ownWeight);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { StepCosts } from "../../../lib/decoding/step-costs.js";
+import { StepCosts } from "../../../lib/util/step-costs.js";
 
 /** Costs after steps of [rows, milliseconds]. */
 function costsOf(...steps: readonly (readonly [number, number])[]): StepCosts {
