@@ -10,7 +10,7 @@ const modules = path.join(root, "node_modules");
 
 const steps = {
   addon: [path.join(modules, "cmake-js", "bin", "cmake-js"), "compile", "--log-level", "warn"],
-  dist: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+  dist: ["scripts/build-ts.mjs"],
   lint: [path.join(modules, "eslint", "bin", "eslint.js"), "--max-warnings", "0", "."],
   format: ["scripts/check-format.mjs"],
   types: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.json"],

@@ -39,6 +39,7 @@ interface ServeOptions extends ModelOptions {
   readonly maxPrompt?: number;
   readonly drain: number;
   readonly jsonLogs?: boolean;
+  readonly page: boolean;
 }
 
 const examples = `
@@ -111,6 +112,7 @@ async function serverOptions(io: CliIo, options: ServeOptions): Promise<ServerOp
     ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
     ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),
     drainMs: options.drain * 1000,
+    page: options.page,
     logger: createLogger(io, options.jsonLogs === true),
   };
 }
@@ -210,6 +212,7 @@ function addServerOptions(command: Command): Command {
       integer("--drain", { min: 0, max: 3600 }),
       30,
     )
+    .option("--no-page", "no page at /, and none of the figures that it shows")
     .option("--json-logs", "log one JSON object per line");
 }
 

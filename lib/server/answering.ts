@@ -11,6 +11,7 @@ import { at } from "../util/array-access.js";
 import type { ChoiceWriter } from "./choice-writer.js";
 import { merge, sendEvents } from "./event-stream.js";
 import { toHttpFailure } from "./http-errors.js";
+import { LiveNotes } from "./live-notes.js";
 import { airReport, usageOf } from "./reply-parts.js";
 import type { SamplingRequest } from "./sampling-schema.js";
 import { loadedModel } from "./served-runtime.js";
@@ -82,6 +83,7 @@ class Answers {
     const hasUsage = request.stream_options?.include_usage === true;
     const results = new Array<RoutedResult>(choices.length);
     const begun = new Set<number>();
+    const notes = request.air?.live === true ? choices.map(() => new LiveNotes()) : [];
     for await (const part of merge<GeneratedChunk>(this.#replies)) {
       const { writer } = at(choices, part.source);
       const reply = at(this.#replies, part.source);
@@ -91,19 +93,28 @@ class Answers {
       if (!begun.has(part.source)) found.push(...writer.begin());
       begun.add(part.source);
       let air: object | undefined;
-      if (part.kind === "item") found.push(...writer.push(part.item, tokenizer));
-      else {
+      const note = notes[part.source];
+      if (part.kind === "item") {
+        note?.add(part.item);
+        found.push(...writer.push(part.item, tokenizer));
+      } else {
         const result = await reply.result;
         results[part.source] = result;
         found.push(...writer.end(result, tokenizer));
         air = airReport(result);
       }
+      // Text that was held back comes first at the end, and after the beginning of the message before that.
+      const noted = part.kind === "item" ? found.length - 1 : 0;
       for (const [index, choice] of found.entries()) {
+        const extra = {
+          ...(index === noted && note?.take(reply.latestDecision())),
+          ...(index === found.length - 1 && air),
+        };
         yield {
           ...this.#frameFor(chunkObject, tier),
           choices: [choice],
           ...(hasUsage && { usage: null }),
-          ...(air !== undefined && index === found.length - 1 && { air }),
+          ...(Object.keys(extra).length > 0 && { air: extra }),
         };
       }
     }

@@ -34,6 +34,8 @@ export interface ServerOptions {
     readonly maxHeapBytes?: number;
     readonly maxResidentBytes?: number;
   };
+  /** The page at `/`, and GET /air/live, which it reads. Default true. */
+  readonly page?: boolean;
   /** A pino logger, or one like it. Default: none. */
   readonly logger?: FastifyBaseLogger;
 }
@@ -77,6 +79,7 @@ const serverSchema = z.strictObject(
         "an object",
       )
       .prefault({}),
+    page: z.boolean("true or false").default(true),
     logger: z
       .custom<FastifyBaseLogger>(
         (value) => typeof value === "object" && value !== null && "info" in value,

@@ -18,6 +18,7 @@ import { ApiError, errorBody, formOfStatus, toHttpFailure } from "./http-errors.
 import { addHealthRoutes, addModelRoutes, embeddingsHandler, tokenizeHandler } from "./info-routes.js";
 import { ServerMetrics } from "./metrics.js";
 import { docsPage, openApiDocument } from "./openapi.js";
+import { addPageRoutes, pageRoutes } from "./page-routes.js";
 import { parseJson } from "./parse-body.js";
 import type { ServedRuntime } from "./served-runtime.js";
 import { ServerContext } from "./server-context.js";
@@ -34,7 +35,7 @@ export interface AirServer extends FastifyInstance {
 
 /** What anybody may ask, and what is answered while the server is busy or closing. */
 const openRoutes: ReadonlySet<string> = new Set(["/health", "/ready"]);
-const publicRoutes: ReadonlySet<string> = new Set([...openRoutes, "/openapi.json", "/docs"]);
+const publicRoutes: ReadonlySet<string> = new Set([...openRoutes, "/openapi.json", "/docs", ...pageRoutes]);
 
 function routeOf(request: FastifyRequest): string {
   return request.routeOptions.url ?? "unknown";
@@ -180,6 +181,7 @@ function addRoutes(server: FastifyInstance, context: ServerContext): void {
   server.post("/tokenize", tokenizeHandler(context));
   const document = openApiDocument();
   server.get("/openapi.json", () => document);
+  if (context.options.page) addPageRoutes(server, context);
   const page = docsPage();
   server.get("/docs", (_, reply) =>
     reply
