@@ -16,6 +16,6 @@ const page = path.join("server", "page");
 rmSync(path.join(root, "dist", page), { recursive: true, force: true });
 cpSync(path.join(root, "lib", page), path.join(root, "dist", page), {
   recursive: true,
-  filter: (file) => !file.endsWith("tsconfig.json"),
+  filter: (file) => !/[.]d[.]ts$|tsconfig[.]json$/.test(file), // for checking only
 });
 chmodSync(path.join(root, "dist", "cli", "main.js"), 0o755);

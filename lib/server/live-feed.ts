@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 
 import { ApiError, formOfStatus } from "./http-errors.js";
-import type { LiveReport } from "./live.js";
+import type { LiveReport } from "./live-report.js";
 
 /** Milliseconds between two reports. */
 const periodMs = 1000;

@@ -79,7 +79,7 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, file: PageFile |
 /** The page at `/`, its files, and GET /air/live: a report as JSON, or one each second as server-sent events. */
 export function addPageRoutes(server: FastifyInstance, { runtime }: ServerContext): void {
   const files = readPage();
-  const open = { config: { rateLimit: false } };
+  const open = { config: { rateLimit: false } } as const;
   server.get("/", open, (request, reply) => sendFile(request, reply, files.get("index.html")));
   server.get<{ Params: { file: string } }>("/air/page/:file", open, (request, reply) =>
     sendFile(request, reply, files.get(request.params.file)),
