@@ -94,17 +94,19 @@ class Answers {
       begun.add(part.source);
       let air: object | undefined;
       const note = notes[part.source];
+      // The chunk of the text that the note is about; at the end what was held back comes first.
+      let noted: number | undefined = 0;
       if (part.kind === "item") {
         note?.add(part.item);
-        found.push(...writer.push(part.item, tokenizer));
+        const pushed = writer.push(part.item, tokenizer);
+        found.push(...pushed);
+        noted = pushed.length > 0 ? found.length - 1 : undefined;
       } else {
         const result = await reply.result;
         results[part.source] = result;
         found.push(...writer.end(result, tokenizer));
         air = airReport(result);
       }
-      // Text that was held back comes first at the end, and after the beginning of the message before that.
-      const noted = part.kind === "item" ? found.length - 1 : 0;
       for (const [index, choice] of found.entries()) {
         const extra = {
           ...(index === noted && note?.take(reply.latestDecision())),

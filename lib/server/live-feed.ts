@@ -31,7 +31,10 @@ export class LiveFeed {
    */
   open(): Readable {
     if (this.#readers.size >= maxReaders) {
-      throw new ApiError(formOfStatus(503), `expected at most ${maxReaders} readers but received another one`);
+      throw new ApiError(
+        formOfStatus(503),
+        `expected at most ${maxReaders} readers but received another one`,
+      );
     }
     const reader = new Readable({ read: () => undefined, highWaterMark: maxQueuedBytes });
     this.#readers.add(reader);
@@ -41,7 +44,7 @@ export class LiveFeed {
     });
     reader.push(this.#event());
     this.#timer ??= setInterval(() => {
-      this.#tell();
+      this.tell();
     }, periodMs);
     return reader;
   }
@@ -57,7 +60,8 @@ export class LiveFeed {
     this.#timer = undefined;
   }
 
-  #tell(): void {
+  /** Tells all readers now; the timer does so by itself. */
+  tell(): void {
     const event = this.#event();
     for (const reader of this.#readers) if (reader.readableLength < maxQueuedBytes) reader.push(event);
   }

@@ -70,7 +70,8 @@ function readPage(): ReadonlyMap<string, PageFile> {
 }
 
 function sendFile(request: FastifyRequest, reply: FastifyReply, file: PageFile | undefined): FastifyReply {
-  if (file === undefined) throw new ApiError(formOfStatus(404), "expected a file of the page but received another");
+  if (file === undefined)
+    throw new ApiError(formOfStatus(404), "expected a file of the page but received another");
   void reply.headers(headers).header("etag", file.tag);
   if (request.headers["if-none-match"] === file.tag) return reply.status(304).send();
   return reply.type(file.type).send(file.bytes);
@@ -91,7 +92,8 @@ export function addPageRoutes(server: FastifyInstance, { runtime }: ServerContex
   });
   server.get("/air/live", (request, reply) => {
     void reply.header("cache-control", "no-store");
-    if (request.headers.accept?.includes("text/event-stream") !== true) return reply.send(liveReport(runtime));
+    if (request.headers.accept?.includes("text/event-stream") !== true)
+      return reply.send(liveReport(runtime));
     return reply
       .header("content-type", "text/event-stream; charset=utf-8")
       .header("x-accel-buffering", "no") // proxies that collect a response would hold reports back

@@ -1,17 +1,17 @@
 import { PartsBar, Scale, Trace } from "./charts.js";
 import { element, Readout, setText } from "./dom.js";
-import { count, duration, figure, percent } from "./format.js";
+import { count, duration, figure } from "./format.js";
 import { RateHistory } from "./rate.js";
 
 /** A question and its answer: the text with the tokens that were drafted, and what the instruments say of it. */
 export class AnswerView {
   #text = element("div", { class: "answer-text" });
   #plain = document.createTextNode("");
-  #readout = new Readout(element("dl"));
+  #readout = new Readout(element("dl", { class: "strip" }));
   #reason = element("p", { class: "reason" });
   #outcome = element("p", { class: "outcome", hidden: "" });
   #score = new Scale();
-  #trace = new Trace(160, 34);
+  #trace = new Trace();
   #drafts = new PartsBar(["used"]);
   #rate = new RateHistory();
   #accepted = 0;
@@ -25,8 +25,10 @@ export class AnswerView {
       "article",
       { class: "turn", "aria-busy": "true" },
       element("h3", { class: "question" }, question),
-      element("div", { class: "margin" }, this.#readout.list, this.#reason),
-      element("div", { class: "answer" }, this.#text, this.#outcome),
+      this.#readout.list,
+      this.#reason,
+      this.#text,
+      this.#outcome,
     );
   }
 
@@ -64,7 +66,7 @@ export class AnswerView {
     if (timings !== undefined) this.#readout.set("First token", duration(timings.time_to_first_token_ms));
     if (cache !== undefined) {
       const { prompt_tokens: prompt, reused_tokens: reused } = cache;
-      this.#readout.set("Prompt", `${count(prompt)} tokens, ${count(reused)} reused`);
+      this.#readout.set("Prompt", `${count(prompt)}, ${count(reused)} reused`);
     }
     if (timings !== undefined) {
       this.#isOver = true;
@@ -82,7 +84,8 @@ export class AnswerView {
   draw() {
     if (this.#isOver || this.#rate.total === 0) return;
     this.#drawRate(this.#rate.perSecond);
-    this.#readout.set("Tokens", `${count(this.#rate.total)}, ${count(this.#accepted)} of them guessed`);
+    this.#readout.set("Tokens", count(this.#rate.total));
+    if (this.#accepted > 0) this.#readout.set("Guesses right", count(this.#accepted));
   }
 
   /**
@@ -92,8 +95,7 @@ export class AnswerView {
    */
   end(tokens) {
     this.element.removeAttribute("aria-busy");
-    const total = tokens ?? this.#rate.total;
-    this.#readout.set("Tokens", `${count(total)}, ${count(this.#accepted)} of them guessed`);
+    this.#readout.set("Tokens", count(tokens ?? this.#rate.total));
   }
 
   /**
@@ -130,11 +132,10 @@ export class AnswerView {
 
   /** @param {NonNullable<import("./wire.js").AirNote["speculative"]>} speculative */
   #count({ drafted, accepted, proposer }) {
-    const share = drafted > 0 ? ` (${percent(accepted / drafted)})` : "";
-    const text = `${count(accepted)} of ${count(drafted)} accepted${share}, by ${proposer}`;
-    const place = this.#readout.set("Guesses", text);
+    const place = this.#readout.set("Guesses right", `${count(accepted)} of ${count(drafted)}`);
     if (drafted === 0) return;
     this.#drafts.set([accepted], drafted);
     place.append(this.#drafts.element);
+    this.#reason.append(` Guesses by ${proposer}.`);
   }
 }

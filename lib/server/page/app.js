@@ -28,7 +28,11 @@ const conversation = new Conversation(log, {
   },
   onEnd(view, outcome) {
     announcer.end();
-    const endings = { finished: "The answer is complete.", stopped: "Stopped.", failed: "The answer failed." };
+    const endings = {
+      finished: "The answer is complete.",
+      stopped: "Stopped.",
+      failed: "The answer failed.",
+    };
     setText(status, `${endings[outcome]} ${count(view.content.length)} characters.`);
     showRunning(false);
   },

@@ -1,50 +1,36 @@
-import { drawing, element, setText } from "./dom.js";
+import { drawing, element } from "./dom.js";
 
 /** A line over time, drawn as a recorder's pen does. What it says stands beside it in words. */
 export class Trace {
   #line = drawing("polyline", { class: "trace-line", points: "" });
-  #pen = drawing("circle", { class: "trace-pen", r: 1.8 });
-  #top = drawing("text", { class: "trace-top", x: 2, y: 8 });
 
-  /**
-   * @param {number} width - in units of the drawing
-   * @param {number} height
-   */
-  constructor(width, height) {
-    this.width = width;
-    this.height = height;
-    const grid = Array.from({ length: 7 }, (_, index) => {
-      const x = ((index + 1) * width) / 8;
-      return drawing("line", { class: "trace-grid", x1: x, x2: x, y1: 0, y2: height });
-    });
+  constructor() {
+    const grid = [1, 2, 3, 4, 5, 6, 7].map((eighth) =>
+      drawing("line", { class: "trace-grid", x1: eighth * 10, x2: eighth * 10, y1: 0, y2: 20 }),
+    );
+    // The drawing is as wide and high as its place; lines stay as thick as they are.
     this.element = drawing(
       "svg",
-      { class: "trace", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
-      ...[...grid, this.#line, this.#pen, this.#top],
+      { class: "trace", viewBox: "0 0 80 20", preserveAspectRatio: "none", "aria-hidden": "true" },
+      ...[...grid, this.#line],
     );
-    this.#pen.setAttribute("visibility", "hidden");
   }
 
   /**
-   * Draws values from the left; the highest reaches the top.
+   * Draws values from left to right, or, where there is room for more, at the right; the highest reaches the top.
    *
    * @param {readonly number[]} values
-   * @param {{ slots?: number, label?: string }} options - slots: values that fill the width
+   * @param {number} [room] - values that fill the width
    */
-  draw(values, { slots = values.length, label = "" } = {}) {
+  draw(values, room = values.length) {
     const highest = Math.max(1e-9, ...values);
-    const step = this.width / Math.max(1, slots - 1);
-    const offset = this.width - step * (values.length - 1);
-    const points = values.map((value, index) => {
-      const x = slots === values.length ? index * step : offset + index * step;
-      return [x, this.height - 2 - (value / highest) * (this.height - 6)];
-    });
-    this.#line.setAttribute("points", points.map((point) => point.map((at) => at.toFixed(1)).join()).join(" "));
-    const [x = 0, y = 0] = points.at(-1) ?? [];
-    this.#pen.setAttribute("visibility", points.length > 0 ? "visible" : "hidden");
-    this.#pen.setAttribute("cx", String(Math.min(x, this.width - 2)));
-    this.#pen.setAttribute("cy", String(y));
-    setText(this.#top, label);
+    const heights = values.map((value) => 19 - (value / highest) * 17);
+    // One value is a line too.
+    const line = heights.length === 1 && room === 1 ? [...heights, ...heights] : heights;
+    const step = 80 / Math.max(1, Math.max(room, line.length) - 1);
+    const left = 80 - step * (line.length - 1);
+    const points = line.map((y, index) => `${(left + index * step).toFixed(2)},${y.toFixed(2)}`);
+    this.#line.setAttribute("points", points.join(" "));
   }
 }
 

@@ -21,7 +21,7 @@ export class Panel {
   #machine = new Readout(byId("machine", HTMLElement));
   #requests = new Readout(byId("requests", HTMLElement));
   #thermometer = new Scale();
-  #trace = new Trace(280, 56);
+  #trace = new Trace();
   #rate = new Readout(document.createElement("dl"));
   /** @type {Map<string, TierPanel>} */
   #panels = new Map();
@@ -112,7 +112,7 @@ export class Panel {
     const rate = Math.max(0, tokens - before.tokens) / (seconds - before.seconds);
     this.#rates = [...this.#rates, rate].slice(-traceSlots);
     const highest = Math.max(...this.#rates);
-    this.#trace.draw(this.#rates, { slots: traceSlots, label: figure(highest) });
+    this.#trace.draw(this.#rates, traceSlots);
     this.#rate.set("now", figure(rate));
     this.#rate.set("highest of the last minute", figure(highest));
   }

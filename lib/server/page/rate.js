@@ -1,6 +1,6 @@
 /** Bins of a history; when all are full, two become one and each lasts twice as long. */
 const mostBins = 64;
-const firstBinMs = 40;
+const firstBinMs = 25;
 
 /** How fast something comes, from when its first piece came. */
 export class RateHistory {
