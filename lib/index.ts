@@ -23,6 +23,7 @@ export type { MemorySuggestion } from "./cache/memory-suggestions.js";
 export type { KvGroupMemory } from "./cache/kv-memory.js";
 export type { PlannedHeads } from "./cache/planned-model.js";
 export type { EvaluateOptions, Model, ModelInfo, ModelStats } from "./runtime/model.js";
+export type { Embedding, EmbedOptions, Pooling } from "./runtime/embedding.js";
 export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";
 export type {

@@ -12,6 +12,8 @@ export interface EngineOptions {
   /** One per head group of the arena. */
   readonly pools: readonly PagePool[];
   readonly vocabSize: number;
+  /** Width of a hidden state. */
+  readonly embeddingLength: number;
   /** Most tokens in one step: the prefill chunk. */
   readonly maxBatchTokens: number;
   /** How many times as long a step may take for prompts' tokens while texts are being generated; see PromptBudget. */

@@ -1,6 +1,5 @@
 import { PageTable, type PageTableState } from "../cache/page-table.js";
 import { AirCapacityError, AirError, deadlineError } from "../errors/air-error.js";
-import type { SharedFloats } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { BatchBuilder } from "./batch-builder.js";
@@ -11,13 +10,24 @@ import { gatherGuesses } from "./gather-guesses.js";
 import { type GrantedShare, makeRoom } from "./page-reservation.js";
 import { StepPlanner } from "./planner.js";
 import { PrefixReuse } from "./prefix-reuse.js";
-import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
+import {
+  type GreedyRequest,
+  isGreedy,
+  isHidden,
+  type Run,
+  type RunRequest,
+  type StepInfo,
+  wantedFrom,
+} from "./run.js";
 import { Sequence } from "./sequence.js";
+import { StepOutput, type StepRows } from "./step-output.js";
 
 export type { EngineOptions, EngineStats } from "./engine-options.js";
 
 /** Most memory for the logits of one step; it bounds the rows. */
 const maxLogitsBytes = 64 * 2 ** 20;
+
+const noRows = new Float32Array(0);
 
 /** Drives many sequences over one runner, one ragged step at a time. */
 export class Engine {
@@ -30,7 +40,7 @@ export class Engine {
   /** What waits for the end of the step. */
   readonly #resting: (() => void)[] = [];
   readonly #pageMass: PageMass | undefined;
-  #logits: SharedFloats;
+  readonly #output: StepOutput;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
   #arrivals = 0;
@@ -40,7 +50,7 @@ export class Engine {
     this.#options = options;
     const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
     this.#builder = new BatchBuilder(options.pools.length);
-    this.#logits = options.allocateShared(options.vocabSize);
+    this.#output = new StepOutput(options);
     this.#pageMass =
       options.policy.usesPageMass === true
         ? new PageMass(options.pools.length, (length) => options.allocateShared(length))
@@ -61,9 +71,9 @@ export class Engine {
     return { ...this.#stats, prefixCache: this.#prefixes?.stats };
   }
 
-  /** Bytes of the logits buffer. */
-  get logitsBytes(): number {
-    return this.#logits.byteLength;
+  /** Bytes of the buffers for logits and hidden states. */
+  get outputBytes(): number {
+    return this.#output.bytes;
   }
 
   /**
@@ -138,7 +148,7 @@ export class Engine {
     this.#assertIdle(sequence, "run");
     const leftMs = request.deadline === undefined ? Infinity : request.deadline - performance.now();
     if (leftMs <= 0) return Promise.reject(deadlineError());
-    sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
+    sequence.begin(request.tokens, wantedFrom(request));
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
     sequence.admission = undefined;
@@ -201,6 +211,7 @@ export class Engine {
     await Promise.resolve(); // runs that start in the same tick share the first step
     while (this.#runs.size > 0) {
       try {
+        this.#planner.admit(this.#runs, [...this.#sequences]); // a run may guess in its first step
         await gatherGuesses(this.#runs);
         const runsBefore = this.#runs.size;
         const granted = this.#plan();
@@ -257,19 +268,21 @@ export class Engine {
 
   /** Computes a step; the result hands out its rows. */
   async #forward(granted: readonly GrantedShare[]): Promise<() => void> {
-    const batch = this.#builder.build(granted);
+    const stepRows = this.#output.rows(granted, ({ sequence }) => this.#wantsHidden(sequence));
+    const { shares, ...rowOutput } = stepRows;
+    const batch = this.#builder.build(shares);
     const rows = batch.logitRows.length;
     const tokens = batch.tokens.length;
     const started = performance.now();
     const pageMass = this.#pageMass?.output(batch.pageTables.length);
-    const output = { logits: this.#logitsFor(rows), ...(pageMass && { pageMass }) };
+    const output = { ...rowOutput, ...(pageMass && { pageMass }) };
     const { computeMicros } = await this.#options.runner.forward(batch, output);
-    const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
+    const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: shares.length };
     this.#count(tokens, computeMicros);
-    this.#planner.learn(granted, info.ms);
-    this.#pageMass?.handOut(granted, batch.pageTables.length);
+    this.#planner.learn(shares, info.ms);
+    this.#pageMass?.handOut(shares, batch.pageTables.length);
     return () => {
-      this.#deliver(granted, info);
+      this.#deliver(stepRows, info);
     };
   }
 
@@ -305,23 +318,27 @@ export class Engine {
     this.#stats.computeMicros += computeMicros;
   }
 
-  #logitsFor(rows: number): SharedFloats {
-    const length = rows * this.#options.vocabSize;
-    if (this.#logits.length < length) this.#logits = this.#options.allocateShared(length);
-    return this.#logits.subarray(0, length);
+  #wantsHidden(sequence: Sequence): boolean {
+    const run = this.#runs.get(sequence);
+    return run !== undefined && isHidden(run.request);
   }
 
   /** Hands the rows of a step to their runs, and ends the runs that are done. */
-  #deliver(granted: readonly GrantedShare[], step: StepInfo): void {
-    const { vocabSize } = this.#options;
+  #deliver({ shares, logits, hidden }: StepRows, step: StepInfo): void {
+    const { vocabSize, embeddingLength } = this.#options;
     let row = 0;
-    for (const { sequence, firstToken, tokens, rows } of granted) {
-      const logits = this.#logits.subarray(row * vocabSize, (row + rows) * vocabSize);
+    for (const { sequence, firstToken, tokens, rows } of shares) {
+      const first = row;
       row += rows;
       this.#conclude(sequence, (run) => {
         run.proposed = false;
-        if (rows > 0 && !isGreedy(run.request)) {
-          sequence.settle(run.request.onLogits(logits, firstToken + tokens - rows, step));
+        const { request } = run;
+        if (rows > 0 && !isGreedy(request)) {
+          const firstIndex = firstToken + tokens - rows;
+          const part = (buffer: Float32Array | undefined, width: number): Float32Array =>
+            (buffer ?? noRows).subarray(first * width, (first + rows) * width);
+          if (isHidden(request)) request.onHidden(part(hidden, embeddingLength), firstIndex);
+          else sequence.settle(request.onLogits(part(logits, vocabSize), firstIndex, step));
           sequence.logitsFrom = sequence.computedTokens;
         }
         return sequence.knownTokens === sequence.computedTokens;

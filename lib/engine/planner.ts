@@ -56,8 +56,7 @@ export class StepPlanner {
    * @param holders - every sequence of the engine, running or not
    */
   plan(runs: ReadonlyMap<Sequence, Run>, holders: readonly Sequence[]): StepPlan {
-    this.#turns.keep([...runs.keys()].map(({ user }) => user));
-    this.#admit([...runs.keys()], holders);
+    this.admit(runs, holders);
     for (const sequence of runs.keys()) {
       if (sequence.state === "running") this.#options.prefixes?.adopt(sequence);
     }
@@ -93,8 +92,10 @@ export class StepPlanner {
   }
 
   /** Lets runs begin that wait for pages: those that were preempted first, then users by turns. */
-  #admit(sequences: readonly Sequence[], holders: readonly Sequence[]): void {
+  admit(runs: ReadonlyMap<Sequence, Run>, holders: readonly Sequence[]): void {
     const { pools, policy, maxTokens, prefixes } = this.#options;
+    const sequences = [...runs.keys()];
+    this.#turns.keep(sequences.map(({ user }) => user));
     const room = { pools, policy, chunkTokens: maxTokens, prefixes };
     const inTurn = this.#turns.order(sequences.filter(({ state }) => state === "waiting"));
     const waiting = [...inTurn].sort(byAdmission);

@@ -43,6 +43,20 @@ export interface LogitsRequest extends RunTerms {
   onLogits(logits: Float32Array, firstIndex: number, step: StepInfo): readonly number[];
 }
 
+/** A run of a sequence whose hidden states are wanted. */
+export interface HiddenRequest extends RunTerms {
+  /** As for {@link LogitsRequest}. */
+  readonly tokens: ArrayLike<number>;
+  /** Wanted for every token from this index on. */
+  readonly hiddenFrom: number;
+  /**
+   * Takes the states of tokens firstIndex, firstIndex + 1, ... before the next step.
+   *
+   * @param hidden - [rows, embeddingLength], after the last norm; valid during the call
+   */
+  onHidden(hidden: Float32Array, firstIndex: number): void;
+}
+
 /** A run of a sequence that drafts: its likeliest tokens, fed back within one native call. */
 export interface GreedyRequest extends RunTerms {
   /** As for {@link LogitsRequest}. */
@@ -56,7 +70,7 @@ export interface GreedyRequest extends RunTerms {
 }
 
 /** What {@link Engine.run} runs. */
-export type RunRequest = LogitsRequest | GreedyRequest;
+export type RunRequest = LogitsRequest | HiddenRequest | GreedyRequest;
 
 /** A request on its way. */
 export interface Run {
@@ -73,4 +87,15 @@ export interface Run {
 /** Whether a request drafts. */
 export function isGreedy(request: RunRequest): request is GreedyRequest {
   return "count" in request;
+}
+
+/** Whether a request wants hidden states. */
+export function isHidden(request: RunRequest): request is HiddenRequest {
+  return "onHidden" in request;
+}
+
+/** Index of the first token of which a request wants something. */
+export function wantedFrom(request: RunRequest): number {
+  if (isGreedy(request)) return request.tokens.length - 1;
+  return isHidden(request) ? request.hiddenFrom : request.logitsFrom;
 }

@@ -24,6 +24,8 @@ export interface ModelCore {
   /** Logits per row; at least the tokenizer's vocabulary. */
   readonly vocabSize: number;
   readonly contextTokens: number;
+  /** Width of a hidden state. */
+  readonly embeddingLength: number;
   /** What steps cost, from one generation to the next. */
   readonly costs: StepCosts;
   /** How often guesses come true, from one generation to the next. */

@@ -13,6 +13,7 @@ export interface EngineParts {
   readonly arena: NativeKvArena;
   readonly runner: NativeRunner;
   readonly info: { readonly vocabSize: number };
+  readonly spec: { readonly embeddingLength: number };
   readonly maxBatchTokens: number;
   /** See LoadModelOptions. Default Infinity. */
   readonly stepStretch?: number;
@@ -49,7 +50,7 @@ export class ModelEngine {
   readonly #pools: readonly PagePool[];
 
   constructor(parts: EngineParts) {
-    const { addon, arena, runner, info, maxBatchTokens, policy, prefixCache = true } = parts;
+    const { addon, arena, runner, info, spec, maxBatchTokens, policy, prefixCache = true } = parts;
     const { stepStretch = Infinity } = parts;
     this.#parts = parts;
     this.#pools = arena.headGroups.map(({ pageCount }) => new PagePool(pageCount));
@@ -59,6 +60,7 @@ export class ModelEngine {
       allocateShared: (length) => addon.allocateShared(length),
       pools: this.#pools,
       vocabSize: info.vocabSize,
+      embeddingLength: spec.embeddingLength,
       maxBatchTokens,
       stepStretch,
       policy,
@@ -91,7 +93,7 @@ export class ModelEngine {
       weightBytes: native.weightBytes,
       mappedBytes: native.mappedBytes,
       kvBytes: arena.bytes,
-      workspaceBytes: runner.workspaceBytes + this.engine.logitsBytes,
+      workspaceBytes: runner.workspaceBytes + this.engine.outputBytes,
     };
   }
 

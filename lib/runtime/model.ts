@@ -16,6 +16,7 @@ import type {
   PackCacheReport,
   RowOps,
 } from "../native/native.js";
+import { type Embedding, type EmbedOptions, embedTexts } from "./embedding.js";
 import { type KvIdentity, prefixKeyOf } from "./kv-identity.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
 import { ModelEngine, type ModelEngineStats } from "./model-engine.js";
@@ -123,6 +124,7 @@ export class Model {
       chatTemplate,
       vocabSize,
       contextTokens,
+      embeddingLength: parts.spec.embeddingLength,
       costs: new StepCosts(),
       priors: new AcceptancePriors(),
       draft: parts.draft &&
@@ -133,6 +135,11 @@ export class Model {
           contextTokens: parts.draft.info.contextTokens,
         },
     };
+  }
+
+  /** Names all that texts depend on besides the request: models of the same identity say the same, on any machine. */
+  get identity(): string {
+    return prefixKeyOf(this.#core.identity);
   }
 
   /** Counters since the model was loaded, and the KV pages now. */
@@ -181,6 +188,20 @@ export class Model {
     } finally {
       engine.closeSequence(sequence, closedError("sequence"));
     }
+  }
+
+  /**
+   * Texts as vectors of length 1 that point in similar directions where texts are alike, as far as the model knows: the
+   * hidden states after the last norm, pooled. Beside other requests, and with the same result whatever those are.
+   *
+   * @param texts - at most contextTokens tokens each
+   * @returns one for each text, in their order
+   * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_CONTEXT, AIR_ERR_CLOSED, AIR_ERR_CANCELLED, AIR_ERR_TIMEOUT,
+   *   AIR_ERR_KV_EXHAUSTED
+   */
+  async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<readonly Embedding[]> {
+    if (this.#closed) throw closedError("model");
+    return embedTexts(this.#core, texts, options);
   }
 
   /**

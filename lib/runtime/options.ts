@@ -179,7 +179,7 @@ export interface SessionOptions {
 }
 
 /** Timers take no more milliseconds. */
-const longestTimeoutMs = 2 ** 31 - 1;
+export const longestTimeoutMs = 2 ** 31 - 1;
 /** Most tokens of one text. */
 export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";

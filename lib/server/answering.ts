@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 
 import type { GeneratedChunk } from "../runtime/generation.js";
 import type { Tokenizer } from "../model/tokenizer.js";
-import type { RoutedReply, RoutedResult } from "../tiers/routed-reply.js";
+import type { RoutedResult } from "../tiers/routed-reply.js";
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 import type { TierInput } from "../tiers/tier.js";
 import { at } from "../util/array-access.js";
+import { watchAnswer } from "./answer-records.js";
 import type { ChoiceWriter } from "./choice-writer.js";
 import { merge, sendEvents } from "./event-stream.js";
 import { toHttpFailure } from "./http-errors.js";
@@ -16,6 +17,7 @@ import { airReport, usageOf } from "./reply-parts.js";
 import type { SamplingRequest } from "./sampling-schema.js";
 import { loadedModel } from "./served-runtime.js";
 import type { ServerContext } from "./server-context.js";
+import type { SwitchedReply } from "./switched-reply.js";
 
 /** One of the answers that a request wants. */
 export interface WantedChoice {
@@ -37,28 +39,21 @@ export interface AnswerJob {
 
 /** The answers of one request, under way. */
 class Answers {
-  readonly #context: ServerContext;
   readonly #job: AnswerJob;
-  readonly #replies: readonly RoutedReply[];
+  readonly #replies: readonly SwitchedReply[];
   readonly #frame: { readonly id: string; readonly created: number };
 
-  constructor(context: ServerContext, job: AnswerJob, signal: AbortSignal) {
-    this.#context = context;
+  constructor(context: ServerContext, job: AnswerJob, httpRequest: FastifyRequest, signal: AbortSignal) {
     this.#job = job;
     this.#frame = {
       id: `${job.idPrefix}-${randomUUID().replaceAll("-", "")}`,
       created: Math.floor(Date.now() / 1000),
     };
-    this.#replies = job.choices.map(({ input, options }) =>
-      context.runtime.generate(input, { ...options, signal }),
-    );
-    for (const { result } of this.#replies)
-      result.then(
-        (answer) => {
-          context.metrics.answered(answer);
-        },
-        () => undefined,
-      );
+    this.#replies = job.choices.map(({ input, options }) => {
+      const reply = context.generate(input, { ...options, signal });
+      watchAnswer(context, httpRequest, { input, options }, reply);
+      return reply;
+    });
   }
 
   /** All answers as one object. */
@@ -67,9 +62,9 @@ class Answers {
     const { choices, object, choicesPerPrompt } = this.#job;
     const first = at(results, 0);
     return {
-      ...this.#frameFor(object, first.tier),
+      ...this.#frameFor(object, at(this.#replies, 0), first.tier),
       choices: results.map((result, index) => ({
-        ...at(choices, index).writer.whole(result, this.#tokenizer(result.tier)),
+        ...at(choices, index).writer.whole(result, tokenizerOf(at(this.#replies, index), result.tier)),
         ...(results.length > 1 && { air: airReport(result) }),
       })),
       usage: usageOf(results, choicesPerPrompt),
@@ -87,8 +82,8 @@ class Answers {
     for await (const part of merge<GeneratedChunk>(this.#replies)) {
       const { writer } = at(choices, part.source);
       const reply = at(this.#replies, part.source);
-      const tier = reply.latestDecision()?.name ?? "auto";
-      const tokenizer = this.#tokenizer(tier);
+      const tier = reply.tier() ?? "auto";
+      const tokenizer = tokenizerOf(reply, tier);
       const found: object[] = [];
       if (!begun.has(part.source)) found.push(...writer.begin());
       begun.add(part.source);
@@ -113,7 +108,7 @@ class Answers {
           ...(index === found.length - 1 && air),
         };
         yield {
-          ...this.#frameFor(chunkObject, tier),
+          ...this.#frameFor(chunkObject, reply, tier),
           choices: [choice],
           ...(hasUsage && { usage: null }),
           ...(Object.keys(extra).length > 0 && { air: extra }),
@@ -122,20 +117,20 @@ class Answers {
     }
     if (!hasUsage) return;
     const usage = usageOf(results, choicesPerPrompt);
-    yield { ...this.#frameFor(chunkObject, at(results, 0).tier), choices: [], usage };
+    yield { ...this.#frameFor(chunkObject, at(this.#replies, 0), at(results, 0).tier), choices: [], usage };
   }
 
-  #tokenizer(tier: string): Tokenizer | undefined {
-    return loadedModel(this.#context.runtime, tier)?.tokenizer;
-  }
-
-  #frameFor(object: string, model: string): object {
-    const fingerprint = loadedModel(this.#context.runtime, model)?.info.fingerprint;
+  #frameFor(object: string, reply: SwitchedReply, model: string): object {
+    const fingerprint = loadedModel(reply.runtime(), model)?.info.fingerprint;
     return {
       ...{ id: this.#frame.id, object, created: this.#frame.created, model },
       system_fingerprint: fingerprint === undefined ? null : `fp_${fingerprint.slice(0, 12)}`,
     };
   }
+}
+
+function tokenizerOf(reply: SwitchedReply, tier: string): Tokenizer | undefined {
+  return loadedModel(reply.runtime(), tier)?.tokenizer;
 }
 
 /** Generates what a request wants and sends it, whole or as a stream. One answer that fails ends the others. */
@@ -149,7 +144,7 @@ export async function sendAnswers(
   const end = context.metrics.begin();
   reply.raw.once("close", end);
   try {
-    const answers = new Answers(context, job, signal);
+    const answers = new Answers(context, job, reply.request, signal);
     if (job.request.stream !== true) return await reply.send(await answers.whole());
     const describe = (error: unknown): object => {
       failed.abort();

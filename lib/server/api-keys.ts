@@ -12,12 +12,14 @@ export interface ApiKey {
   readonly name: string;
   /** Requests share computed beginnings of prompts with those of the same tenant only. Default: the name. */
   readonly tenant?: string | undefined;
+  /** Of its requests, which may ask for less: -100 to 100. Default 0. */
+  readonly priority?: number | undefined;
 }
 
-const linePattern = /^([0-9a-fA-F]{64})(?:\s+(\S+)(?:\s+(\S+))?)?$/;
+const linePattern = /^([0-9a-fA-F]{64})(?:\s+(\S+)(?:\s+(\S+)(?:\s+(-?\d{1,2}|-?100))?)?)?$/;
 
 /**
- * Reads keys: one per line, as the SHA-256 in hex, then a name and a tenant if wanted; `#` begins a comment.
+ * Reads keys: one per line, as the SHA-256 in hex, then a name, a tenant and a priority if wanted; `#` begins a comment.
  *
  * @param source - where the text comes from, for messages
  * @throws {AirError} AIR_ERR_CONFIG
@@ -27,15 +29,20 @@ export function parseApiKeys(text: string, source: string): readonly ApiKey[] {
   for (const [index, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.replace(/(^|\s)#.*$/, "").trim();
     if (line === "") continue;
-    const [, hex, name = `key-${keys.length + 1}`, tenant] = linePattern.exec(line) ?? [];
+    const [, hex, name = `key-${keys.length + 1}`, tenant, priority] = linePattern.exec(line) ?? [];
     if (hex === undefined) {
       throw new AirError(
         "AIR_ERR_CONFIG",
         // What stands there may be a key in plain text, so that it is not repeated.
-        `expected a SHA-256 in hex, a name and a tenant for line ${index + 1} of ${source} but received something else`,
+        `expected a SHA-256 in hex, a name, a tenant and a priority for line ${index + 1} of ${source} but received something else`,
       );
     }
-    keys.push({ hash: Buffer.from(hex, "hex"), name, ...(tenant !== undefined && { tenant }) });
+    keys.push({
+      hash: Buffer.from(hex, "hex"),
+      name,
+      ...(tenant !== undefined && { tenant }),
+      ...(priority !== undefined && { priority: Number(priority) }),
+    });
   }
   if (keys.length > 0) return keys;
   throw new AirError("AIR_ERR_CONFIG", `expected at least one key for ${source} but received none`);

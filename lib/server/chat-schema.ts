@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { integerFrom } from "../util/options.js";
-import { flagSchema, optional, samplingShape } from "./sampling-schema.js";
+import { flagSchema, optional, samplingShape, termsShape } from "./sampling-schema.js";
 
 const nameExpected = "a name of up to 64 letters, digits, dots, dashes and underscores";
 const functionName = z.string(nameExpected).regex(/^[\w.-]{1,64}$/, nameExpected);
@@ -109,6 +109,7 @@ export type ChatRequestMessage = ChatRequest["messages"][number];
 /** A tool of such a request. */
 export type ChatTool = NonNullable<ChatRequest["tools"]>[number];
 
+const inputExpected = "a non-empty string, or an array of up to 2048 of them (token ids are not understood)";
 const promptExpected = "a string, or an array of up to 128 strings (token ids are not understood)";
 
 /** Body of POST /v1/completions. */
@@ -126,6 +127,29 @@ export const completionSchema = z.object(
 
 /** A request for a text completion. */
 export type CompletionRequest = z.output<typeof completionSchema>;
+
+/** Body of POST /v1/embeddings. */
+export const embeddingSchema = z.object(
+  {
+    model: samplingShape.model,
+    input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2048)], inputExpected),
+    encoding_format: optional(z.enum(["float", "base64"], '"float" or "base64"')),
+    dimensions: optional(integerFrom(1)),
+    user: samplingShape.user,
+    air: optional(
+      z.object(
+        {
+          ...termsShape,
+          pooling: optional(z.enum(["mean", "last"], '"mean" or "last"')).describe(
+            "Of the states of a text's tokens. Default: their mean",
+          ),
+        },
+        "an object",
+      ),
+    ),
+  },
+  "a JSON object",
+);
 
 /** Body of POST /tokenize. */
 export const tokenizeSchema = z.object(

@@ -7,6 +7,7 @@ import { chatSchema, completionSchema } from "./chat-schema.js";
 import { ChatChoice, TextChoice } from "./choice-writer.js";
 import { invalidRequest } from "./http-errors.js";
 import { parseBody } from "./parse-body.js";
+import { requestTerms } from "./request-terms.js";
 import { type SamplingRequest, samplingOptions } from "./sampling-schema.js";
 import type { ServerContext } from "./server-context.js";
 
@@ -46,7 +47,7 @@ export function chatHandler(context: ServerContext): RouteHandlerMethod {
     );
     context.checkPrompt(messages, tools, tier, "messages");
     const more = {
-      ...{ tier, maxTokens, schema, cacheSalt: saltOf(context, httpRequest) },
+      ...{ tier, maxTokens, schema, ...requestTerms(context, httpRequest, request) },
       tools: tools.length > 0 ? tools : undefined,
       logprobs: logprobs ? topLogprobs : undefined,
     };
@@ -77,7 +78,7 @@ export function completionHandler(context: ServerContext): RouteHandlerMethod {
     checkChoices(context, n * prompts.length, prompts.length > 1 ? "prompt" : "n");
     const tier = context.tierOf(request.model);
     const maxTokens = context.maxTokens(request.max_tokens, "max_tokens");
-    const more = { tier, maxTokens, logprobs, cacheSalt: saltOf(context, httpRequest) };
+    const more = { tier, maxTokens, logprobs, ...requestTerms(context, httpRequest, request) };
     const choices = prompts.flatMap((input, place) => {
       context.checkPrompt(input, [], tier, "prompt");
       return Array.from({ length: n }, (_, index): WantedChoice => ({
@@ -93,13 +94,4 @@ export function completionHandler(context: ServerContext): RouteHandlerMethod {
     };
     return sendAnswers(context, reply, job);
   };
-}
-
-/** Prompts of different tenants share nothing that the time to an answer could give away. */
-function saltOf(
-  context: ServerContext,
-  request: Parameters<ServerContext["clientOf"]>[0],
-): string | undefined {
-  const client = context.clientOf(request);
-  return client === undefined ? undefined : (client.tenant ?? client.name);
 }

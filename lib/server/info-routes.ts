@@ -72,28 +72,26 @@ export function tokenizeHandler(context: ServerContext): RouteHandlerMethod {
   };
 }
 
-/** POST /v1/embeddings. */
-export const embeddingsHandler: RouteHandlerMethod = () => {
-  throw new ApiError(
-    { status: 501, type: "not_supported_error", code: "not_implemented" },
-    "expected another endpoint but received /v1/embeddings, which this version does not have",
-  );
-};
-
 /** GET /health, which says that the process lives, and GET /ready, which says that it may be sent requests. */
 export function addHealthRoutes(server: FastifyInstance, context: ServerContext): void {
   const open = { config: { rateLimit: false } };
-  server.get("/health", open, () => ({ status: "ok" }));
+  server.get("/health", open, () => {
+    const problems = context.golden?.problems ?? [];
+    const tiers = context.golden?.reports;
+    return {
+      status: problems.length === 0 ? "ok" : "unhealthy",
+      detail: problems.length === 0 ? "The process lives." : problems.join(" "),
+      ...(tiers !== undefined && { golden: tiers }),
+    };
+  });
   server.get("/ready", open, (_, reply) => {
-    const { tiers } = context.runtime.stats;
-    // A model that was unloaded because nobody asked comes back with the first who does.
-    const isLoaded = Object.values(tiers).some((tier) => tier.isLoaded || tier.loads > 0);
-    if (isLoaded && !context.isDraining) return { status: "ready" };
-    const reason = context.isDraining ? "The server is shutting down." : "No model was loaded yet.";
+    const reason = context.notReady;
+    if (reason === undefined) return { status: "ready" };
     return reply.status(503).send(errorBody(formOfStatus(503), reason));
   });
   server.get("/metrics", open, async (_, reply) => {
     const { registry } = context.metrics;
     return reply.header("content-type", registry.contentType).send(await registry.metrics());
   });
+  server.get("/canary", () => context.canary?.report ?? { state: "none" });
 }

@@ -42,7 +42,7 @@ export class ServerMetrics {
       ["route"],
       requestBuckets,
     );
-    this.#tokens = counter("air_tokens_total", "Tokens: of prompts, of those reused, generated", [
+    this.#tokens = counter("air_tokens_total", "Tokens: of prompts, of those reused, generated, embedded", [
       "tier",
       "kind",
     ]);
@@ -86,6 +86,10 @@ export class ServerMetrics {
   response(route: string, status: number, milliseconds: number): void {
     this.#requests.inc({ route, status: String(status) });
     this.#requestSeconds.observe({ route }, milliseconds / 1000);
+  }
+
+  embedded(tier: string, tokens: number): void {
+    this.#tokens.inc({ tier, kind: "embedded" }, tokens);
   }
 
   answered(result: RoutedResult): void {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { without } from "../util/options.js";
-import { chatSchema, completionSchema, tokenizeSchema } from "./chat-schema.js";
+import { chatSchema, completionSchema, embeddingSchema, tokenizeSchema } from "./chat-schema.js";
 
 interface Endpoint {
   readonly method: "get" | "post";
@@ -22,7 +22,10 @@ const endpoints: readonly Endpoint[] = [
     ...{ method: "post", path: "/v1/completions", body: completionSchema },
     summary: "Continues a text; with stream, as server-sent events",
   },
-  { method: "post", path: "/v1/embeddings", summary: "Not there yet: answers 501" },
+  {
+    ...{ method: "post", path: "/v1/embeddings", body: embeddingSchema },
+    summary: "Texts as vectors of length 1",
+  },
   { method: "get", path: "/v1/models", summary: "The tiers, and auto, which means any of them" },
   { method: "get", path: "/v1/models/{model}", summary: "One of them" },
   {
@@ -37,6 +40,7 @@ const endpoints: readonly Endpoint[] = [
     summary: "What the page at / shows; as server-sent events where they are accepted",
   },
   { method: "get", path: "/", summary: "A page to chat and to look on", type: "text/html", isOpen: true },
+  { method: "get", path: "/canary", summary: "How the version that is on trial does, where there is one" },
   { method: "get", path: "/openapi.json", summary: "This document", isOpen: true },
   { method: "get", path: "/docs", summary: "The same for people", type: "text/html", isOpen: true },
 ];

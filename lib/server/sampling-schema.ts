@@ -1,6 +1,7 @@
 import { z } from "zod";
 
 import { integerFrom, numberFrom, pickGiven } from "../util/options.js";
+import { longestTimeoutMs } from "../runtime/options.js";
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 
 /** The clients of OpenAI write null for what was not said. */
@@ -27,6 +28,16 @@ const biasSchema = z.record(
   "an object of token ids and numbers from -100 to 100",
 );
 
+/** How a request stands among the others, and how long it may take. */
+export const termsShape = {
+  priority: optional(integerFrom(-100, 100)).describe(
+    "Higher goes before lower; at most what the key allows, 0 without one",
+  ),
+  timeout_ms: optional(integerFrom(1, longestTimeoutMs)).describe(
+    "Milliseconds after which an unfinished answer is given up",
+  ),
+};
+
 /** How a request of this server goes beyond OpenAI's: where it may be answered, and how. */
 const airSchema = z.object(
   {
@@ -39,6 +50,7 @@ const airSchema = z.object(
     live: optional(flagSchema).describe(
       "Chunks say who answers and why, and which of their tokens were guessed ahead and accepted",
     ),
+    ...termsShape,
   },
   "an object",
 );
@@ -62,6 +74,9 @@ export const samplingShape = {
   frequency_penalty: optional(numberFrom(-2, 2)),
   logit_bias: optional(biasSchema),
   max_tokens: optional(integerFrom(1)),
+  user: optional(z.string("a string").max(256, "at most 256 characters")).describe(
+    "Who asks, where no keys are: users' prompts are computed by turns",
+  ),
   air: optional(airSchema),
 };
 
@@ -94,6 +109,7 @@ export function samplingOptions(request: SamplingRequest, choice: number): Route
     localOnly: air?.local_only,
     cascade: air?.cascade,
     speculation: air?.speculation,
+    timeoutMs: air?.timeout_ms,
   };
   return pickGiven(named, Object.keys(named) as (keyof typeof named)[]);
 }

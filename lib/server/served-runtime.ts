@@ -2,7 +2,7 @@ import type { Model, ModelInfo, ModelStats } from "../runtime/model.js";
 import type { AirRuntime } from "../tiers/air-runtime.js";
 
 /** What the server reads of a loaded model. */
-export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate"> {
+export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate" | "identity"> {
   readonly info: Pick<ModelInfo, "fingerprint" | "contextTokens">;
   readonly stats: Pick<
     ModelStats,
@@ -13,7 +13,7 @@ export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate"> {
 /** What the server needs of a runtime; an AirRuntime is one. */
 export interface ServedRuntime extends Pick<
   AirRuntime,
-  "tierNames" | "localTierNames" | "stats" | "generate" | "load"
+  "tierNames" | "localTierNames" | "stats" | "generate" | "embed" | "load" | "reload"
 > {
   /**
    * The model of a local tier; undefined while it is not loaded.

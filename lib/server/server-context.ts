@@ -1,19 +1,32 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 
+import type { RoutedOptions } from "../tiers/runtime-types.js";
 import type { ToolDefinition } from "../model/tools.js";
 import { estimateTokens } from "../tiers/prompt.js";
 import type { TierInput } from "../tiers/tier.js";
 import type { ApiKey } from "./api-keys.js";
+import { Canary } from "./canary.js";
+import type { GoldenCheck } from "./golden-check.js";
 import { ApiError, invalidRequest } from "./http-errors.js";
 import type { ServerMetrics } from "./metrics.js";
+import { RequestLog } from "./request-log.js";
 import { loadedModel, type ServedModel, type ServedRuntime } from "./served-runtime.js";
 import type { ResolvedServerOptions } from "./server-options.js";
+import { plainReply, type SwitchedReply } from "./switched-reply.js";
+import { Traces } from "./tracing.js";
+import { addUpkeepMetrics } from "./upkeep-metrics.js";
 
 /** What the routes share. */
 export class ServerContext {
   readonly runtime: ServedRuntime;
   readonly options: ResolvedServerOptions;
   readonly metrics: ServerMetrics;
+  readonly traces = new Traces();
+  /** A second version on trial, where there is one. */
+  readonly canary: Canary | undefined;
+  readonly requestLog: RequestLog | undefined;
+  /** Set when the server is ready, where the golden prompt is asked. */
+  golden: GoldenCheck | undefined;
   readonly #clients = new WeakMap<FastifyRequest, ApiKey>();
   readonly #working = new Set<AbortController>();
   isDraining = false;
@@ -24,6 +37,26 @@ export class ServerContext {
     this.runtime = runtime;
     this.options = options;
     this.metrics = metrics;
+    const { canary, requestLog, logger } = options;
+    this.canary = canary && new Canary(runtime, canary, logger);
+    this.requestLog = requestLog && new RequestLog(requestLog, logger);
+    addUpkeepMetrics(metrics.registry, this);
+  }
+
+  /** Answers a request: by the runtime, or by the version that is on trial. */
+  generate(input: TierInput, options: RoutedOptions): SwitchedReply {
+    return this.canary?.generate(input, options) ?? plainReply(this.runtime, input, options);
+  }
+
+  /** Why requests should go elsewhere, in words; undefined while they need not. */
+  get notReady(): string | undefined {
+    if (this.isDraining) return "The server is shutting down.";
+    const problems = this.golden?.problems ?? [];
+    if (problems.length > 0) return problems.join(" ");
+    const { tiers } = this.runtime.stats;
+    // A model that was unloaded because nobody asked comes back with the first who does.
+    const isLoaded = Object.values(tiers).some((tier) => tier.isLoaded || tier.loads > 0);
+    return isLoaded ? undefined : "No model was loaded yet.";
   }
 
   /** Notes whose key a request brought. */

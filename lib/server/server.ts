@@ -14,9 +14,11 @@ import {
 
 import { authenticate } from "./api-keys.js";
 import { chatHandler, completionHandler } from "./completion-routes.js";
+import { embeddingsHandler } from "./embedding-routes.js";
 import { ApiError, errorBody, formOfStatus, toHttpFailure } from "./http-errors.js";
-import { addHealthRoutes, addModelRoutes, embeddingsHandler, tokenizeHandler } from "./info-routes.js";
+import { addHealthRoutes, addModelRoutes, tokenizeHandler } from "./info-routes.js";
 import { ServerMetrics } from "./metrics.js";
+import { addUpkeep } from "./upkeep.js";
 import { docsPage, openApiDocument } from "./openapi.js";
 import { addPageRoutes, pageRoutes } from "./page-routes.js";
 import { parseJson } from "./parse-body.js";
@@ -39,6 +41,11 @@ const publicRoutes: ReadonlySet<string> = new Set([...openRoutes, "/openapi.json
 
 function routeOf(request: FastifyRequest): string {
   return request.routeOptions.url ?? "unknown";
+}
+
+/** Whether a route is asked all the time, so that each time is not worth a line. */
+function isProbe(route: string): boolean {
+  return openRoutes.has(route) || route === "/metrics";
 }
 
 /** Longest wait that is suggested to a client, in seconds. */
@@ -152,17 +159,19 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
 }
 
 function addReports(server: FastifyInstance, context: ServerContext): void {
-  server.addHook("onRequest", (_request, reply, done) => {
+  server.addHook("onRequest", (request, reply, done) => {
     context.inFlight += 1;
     reply.raw.once("close", () => {
       context.inFlight -= 1;
     });
+    if (!isProbe(routeOf(request))) context.traces.beginRequest(request, routeOf(request));
     done();
   });
   server.addHook("onResponse", (request, reply, done) => {
     const route = routeOf(request);
+    context.traces.endRequest(request, reply);
     context.metrics.response(route, reply.statusCode, reply.elapsedTime);
-    if (!openRoutes.has(route) && route !== "/metrics") {
+    if (!isProbe(route)) {
       const { method, id } = request;
       const key = context.clientOf(request)?.name;
       const status = reply.statusCode;
@@ -177,7 +186,7 @@ function addRoutes(server: FastifyInstance, context: ServerContext): void {
   addModelRoutes(server, context);
   server.post("/v1/chat/completions", chatHandler(context));
   server.post("/v1/completions", completionHandler(context));
-  server.post("/v1/embeddings", embeddingsHandler);
+  server.post("/v1/embeddings", embeddingsHandler(context));
   server.post("/tokenize", tokenizeHandler(context));
   const document = openApiDocument();
   server.get("/openapi.json", () => document);
@@ -256,6 +265,7 @@ export function createServer(runtime: ServedRuntime, options: ServerOptions = {}
     if (server.server.listening) endConnections(server, context, deadlineMs);
     done();
   });
+  addUpkeep(server, context);
   const drain = async (within = deadlineMs): Promise<void> => {
     deadlineMs = within;
     await server.close();

@@ -18,7 +18,14 @@ import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
 import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
-import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
+import type {
+  AirRuntimeExtras,
+  RoutedEmbeddings,
+  RoutedEmbedOptions,
+  RoutedOptions,
+  RoutePreview,
+  RuntimeStats,
+} from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
 
@@ -191,6 +198,27 @@ export class AirRuntime {
   }
 
   /**
+   * Texts as vectors of length 1, by a local tier: the one that is named, else always the smallest, as vectors of
+   * different models cannot be compared.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has, AIR_ERR_OVERLOADED; as loadModel() and
+   *   model.embed()
+   */
+  async embed(texts: readonly string[], options: RoutedEmbedOptions = {}): Promise<RoutedEmbeddings> {
+    this.#assertOpen();
+    const { tier: name, ...embedOptions } = options;
+    const tier = this.#local(name ?? this.localTierNames[0] ?? "");
+    const work = tier.embed(texts, {
+      ...embedOptions,
+      signal: AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])]),
+    });
+    const settled = work.catch(() => undefined);
+    this.#running.add(settled);
+    void settled.then(() => this.#running.delete(settled));
+    return { tier: tier.name, embeddings: await work };
+  }
+
+  /**
    * Loads a local tier now.
    *
    * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
@@ -207,6 +235,17 @@ export class AirRuntime {
    */
   unload(tier: string): void {
     this.#local(tier).unload();
+  }
+
+  /**
+   * Loads a local tier again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish
+   * and then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
+   */
+  async reload(tier: string, withinMs = 30_000): Promise<void> {
+    this.#assertOpen();
+    await this.#local(tier).reload(withinMs);
   }
 
   /** Ends all requests with AIR_ERR_CLOSED and frees all models. Idempotent. */

@@ -3,10 +3,11 @@ import { setImmediate } from "node:timers/promises";
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
 import { AirError, deadlineError } from "../errors/air-error.js";
+import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import { loadModel } from "../runtime/load-model.js";
 import { abortedError, closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
-import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
+import { type GenerateOptions, type LoadModelOptions, longestTimeoutMs } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
 import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
@@ -42,9 +43,6 @@ export interface LocalTierOptions {
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
 
-/** Node takes timers beyond 32 bits for timers of 1 ms. */
-const longestTimerMs = 2 ** 31 - 1;
-
 const memoryCodes: ReadonlySet<string> = new Set(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"]);
 const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
 
@@ -62,6 +60,10 @@ export class LocalTier implements Tier {
   #leaves = false;
   #closed = false;
   #threadsFraction = 1;
+  #batchFraction = 1;
+  #reloading: Promise<void> | undefined;
+  /** Called when the last turn ends. */
+  #onIdle: (() => void) | undefined;
   #counts = { requests: 0, failures: 0, loads: 0, unloads: 0 };
 
   constructor(options: LocalTierOptions) {
@@ -168,6 +170,28 @@ export class LocalTier implements Tier {
     }
   }
 
+  /**
+   * Texts as vectors, when it is their turn.
+   *
+   * @throws {AirError} as open() and model.embed() do
+   */
+  async embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Embedding[]> {
+    this.#assertOpen();
+    const arrivedMs = performance.now();
+    await this.#turns.enter(options);
+    this.#stopIdling();
+    this.#counts.requests += 1;
+    try {
+      const model = await unlessStopped(() => this.load(), withoutTime(options, arrivedMs));
+      return await model.embed(texts, withoutTime(options, arrivedMs));
+    } catch (error) {
+      this.#countFailure(error);
+      throw error;
+    } finally {
+      this.#leave();
+    }
+  }
+
   /** Loads the model, unless it is there. */
   async load(): Promise<Model> {
     this.#assertOpen();
@@ -185,8 +209,24 @@ export class LocalTier implements Tier {
   /** Computes with this part of the threads, and as many answers at a time, until told otherwise. */
   throttle(threadsFraction: number, batchFraction: number): void {
     this.#threadsFraction = threadsFraction;
-    this.#turns.setLimit(fractionOf(this.#options.maxConcurrent, batchFraction));
+    this.#batchFraction = batchFraction;
+    this.#limitTurns();
     this.#limitThreads();
+  }
+
+  /**
+   * Loads the model again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish and
+   * then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} as load()
+   */
+  async reload(withinMs: number): Promise<void> {
+    this.#assertOpen();
+    this.#reloading ??= this.#reload(withinMs).finally(() => {
+      this.#reloading = undefined;
+      this.#limitTurns();
+    });
+    await this.#reloading;
   }
 
   /** Ends the requests that are under way with AIR_ERR_CLOSED, and frees the model. */
@@ -206,6 +246,29 @@ export class LocalTier implements Tier {
     const merged: GenerateOptions = { ...defaults, ...pickGiven(options, given) };
     if (maxTokens === undefined) return merged;
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
+  }
+
+  async #reload(withinMs: number): Promise<void> {
+    await Promise.resolve(); // until #reloading is set
+    this.#limitTurns();
+    await this.#loading?.catch(() => undefined);
+    if (this.#turns.active > 0) {
+      const idle = createDeferred<undefined>();
+      this.#onIdle = () => {
+        idle.resolve(undefined);
+      };
+      const timer = setTimeout(this.#onIdle, withinMs);
+      await idle.promise;
+      clearTimeout(timer);
+      this.#onIdle = undefined;
+    }
+    this.#dropModel();
+    await this.load();
+  }
+
+  #limitTurns(): void {
+    const { maxConcurrent } = this.#options;
+    this.#turns.setLimit(this.#reloading === undefined ? fractionOf(maxConcurrent, this.#batchFraction) : 0);
   }
 
   async #startLoading(): Promise<Model> {
@@ -269,6 +332,7 @@ export class LocalTier implements Tier {
   #leave(): void {
     this.#turns.leave();
     this.#lastUsedMs = this.#options.now();
+    if (this.#turns.active === 0) this.#onIdle?.();
     this.#rest();
   }
 
@@ -282,7 +346,7 @@ export class LocalTier implements Tier {
       () => {
         this.unload();
       },
-      Math.min(idleUnloadMs, longestTimerMs),
+      Math.min(idleUnloadMs, longestTimeoutMs),
     ).unref();
   }
 
@@ -292,7 +356,12 @@ export class LocalTier implements Tier {
   }
 
   #unloadIfIdle(): void {
-    if (this.#turns.active > 0 || this.#loading !== undefined || this.#model === undefined) return;
+    if (this.#turns.active > 0 || this.#loading !== undefined) return;
+    this.#dropModel();
+  }
+
+  #dropModel(): void {
+    if (this.#model === undefined) return;
     this.#stopIdling();
     this.#leaves = false;
     this.#model.close();
@@ -303,7 +372,10 @@ export class LocalTier implements Tier {
 }
 
 /** The options with the time that has gone by since `arrivedMs` taken off the deadline. */
-function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptions {
+function withoutTime<Options extends { readonly timeoutMs?: number }>(
+  options: Options,
+  arrivedMs: number,
+): Options {
   const { timeoutMs } = options;
   if (timeoutMs === undefined) return options;
   return { ...options, timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - arrivedMs))) };
@@ -312,7 +384,7 @@ function withoutTime(options: GenerateOptions, arrivedMs: number): GenerateOptio
 /** What the work comes to, unless the signal aborts or the deadline comes first: a load goes on for others. */
 async function unlessStopped<Value>(
   work: () => Promise<Value>,
-  { signal, timeoutMs }: GenerateOptions,
+  { signal, timeoutMs }: Pick<GenerateOptions, "signal" | "timeoutMs">,
 ): Promise<Value> {
   if (signal?.aborted === true) throw abortedError(signal);
   const stopped = createDeferred<never>();

@@ -2,6 +2,7 @@ import type { NativeAddon } from "../native/native.js";
 import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
 import type { RouteDecision, RouteHints } from "../routing/decision.js";
 import type { HeldPressures } from "../routing/pressure-levels.js";
+import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import type { GenerateOptions } from "../runtime/options.js";
 import type { Clock } from "./governor.js";
 import type { SensorReading, Sensors } from "./sensors.js";
@@ -13,6 +14,19 @@ export interface RoutedOptions extends GenerateOptions, RouteHints {
   readonly cacheSalt?: string;
   /** False: the first tier's answer is taken as it is. Default true, where the configuration has a cascade. */
   readonly cascade?: boolean;
+}
+
+/** Options of embed(): those of model.embed(), and whose model it is. */
+export interface RoutedEmbedOptions extends EmbedOptions {
+  /** Name of a local tier. Default: the smallest one. */
+  readonly tier?: string;
+}
+
+/** Texts as vectors. */
+export interface RoutedEmbeddings {
+  readonly tier: string;
+  /** One for each text, in their order. */
+  readonly embeddings: readonly Embedding[];
 }
 
 /** What would happen to a request. */

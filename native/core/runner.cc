@@ -20,6 +20,11 @@ bool is_integer(const Linear& linear) {
 }
 
 Status check_output(const Batch& batch, const StepOutput& output, const Model& model) {
+  if (output.logit_count < -1 || output.logit_count > batch.row_count()) {
+    return {StatusCode::kArgument, "expected at most " + std::to_string(batch.row_count()) +
+                                       " rows for logitCount but received " +
+                                       std::to_string(output.logit_count)};
+  }
   if (output.attended_squares == nullptr) return {};
   if (model.is_pruned()) {
     return {StatusCode::kArgument, "expected a model without pruning for activity but received a pruned one"};
@@ -94,9 +99,12 @@ void Runner::run_step(Team& team) {
   if (output_.page_mass != nullptr) page_mass_->write(output_.page_mass, team);
   const int64_t rows = batch_->row_count();
   norm_rows(team, rows, model_->output_norm(), is_integer(model_->output()));
-  const AirActivations normed = workspace_.normed.view(rows);
+  if (output_.hidden != nullptr) write_hidden(team, rows);
+  const int64_t logit_count = output_.logit_count < 0 ? rows : output_.logit_count;
+  if (logit_count == 0) return;
+  const AirActivations normed = workspace_.normed.view(logit_count);
   const Product product{&model_->output(), &normed, output_.logits, AIR_STORE_SET};
-  multiply(team, kernels_, rows, &product, 1);
+  multiply(team, kernels_, logit_count, &product, 1);
 }
 
 void Runner::run_layer(int64_t index, Team& team) {
@@ -305,6 +313,15 @@ void Runner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);
+}
+
+// The rows as they are before they are rounded for the output matrix.
+void Runner::write_hidden(Team& team, int64_t rows) {
+  const int64_t width = spec().embedding_length;
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    std::memcpy(output_.hidden + row * width, workspace_.normed.values + row * width,
+                static_cast<size_t>(width) * sizeof(float));
+  });
 }
 
 // Moves the residual rows that have logits to the front; row indices ascend, so no row is overwritten unread.

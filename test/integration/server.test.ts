@@ -184,6 +184,33 @@ describe("the official client", () => {
     expect(streamed).toBe(text);
   });
 
+  test("gets texts as vectors, in both formats, and alike where texts are", async () => {
+    const model = runtime.model("tiny");
+    const input = ["The cat sat on the mat.", "The cat sat on the mat!", "one two three"];
+    const expected = (await model?.embed(input))?.map(({ vector }) => [...vector]);
+    for (const encoding_format of ["float", "base64", undefined] as const) {
+      const { data, usage } = await client.embeddings.create({
+        ...{ model: "tiny", input, ...(encoding_format !== undefined && { encoding_format }) },
+      });
+      const vectors = data.map(({ embedding }) =>
+        typeof embedding === "string"
+          ? [...new Float32Array(new Uint8Array(Buffer.from(embedding, "base64")).buffer)]
+          : embedding,
+      );
+      expect(vectors).toEqual(expected);
+      expect(usage.prompt_tokens).toBeGreaterThan(10);
+    }
+    const dot = (a: readonly number[] = [], b: readonly number[] = []) =>
+      a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+    expect(dot(expected?.[0], expected?.[0])).toBeCloseTo(1, 5);
+    expect(dot(expected?.[0], expected?.[1])).toBeGreaterThan(dot(expected?.[0], expected?.[2]));
+    const short = await client.embeddings.create({ model: "tiny", input: input.slice(0, 1), dimensions: 4 });
+    expect(short.data[0]?.embedding).toHaveLength(4);
+    const tooMany = client.embeddings.create({ model: "tiny", input, dimensions: 10_000 });
+    expect((await errorOf(tooMany)).status).toBe(400);
+    await expectQuiet();
+  });
+
   test("lists the models", async () => {
     const { data } = await client.models.list();
     expect(data.map(({ id }) => id)).toEqual(["auto", "tiny"]);
@@ -200,8 +227,8 @@ describe("the official client", () => {
     expect(context).toMatchObject({ status: 400, code: "context_length_exceeded" });
     const bias = await errorOf(client.chat.completions.create({ ...settings, logit_bias: { 999999: 1 } }));
     expect(bias).toMatchObject({ status: 400, type: "invalid_request_error" });
-    const embeddings = await errorOf(client.embeddings.create({ model: "tiny", input: "x" }));
-    expect(embeddings).toMatchObject({ status: 501, code: "not_implemented" });
+    const embeddings = await errorOf(client.embeddings.create({ model: "tiny", input: "" }));
+    expect(embeddings).toMatchObject({ status: 400, param: "input" });
     const bad = { type: "json_schema" as const, json_schema: { name: "x", schema: { type: "nothing" } } };
     const schema = await errorOf(client.chat.completions.create({ ...settings, response_format: bad }));
     expect(schema.status).toBe(400);

@@ -43,6 +43,7 @@ export function createFakeEngine(options: FakeEngineOptions = {}): {
     arena,
     pools,
     vocabSize,
+    embeddingLength: fakeSpec(vocabSize).embeddingLength,
     maxBatchTokens,
     stepStretch: options.stepStretch ?? Infinity,
     policy,

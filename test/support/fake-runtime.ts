@@ -4,7 +4,12 @@ import { GenerationStream } from "../../lib/runtime/generation.js";
 import type { RouteDecision } from "../../lib/routing/decision.js";
 import type { ServedModel, ServedRuntime } from "../../lib/server/served-runtime.js";
 import type { RoutedReply, RoutedResult } from "../../lib/tiers/routed-reply.js";
-import type { RoutedOptions, RuntimeStats } from "../../lib/tiers/runtime-types.js";
+import type {
+  RoutedEmbeddings,
+  RoutedEmbedOptions,
+  RoutedOptions,
+  RuntimeStats,
+} from "../../lib/tiers/runtime-types.js";
 import type { TierInput } from "../../lib/tiers/tier.js";
 import { createDeferred } from "../../lib/util/deferred.js";
 import { encodeCharacters, fakeTokenizer } from "./fake-model.js";
@@ -36,6 +41,7 @@ const fakeModel: ServedModel = {
     render: () => "",
     encode: (messages) => encodeCharacters(messages.map(({ content }) => content).join("")),
   },
+  identity: "fake",
   info: { fingerprint: "0123456789abcdef", contextTokens: 512 },
   stats: {
     ...{ freePages: 3, usablePages: 4, steps: 5, computedTokens: 40 },
@@ -99,6 +105,26 @@ export class FakeRuntime implements ServedRuntime {
   async load(tier: string): Promise<void> {
     this.#loaded.add(tier);
     return Promise.resolve();
+  }
+
+  readonly reloads: string[] = [];
+
+  async reload(tier: string): Promise<void> {
+    this.reloads.push(tier);
+    return Promise.resolve();
+  }
+
+  readonly embedRequests: { readonly texts: readonly string[]; readonly options: RoutedEmbedOptions }[] = [];
+
+  /** A vector of a text is its length and a 1. */
+  async embed(texts: readonly string[], options: RoutedEmbedOptions = {}): Promise<RoutedEmbeddings> {
+    this.embedRequests.push({ texts, options });
+    const { tier = "small", dimensions } = options;
+    const embeddings = texts.map(({ length }) => ({
+      vector: Float32Array.of(length, 1).subarray(0, dimensions),
+      tokens: length,
+    }));
+    return Promise.resolve({ tier, embeddings });
   }
 
   model(tier: string): ServedModel | undefined {
