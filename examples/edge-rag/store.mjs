@@ -21,7 +21,8 @@ export function openStore(file, dimensions, model) {
   );
   const known = database.prepare("SELECT model FROM about").pluck().get();
   if (known === undefined) database.prepare("INSERT INTO about VALUES (?)").run(model);
-  else if (known !== model) throw new Error(`expected a store of model ${model} but received one of ${known}`);
+  else if (known !== model)
+    throw new Error(`expected a store of model ${model} but received one of ${known}`);
   const addPassage = database.prepare("INSERT INTO passages (name, text) VALUES (?, ?)");
   const addVector = database.prepare("INSERT INTO vectors (rowid, vector) VALUES (?, ?)");
   const nearest = database.prepare(

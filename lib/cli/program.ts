@@ -10,6 +10,7 @@ import { configCommand } from "./config.js";
 import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
 import { type CliIo, writeJson } from "./io.js";
+import { logCommand } from "./log.js";
 import { perplexityCommand } from "./perplexity.js";
 import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
@@ -49,6 +50,7 @@ export function createProgram(io: CliIo): Command {
     runCommand,
     routeCommand,
     serveCommand,
+    logCommand,
     routerCommand,
     configCommand,
     inspectCommand,

@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 
 import { Command } from "commander";
@@ -12,35 +11,8 @@ import { parseConfig, readConfig, type ResolvedConfig } from "../tiers/config.js
 import { pickGiven } from "../util/options.js";
 import type { CliIo } from "./io.js";
 import { modelFile } from "./load.js";
-import {
-  addModelOptions,
-  byteSize,
-  integer,
-  maxTokens,
-  type ModelOptions,
-  toLoadOptions,
-} from "./options.js";
-
-interface ServeOptions extends ModelOptions {
-  readonly config?: string;
-  readonly draft?: string;
-  readonly parallel?: number;
-  readonly maxWaiting?: number;
-  readonly kvTokens?: number;
-  readonly host: string;
-  readonly port: number;
-  readonly apiKeyFile?: string;
-  readonly rateLimit?: number;
-  readonly cors?: readonly string[];
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly maxBody?: number;
-  readonly maxTokens?: number;
-  readonly maxPrompt?: number;
-  readonly drain: number;
-  readonly jsonLogs?: boolean;
-  readonly page: boolean;
-}
+import { addModelOptions, integer, toLoadOptions } from "./options.js";
+import { addServerOptions, type ServeOptions, serverOptions } from "./serve-options.js";
 
 const examples = `
 The server speaks the OpenAI API at /v1; /docs lists what it answers. docs/server.md explains keys, limits and
@@ -58,14 +30,13 @@ const tierFlags = {
   ...{ cpuList: "--cpu-list", priority: "--priority", rotateKeys: "--rotate-keys", force: "--force" },
 } as const;
 
-/** A configuration of one tier, which is named after its file. */
-function configOf(io: CliIo, options: ServeOptions): ResolvedConfig {
-  const file = modelFile(io, options.model);
+/** A configuration of one tier, which is named after the model's file. */
+function configOf(io: CliIo, options: ServeOptions, file: string): ResolvedConfig {
   const { force = false, ...load } = toLoadOptions(options);
   return parseConfig({
     tiers: [
       {
-        name: path.basename(file).replace(/\.gguf$/i, ""),
+        name: path.basename(modelFile(io, options.model)).replace(/\.gguf$/i, ""),
         model: file,
         ...load,
         ...pickGiven(options, ["draft", "maxWaiting", "kvTokens"]),
@@ -79,42 +50,12 @@ function configOf(io: CliIo, options: ServeOptions): ResolvedConfig {
 }
 
 async function resolveConfig(io: CliIo, options: ServeOptions): Promise<ResolvedConfig> {
-  if (options.config === undefined) return configOf(io, options);
+  if (options.config === undefined) return configOf(io, options, modelFile(io, options.model));
   for (const [name, flag] of Object.entries(tierFlags)) {
     const value = options[name as keyof typeof tierFlags];
     if (value !== undefined) throw invalidArgument(flag, "no value beside --config", value);
   }
   return readConfig(options.config);
-}
-
-async function readPem(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw ioError(file, "a readable PEM file", cause);
-  }
-}
-
-async function serverOptions(io: CliIo, options: ServeOptions): Promise<ServerOptions> {
-  const { readApiKeys } = await import("../server/api-keys.js");
-  const { createLogger } = await import("./server-log.js");
-  const { tlsCert, tlsKey, apiKeyFile, rateLimit } = options;
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw invalidArgument("--tls-cert and --tls-key", "both or none", tlsCert ?? tlsKey);
-  }
-  return {
-    ...(apiKeyFile !== undefined && { apiKeys: await readApiKeys(apiKeyFile) }),
-    ...(rateLimit !== undefined && { rateLimit: { requests: rateLimit } }),
-    ...(options.cors !== undefined && { corsOrigins: options.cors }),
-    ...(tlsCert !== undefined &&
-      tlsKey !== undefined && { tls: { cert: await readPem(tlsCert), key: await readPem(tlsKey) } }),
-    ...(options.maxBody !== undefined && { maxBodyBytes: options.maxBody }),
-    ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
-    ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),
-    drainMs: options.drain * 1000,
-    page: options.page,
-    logger: createLogger(io, options.jsonLogs === true),
-  };
 }
 
 /** @throws {AirError} AIR_ERR_IO when the address cannot be listened at, AIR_ERR_ARGUMENT for a certificate that is none */
@@ -153,6 +94,41 @@ async function waitForEnd(signal: AbortSignal): Promise<void> {
   process.off("SIGTERM", onTerminate);
 }
 
+/** The runtime of --canary, with its models loaded; its models go when it is taken back. */
+async function createCandidate(
+  io: CliIo,
+  options: ServeOptions,
+  { logger }: ServerOptions,
+): Promise<AsyncDisposable & { readonly options: Pick<ServerOptions, "canary"> }> {
+  const { canary: file, canaryShare: share, config } = options;
+  if (file === undefined) {
+    if (share === undefined) return { options: {}, [Symbol.asyncDispose]: () => Promise.resolve() };
+    throw invalidArgument("--canary-share", "--canary beside it", share);
+  }
+  const candidate = await AirRuntime.create(
+    config === undefined ? configOf(io, options, file) : await readConfig(file),
+    {
+      onEvent: (event) => {
+        logger?.info({ ...event, version: "candidate" }, "runtime");
+      },
+    },
+  );
+  const onRollback = (): void => {
+    for (const tier of candidate.localTierNames) candidate.unload(tier);
+  };
+  try {
+    const [smallest] = candidate.localTierNames;
+    if (smallest !== undefined) await candidate.load(smallest);
+  } catch (error) {
+    await candidate.close();
+    throw error;
+  }
+  return {
+    options: { canary: { runtime: candidate, onRollback, ...(share !== undefined && { share }) } },
+    [Symbol.asyncDispose]: () => candidate.close(),
+  };
+}
+
 async function serve(io: CliIo, options: ServeOptions): Promise<void> {
   const { host, port, apiKeyFile } = options;
   const resolved = await serverOptions(io, options);
@@ -163,7 +139,8 @@ async function serve(io: CliIo, options: ServeOptions): Promise<void> {
       resolved.logger?.info(event, "runtime");
     },
   });
-  const server = await startServer(runtime, resolved, host, port);
+  await using candidate = await createCandidate(io, options, resolved);
+  const server = await startServer(runtime, { ...resolved, ...candidate.options }, host, port);
   if (apiKeyFile === undefined && !["127.0.0.1", "::1", "localhost"].includes(host)) {
     resolved.logger?.warn(
       "anybody who can reach this address may use the model (--api-key-file asks for keys)",
@@ -179,41 +156,6 @@ async function serve(io: CliIo, options: ServeOptions): Promise<void> {
     resolved.logger?.info("finishing what was begun");
     await server.drain();
   }
-}
-
-function addServerOptions(command: Command): Command {
-  const collect = (text: string, previous: readonly string[] = []): readonly string[] => [...previous, text];
-  return command
-    .option("--host <address>", "address to listen at; 0.0.0.0 is all of them", "127.0.0.1")
-    .option("--port <n>", "port; 0 takes a free one", integer("--port", { min: 0, max: 65535 }), 8080)
-    .option("--api-key-file <file>", "SHA-256 hashes of the keys that clients need, one per line")
-    .option(
-      "--rate-limit <n>",
-      "requests per minute of a key, or of an address",
-      integer("--rate-limit", { min: 1, max: 1e9 }),
-    )
-    .option("--cors <origin>", "pages of this origin may call; may be given more than once", collect)
-    .option("--tls-cert <file>", "PEM certificate, for HTTPS")
-    .option("--tls-key <file>", "its PEM key")
-    .option("--max-body <size>", "largest body of a request (default: 4MiB)", byteSize("--max-body"))
-    .option(
-      "--max-tokens <n>",
-      "most tokens of an answer (default: 32768)",
-      integer("--max-tokens", { min: 1, max: maxTokens }),
-    )
-    .option(
-      "--max-prompt <n>",
-      "most tokens of a prompt (default: what the context holds)",
-      integer("--max-prompt", { min: 1, max: maxTokens }),
-    )
-    .option(
-      "--drain <seconds>",
-      "time that requests get to finish after SIGTERM",
-      integer("--drain", { min: 0, max: 3600 }),
-      30,
-    )
-    .option("--no-page", "no page at /, and none of the figures that it shows")
-    .option("--json-logs", "log one JSON object per line");
 }
 
 /** `air serve`: an OpenAI-compatible server. */

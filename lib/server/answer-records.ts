@@ -52,9 +52,7 @@ export function watchAnswer(
   );
 }
 
-function figuresOf(
-  outcome: Failure | RoutedResult,
-): Omit<AnswerRecord, "id" | "route" | "key" | "ms"> {
+function figuresOf(outcome: Failure | RoutedResult): Omit<AnswerRecord, "id" | "route" | "key" | "ms"> {
   if (!("tokens" in outcome)) return { error: outcome.error };
   const { tier, decision, promptTokens, reusedTokens, finishReason, seed, timings } = outcome;
   return {

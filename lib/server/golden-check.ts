@@ -121,6 +121,7 @@ export class GoldenCheck {
     try {
       await this.#runtime.reload(tier);
     } catch (error) {
+      if (this.#ended.signal.aborted) return;
       this.#note(tier, "unhealthy", `${first.how} It could not be loaded again (${codeOf(error)}).`);
       return;
     }

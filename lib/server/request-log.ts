@@ -113,11 +113,16 @@ export class RequestLog {
     this.#startWriting();
   }
 
-  /** Writes what is pending. */
+  /** Resolves when nothing is pending. */
+  async flush(): Promise<void> {
+    while (this.#writing !== undefined) await this.#writing;
+  }
+
+  /** Writes what is pending, and nothing that comes after. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
-    await this.#writing;
+    await this.flush();
   }
 
   #startWriting(): void {

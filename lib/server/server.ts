@@ -22,6 +22,7 @@ import { addUpkeep } from "./upkeep.js";
 import { docsPage, openApiDocument } from "./openapi.js";
 import { addPageRoutes, pageRoutes } from "./page-routes.js";
 import { parseJson } from "./parse-body.js";
+import { SteadyRateStore } from "./rate-limit-store.js";
 import type { ServedRuntime } from "./served-runtime.js";
 import { ServerContext } from "./server-context.js";
 import { type ResolvedServerOptions, resolveServerOptions, type ServerOptions } from "./server-options.js";
@@ -130,8 +131,7 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
     maxHeapUsedBytes: pressure.maxHeapBytes,
     maxRssBytes: pressure.maxResidentBytes,
     pressureHandler: (request) => {
-      if (!openRoutes.has(routeOf(request)))
-        throw new ApiError(formOfStatus(503), "The server is overloaded.");
+      if (!isProbe(routeOf(request))) throw new ApiError(formOfStatus(503), "The server is overloaded.");
     },
   });
   if (corsOrigins.length > 0) {
@@ -152,6 +152,7 @@ function addGuards(server: FastifyInstance, context: ServerContext): void {
     max: limit.requests,
     timeWindow: limit.windowMs,
     hook: "onRequest",
+    store: SteadyRateStore,
     keyGenerator: (request) => context.clientOf(request)?.name ?? request.ip,
     errorResponseBuilder: (_request, { after }) =>
       new ApiError(formOfStatus(429), `expected fewer requests but received too many; try again in ${after}`),

@@ -1,5 +1,6 @@
 import { AirError } from "../errors/air-error.js";
 import { type GeneratedChunk, GenerationStream } from "../runtime/generation.js";
+import type { RouteDecision } from "../routing/decision.js";
 import type { RoutedReply, RoutedResult } from "../tiers/routed-reply.js";
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 import type { TierInput } from "../tiers/tier.js";
@@ -17,6 +18,8 @@ export interface SwitchedReply extends AsyncIterable<GeneratedChunk> {
   readonly result: Promise<RoutedResult>;
   /** Name of the tier that answers, as far as it is known. */
   tier(): string | undefined;
+  /** The decision that led there; see RoutedReply. */
+  latestDecision(): RouteDecision | undefined;
   /** The runtime that answers, or was asked last. */
   runtime(): ServedRuntime;
 }
@@ -36,7 +39,7 @@ type Change = <Part extends { readonly logprobs?: unknown }>(part: Part) => Part
 /** The answer of the first one who can: the next one is asked as long as nothing was said. */
 export function switchReply(answerers: readonly Answerer[], change: Change = (part) => part): SwitchedReply {
   let current = at(answerers, 0);
-  let reply = current.generate();
+  let reply: RoutedReply | undefined;
   let isLeft = false;
   let isBegun = false;
   let chunks: AsyncIterator<GeneratedChunk> | undefined;
@@ -44,7 +47,8 @@ export function switchReply(answerers: readonly Answerer[], change: Change = (pa
     isLeft = true;
     void chunks?.return?.();
   });
-  const pass = async (): Promise<RoutedResult> => {
+  const pass = async ({ generate }: Answerer): Promise<RoutedResult> => {
+    reply = generate();
     chunks = reply[Symbol.asyncIterator]();
     for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
       isBegun = true;
@@ -53,17 +57,16 @@ export function switchReply(answerers: readonly Answerer[], change: Change = (pa
     return change(await reply.result);
   };
   const work = async (): Promise<RoutedResult> => {
-    for (let index = 0; ; index += 1) {
+    for (const [index, answerer] of answerers.entries()) {
+      current = answerer;
       try {
-        return await pass();
+        return await pass(answerer);
       } catch (error) {
         const isFinal = error instanceof AirError && finalCodes.has(error.code);
-        const next = answerers[index + 1];
-        if (isBegun || isLeft || isFinal || next === undefined) throw error;
-        current = next;
-        reply = next.generate();
+        if (isBegun || isLeft || isFinal || index === answerers.length - 1) throw error;
       }
     }
+    throw new AirError("AIR_ERR_INTERNAL", "expected somebody who answers but received nobody");
   };
   work().then(
     (result) => {
@@ -74,7 +77,8 @@ export function switchReply(answerers: readonly Answerer[], change: Change = (pa
     },
   );
   return Object.assign(stream, {
-    tier: () => reply.latestDecision()?.name,
+    tier: () => reply?.latestDecision()?.name,
+    latestDecision: () => reply?.latestDecision(),
     runtime: () => current.runtime,
   });
 }

@@ -28,9 +28,10 @@ export function addUpkeep(server: FastifyInstance, context: ServerContext): void
         Math.min(golden.intervalMs, firstCheckMs),
       ).unref();
     });
-    server.addHook("preClose", async () => {
+    server.addHook("preClose", (done) => {
       clearInterval(timer);
-      await context.golden?.close();
+      void context.golden?.close(); // which may wait for a model
+      done();
     });
   }
   server.addHook("onClose", async () => {

@@ -208,10 +208,7 @@ export class AirRuntime {
     this.#assertOpen();
     const { tier: name, ...embedOptions } = options;
     const tier = this.#local(name ?? this.localTierNames[0] ?? "");
-    const work = tier.embed(texts, {
-      ...embedOptions,
-      signal: AbortSignal.any([this.#closing.signal, ...(options.signal ? [options.signal] : [])]),
-    });
+    const work = tier.embed(texts, embedOptions);
     const settled = work.catch(() => undefined);
     this.#running.add(settled);
     void settled.then(() => this.#running.delete(settled));

@@ -263,6 +263,7 @@ export class LocalTier implements Tier {
       this.#onIdle = undefined;
     }
     this.#dropModel();
+    await setImmediate(); // closed models free their memory soon, not at once
     await this.load();
   }
 

@@ -125,9 +125,11 @@ describe("examples/edge-rag", () => {
     const { addDocuments, findPassages, toMessages } = await load();
     using model = await loadModel(largeFile, { contextTokens: 512, threads: 1 });
     const store = new ListStore();
-    const documents = ["Paris is the capital of France.", "git commit saves changes.", "7 times 8 is 56."].map(
-      (text, index) => ({ name: `${index}.md`, text }),
-    );
+    const documents = [
+      "Paris is the capital of France.",
+      "git commit saves changes.",
+      "7 times 8 is 56.",
+    ].map((text, index) => ({ name: `${index}.md`, text }));
     expect(await addDocuments(model, store, documents)).toBe(3);
     const found = await findPassages(model, store, "git commit saves changes.", 2);
     expect(found.map(({ name }) => name)[0]).toBe("1.md");

@@ -79,7 +79,12 @@ describe("POST /v1/chat/completions", () => {
 
   test("hands the runtime what was asked, and nothing that was not", async () => {
     await chat({});
-    expect(Object.keys(runtime.requests[0]?.options ?? {}).sort()).toEqual(["maxTokens", "signal"]);
+    expect(Object.keys(runtime.requests[0]?.options ?? {}).sort()).toEqual([
+      "maxTokens",
+      "priority",
+      "signal",
+      "user",
+    ]);
     await chat({
       ...{ model: "large", temperature: 0.5, top_p: 0.9, top_k: 3, min_p: 0.1, repetition_penalty: 1.1 },
       ...{ presence_penalty: -1, frequency_penalty: 1, seed: 9, stop: "x", logit_bias: { 5: -100 } },
@@ -98,6 +103,16 @@ describe("POST /v1/chat/completions", () => {
         cascade: false,
       },
     });
+  });
+
+  test("hands on who asks, how urgent it is, and how long it may take", async () => {
+    await chat({ user: "ann", air: { priority: -5, timeout_ms: 700 } });
+    expect(runtime.requests[0]?.options).toMatchObject({ user: "ann", priority: -5, timeoutMs: 700 });
+    await chat({});
+    expect(runtime.requests[1]?.options).toMatchObject({ user: "127.0.0.1", priority: 0 });
+    const { status, json } = await chat({ air: { priority: 1 } });
+    expect(status).toBe(400);
+    expect(json).toMatchObject({ error: { param: "air.priority", message: expect.stringContaining("at most 0") } });
   });
 
   test("takes null for what was not said", async () => {

@@ -82,14 +82,37 @@ describe("API keys", () => {
     expect(runtime.requests.map(({ options }) => options.cacheSalt)).toEqual(["team-a", "bob"]);
   });
 
+  test("say who asks, whatever the request says, and how urgent that may be", async () => {
+    const keys = parseApiKeys(`${hex("one")} alice team-a 10\n${hex("two")} bob team-b -3\n`, "x");
+    expect(keys.map(({ priority }) => priority)).toEqual([10, -3]);
+    const { runtime, server: target } = start({ apiKeys: keys, maxAnswerMs: 900 });
+    const ask = async (key: string, more: object) =>
+      (
+        await target.inject({
+          ...{ method: "POST", url: "/v1/chat/completions", payload: { ...JSON.parse(body), ...more } },
+          headers: { authorization: `Bearer ${key}` },
+        })
+      ).statusCode;
+    expect(await ask("one", { user: "somebody else" })).toBe(200);
+    expect(await ask("one", { air: { priority: 2, timeout_ms: 100 } })).toBe(200);
+    expect(await ask("two", { air: { timeout_ms: 100_000 } })).toBe(200);
+    expect(await ask("two", { air: { priority: 0 } })).toBe(400);
+    expect(runtime.requests.map(({ options }) => [options.user, options.priority, options.timeoutMs])).toEqual([
+      ["alice", 10, 900],
+      ["alice", 2, 100],
+      ["bob", -3, 900],
+    ]);
+    expect(() => parseApiKeys(`${hex("one")} alice team-a 101`, "x")).toThrow(/line 1/);
+  });
+
   test("guard figures, and neither health nor the description of the API", async () => {
     const { server: target } = start({ apiKeys });
     const statuses = new Map<string, number>();
-    for (const url of ["/health", "/ready", "/docs", "/openapi.json", "/metrics", "/v1/models", "/none"])
+    for (const url of ["/health", "/ready", "/docs", "/openapi.json", "/metrics", "/canary", "/v1/models", "/none"])
       statuses.set(url, (await target.inject(url)).statusCode);
     expect(Object.fromEntries(statuses)).toEqual({
       ...{ "/health": 200, "/ready": 200, "/docs": 200, "/openapi.json": 200 },
-      ...{ "/metrics": 401, "/v1/models": 401, "/none": 401 },
+      ...{ "/metrics": 401, "/canary": 401, "/v1/models": 401, "/none": 401 },
     });
   });
 
@@ -202,7 +225,9 @@ describe("a server", () => {
     expect(status).toBe(503);
     expect(error).toMatchObject({ type: "overloaded_error", code: "unavailable" });
     expect(headers["retry-after"]).toBeDefined();
-    expect((await target.inject("/health")).statusCode).toBe(200);
+    for (const url of ["/health", "/ready", "/metrics"]) {
+      expect((await target.inject(url)).statusCode).toBe(200);
+    }
   });
 
   test("is not ready before a model is loaded", async () => {

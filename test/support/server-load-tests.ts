@@ -1,0 +1,71 @@
+import { expect, test, vi } from "vitest";
+
+import { startServe } from "./serve-process.js";
+import { runLoad, sampleServer, slopeOf } from "./server-load.js";
+import { smallFile } from "./tier-runtime.js";
+
+/** How long, and how fast memory may grow in the second half, in MiB per second. */
+export interface LoadTest {
+  readonly seconds: number;
+  readonly maxSlope: number;
+}
+
+/** 200 clients, of whom every fifth leaves in the middle: what is promised then. */
+export function testLoad({ seconds, maxSlope }: LoadTest): void {
+  test(
+    `200 clients for ${seconds} s, of whom every fifth leaves, get answers or are told to wait`,
+    async () => {
+      const limits = ["--parallel", "8", "--max-waiting", "64", "--kv-tokens", "8192"];
+      await using server = await startServe(
+        "-m",
+        smallFile,
+        "--ctx",
+        "1024",
+        "--port",
+        "0",
+        "--golden",
+        "5",
+        ...limits,
+      );
+      const before = await sampleServer(server.url, performance.now());
+      const report = await runLoad({ url: server.url, clients: 200, seconds, leaving: 0.2 });
+      expect(report.faults).toEqual([]);
+      expect(report.finished).toBeGreaterThan(seconds);
+      expect(report.left).toBeGreaterThan(report.finished / 20);
+      const after = await vi.waitFor(
+        async () => {
+          const sample = await sampleServer(server.url, performance.now());
+          expect(sample.freePages).toBe(sample.pages);
+          expect(sample.inFlight).toBe(0);
+          // One for the client that asks, and what the runtime opens once.
+          expect(sample.openFiles).toBeLessThan(before.openFiles + 8);
+          return sample;
+        },
+        { timeout: 20_000, interval: 250 },
+      );
+      const slopes = (["residentMiB", "heapMiB", "externalMiB"] as const).map(
+        (figure) => [figure, slopeOf(report.samples, figure, seconds / 2)] as const,
+      );
+      const last = report.samples.at(-1);
+      console.log(
+        JSON.stringify({
+          ...{
+            finished: report.finished,
+            left: report.left,
+            busy: report.busy,
+            slopes: Object.fromEntries(slopes),
+          },
+          before,
+          last,
+          after,
+        }),
+      );
+      expect(slopes[0]?.[1]).toBeLessThan(maxSlope);
+      const health = (await (await fetch(`${server.url}/health`)).json()) as { readonly status: string };
+      expect(health.status).toBe("ok");
+      server.kill("SIGTERM");
+      expect(await server.ended).toBe(0);
+    },
+    seconds * 1000 + 120_000,
+  );
+}
