@@ -10,10 +10,11 @@ const modules = path.join(root, "node_modules");
 
 const steps = {
   addon: [path.join(modules, "cmake-js", "bin", "cmake-js"), "compile", "--log-level", "warn"],
-  dist: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+  dist: ["scripts/build-ts.mjs"],
   lint: [path.join(modules, "eslint", "bin", "eslint.js"), "--max-warnings", "0", "."],
   format: ["scripts/check-format.mjs"],
   types: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.json"],
+  "types-page": [path.join(modules, "typescript", "bin", "tsc"), "-p", "lib/server/page/tsconfig.json"],
   layering: [path.join(modules, "dependency-cruiser", "bin", "dependency-cruise.mjs"), "lib"],
   unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
   native: ["scripts/native-tests.mjs"],
@@ -24,7 +25,9 @@ const steps = {
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
 };
-const quick = ["addon", "dist", "lint", "format", "types", "layering", "unit", "native", "integration"];
+const quick = [
+  ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "integration"],
+];
 const groups = {
   quick,
   isa: ["isa"],

@@ -26,6 +26,7 @@ export interface ServeOptions extends ModelOptions {
   readonly maxPrompt?: number;
   readonly drain: number;
   readonly jsonLogs?: boolean;
+  readonly page: boolean;
   readonly answerTimeout?: number;
   /** A number of seconds, or false. */
   readonly golden?: boolean | number;
@@ -93,6 +94,7 @@ export async function serverOptions(io: CliIo, options: ServeOptions): Promise<S
     ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
     ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),
     drainMs: options.drain * 1000,
+    page: options.page,
     logger: createLogger(io, options.jsonLogs === true),
   };
 }
@@ -158,5 +160,6 @@ export function addServerOptions(command: Command): Command {
     .option("--request-log <directory>", "write down on this machine what came of requests, for a day")
     .option("--log-consent", "those whose requests are written down have agreed to it")
     .option("--log-texts", "write their texts down, too")
+    .option("--no-page", "no page at /, and none of the figures that it shows")
     .option("--json-logs", "log one JSON object per line");
 }

@@ -42,8 +42,8 @@ export function decodeRequest(options: DecodeLoopOptions): LogitsRequest {
       logits.subarray(row * rowWidth, row * rowWidth + tokenCount),
     );
     const verification = { rows, draft: speculator?.draft, history: textOf(sequence, firstIndex + 1) };
-    const { tokens, accepted } = verify(choose, verification, (sample) => {
-      if (!writer.write(sample)) return false;
+    const { tokens, accepted } = verify(choose, verification, (sample, isDrafted) => {
+      if (!writer.write(sample, isDrafted)) return false;
       constraint?.accept(sample.token);
       return true;
     });

@@ -1,7 +1,6 @@
 import { AcceptancePriors } from "../decoding/acceptance-rates.js";
 import { StepCosts } from "../util/step-costs.js";
 import type { EvictionPolicy } from "../cache/eviction-policy.js";
-import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
@@ -20,7 +19,7 @@ import type {
 import { type Embedding, type EmbedOptions, embedTexts } from "./embedding.js";
 import { type KvIdentity, prefixKeyOf } from "./kv-identity.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
-import { ModelEngine } from "./model-engine.js";
+import { ModelEngine, type ModelEngineStats } from "./model-engine.js";
 import type { ModelMemory } from "./model-memory.js";
 import type { SessionOptions } from "./options.js";
 import { Session } from "./session.js";
@@ -53,9 +52,7 @@ export interface ModelInfo {
 }
 
 /** Counters since the model was loaded, and the KV pages now. */
-export interface ModelStats extends EngineStats {
-  readonly freePages: number;
-  readonly usablePages: number;
+export interface ModelStats extends ModelEngineStats {
   /** The same of the draft model, where there is one. */
   readonly draft?: ModelStats;
 }

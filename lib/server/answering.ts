@@ -12,6 +12,7 @@ import { watchAnswer } from "./answer-records.js";
 import type { ChoiceWriter } from "./choice-writer.js";
 import { merge, sendEvents } from "./event-stream.js";
 import { toHttpFailure } from "./http-errors.js";
+import { LiveNotes } from "./live-notes.js";
 import { airReport, usageOf } from "./reply-parts.js";
 import type { SamplingRequest } from "./sampling-schema.js";
 import { loadedModel } from "./served-runtime.js";
@@ -77,6 +78,7 @@ class Answers {
     const hasUsage = request.stream_options?.include_usage === true;
     const results = new Array<RoutedResult>(choices.length);
     const begun = new Set<number>();
+    const notes = request.air?.live === true ? choices.map(() => new LiveNotes()) : [];
     for await (const part of merge<GeneratedChunk>(this.#replies)) {
       const { writer } = at(choices, part.source);
       const reply = at(this.#replies, part.source);
@@ -86,19 +88,30 @@ class Answers {
       if (!begun.has(part.source)) found.push(...writer.begin());
       begun.add(part.source);
       let air: object | undefined;
-      if (part.kind === "item") found.push(...writer.push(part.item, tokenizer));
-      else {
+      const note = notes[part.source];
+      // The chunk of the text that the note is about; at the end what was held back comes first.
+      let noted: number | undefined = 0;
+      if (part.kind === "item") {
+        note?.add(part.item);
+        const pushed = writer.push(part.item, tokenizer);
+        found.push(...pushed);
+        noted = pushed.length > 0 ? found.length - 1 : undefined;
+      } else {
         const result = await reply.result;
         results[part.source] = result;
         found.push(...writer.end(result, tokenizer));
         air = airReport(result);
       }
       for (const [index, choice] of found.entries()) {
+        const extra = {
+          ...(index === noted && note?.take(reply.latestDecision())),
+          ...(index === found.length - 1 && air),
+        };
         yield {
           ...this.#frameFor(chunkObject, reply, tier),
           choices: [choice],
           ...(hasUsage && { usage: null }),
-          ...(air !== undefined && index === found.length - 1 && { air }),
+          ...(Object.keys(extra).length > 0 && { air: extra }),
         };
       }
     }

@@ -35,6 +35,11 @@ const endpoints: readonly Endpoint[] = [
   { method: "get", path: "/health", summary: "Whether the process lives", isOpen: true },
   { method: "get", path: "/ready", summary: "Whether it may be sent requests: 200 or 503", isOpen: true },
   { method: "get", path: "/metrics", summary: "Figures for Prometheus", type: "text/plain" },
+  {
+    ...{ method: "get", path: "/air/live" },
+    summary: "What the page at / shows; as server-sent events where they are accepted",
+  },
+  { method: "get", path: "/", summary: "A page to chat and to look on", type: "text/html", isOpen: true },
   { method: "get", path: "/canary", summary: "How the version that is on trial does, where there is one" },
   { method: "get", path: "/openapi.json", summary: "This document", isOpen: true },
   { method: "get", path: "/docs", summary: "The same for people", type: "text/html", isOpen: true },

@@ -47,6 +47,9 @@ const airSchema = z.object(
     local_only: optional(flagSchema).describe("Nothing may leave the machine"),
     cascade: optional(flagSchema).describe("False: the first tier's answer is taken as it is"),
     speculation: optional(z.enum(["auto", "off"], '"auto" or "off"')),
+    live: optional(flagSchema).describe(
+      "Chunks say who answers and why, and which of their tokens were guessed ahead and accepted",
+    ),
     ...termsShape,
   },
   "an object",

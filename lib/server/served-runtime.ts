@@ -4,7 +4,10 @@ import type { AirRuntime } from "../tiers/air-runtime.js";
 /** What the server reads of a loaded model. */
 export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate" | "identity"> {
   readonly info: Pick<ModelInfo, "fingerprint" | "contextTokens">;
-  readonly stats: Pick<ModelStats, "freePages" | "usablePages">;
+  readonly stats: Pick<
+    ModelStats,
+    "freePages" | "usablePages" | "pages" | "prefixCache" | "steps" | "computedTokens"
+  >;
 }
 
 /** What the server needs of a runtime; an AirRuntime is one. */

@@ -40,6 +40,8 @@ export interface ServerOptions {
     readonly maxHeapBytes?: number;
     readonly maxResidentBytes?: number;
   };
+  /** The page at `/`, and GET /air/live, which it reads. Default true. */
+  readonly page?: boolean;
   /**
    * Asks every loaded model the same thing at intervals, and compares the ids of its answer. Default: every 5 minutes;
    * false asks nothing.
@@ -113,6 +115,7 @@ const serverSchema = z.strictObject(
         "an object",
       )
       .prefault({}),
+    page: z.boolean("true or false").default(true),
     golden: z
       .union(
         [

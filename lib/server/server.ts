@@ -20,6 +20,7 @@ import { addHealthRoutes, addModelRoutes, tokenizeHandler } from "./info-routes.
 import { ServerMetrics } from "./metrics.js";
 import { addUpkeep } from "./upkeep.js";
 import { docsPage, openApiDocument } from "./openapi.js";
+import { addPageRoutes, pageRoutes } from "./page-routes.js";
 import { parseJson } from "./parse-body.js";
 import { SteadyRateStore } from "./rate-limit-store.js";
 import type { ServedRuntime } from "./served-runtime.js";
@@ -37,7 +38,7 @@ export interface AirServer extends FastifyInstance {
 
 /** What anybody may ask, and what is answered while the server is busy or closing. */
 const openRoutes: ReadonlySet<string> = new Set(["/health", "/ready"]);
-const publicRoutes: ReadonlySet<string> = new Set([...openRoutes, "/openapi.json", "/docs"]);
+const publicRoutes: ReadonlySet<string> = new Set([...openRoutes, "/openapi.json", "/docs", ...pageRoutes]);
 
 function routeOf(request: FastifyRequest): string {
   return request.routeOptions.url ?? "unknown";
@@ -190,6 +191,7 @@ function addRoutes(server: FastifyInstance, context: ServerContext): void {
   server.post("/tokenize", tokenizeHandler(context));
   const document = openApiDocument();
   server.get("/openapi.json", () => document);
+  if (context.options.page) addPageRoutes(server, context);
   const page = docsPage();
   server.get("/docs", (_, reply) =>
     reply

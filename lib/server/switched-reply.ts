@@ -1,5 +1,6 @@
 import { AirError } from "../errors/air-error.js";
 import { type GeneratedChunk, GenerationStream } from "../runtime/generation.js";
+import type { RouteDecision } from "../routing/decision.js";
 import type { RoutedReply, RoutedResult } from "../tiers/routed-reply.js";
 import type { RoutedOptions } from "../tiers/runtime-types.js";
 import type { TierInput } from "../tiers/tier.js";
@@ -17,6 +18,8 @@ export interface SwitchedReply extends AsyncIterable<GeneratedChunk> {
   readonly result: Promise<RoutedResult>;
   /** Name of the tier that answers, as far as it is known. */
   tier(): string | undefined;
+  /** The decision that led there; see RoutedReply. */
+  latestDecision(): RouteDecision | undefined;
   /** The runtime that answers, or was asked last. */
   runtime(): ServedRuntime;
 }
@@ -75,6 +78,7 @@ export function switchReply(answerers: readonly Answerer[], change: Change = (pa
   );
   return Object.assign(stream, {
     tier: () => reply?.latestDecision()?.name,
+    latestDecision: () => reply?.latestDecision(),
     runtime: () => current.runtime,
   });
 }

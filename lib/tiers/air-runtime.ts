@@ -142,6 +142,7 @@ export class AirRuntime {
       ...this.#counts,
       tiers: Object.fromEntries(tiers),
       pressure: this.#governor.pressures(this.#fleet.queuePressure),
+      machine: this.#governor.state().reading,
     };
   }
 

@@ -5,7 +5,7 @@ import type { HeldPressures } from "../routing/pressure-levels.js";
 import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import type { GenerateOptions } from "../runtime/options.js";
 import type { Clock } from "./governor.js";
-import type { Sensors } from "./sensors.js";
+import type { SensorReading, Sensors } from "./sensors.js";
 import type { TierStats } from "./tier.js";
 
 /** A request's options: those of session.generate(), and where it may go. */
@@ -68,4 +68,6 @@ export interface RuntimeStats {
     Record<string, TierStats & { readonly answered: number; readonly isLoaded: boolean }>
   >;
   readonly pressure: HeldPressures;
+  /** How the machine fared at the last look; undefined before the first, and without a governor. */
+  readonly machine: SensorReading | undefined;
 }

@@ -14,8 +14,8 @@ import type { TierInput } from "../../lib/tiers/tier.js";
 import { createDeferred } from "../../lib/util/deferred.js";
 import { encodeCharacters, fakeTokenizer } from "./fake-model.js";
 
-/** One thing that an answer does: a piece of text, an error, or nothing until somebody ends it. */
-export type AnswerStep = string | Error | typeof hang;
+/** One thing that an answer does: a piece of text, of tokens that were drafted or not, an error, or nothing until it ends. */
+export type AnswerStep = string | Error | typeof hang | { readonly guessed: string };
 
 export const hang = Symbol("hang");
 
@@ -43,7 +43,11 @@ const fakeModel: ServedModel = {
   },
   identity: "fake",
   info: { fingerprint: "0123456789abcdef", contextTokens: 512 },
-  stats: { freePages: 3, usablePages: 4 },
+  stats: {
+    ...{ freePages: 3, usablePages: 4, steps: 5, computedTokens: 40 },
+    pages: [{ headClass: "full", usable: 4, free: 3, cached: 2 }],
+    prefixCache: { lookups: 4, hits: 1, hitTokens: 16, cachedPages: 2 },
+  },
 };
 
 function resultOf(text: string, pieces: readonly string[], options: RoutedOptions): RoutedResult {
@@ -76,6 +80,8 @@ export class FakeRuntime implements ServedRuntime {
   readonly localTierNames = ["small", "large"];
   readonly requests: FakeRequest[] = [];
   isLoaded = true;
+  /** What the sensors say. */
+  machine: RuntimeStats["machine"] = undefined;
   /** What answers say; each request takes the next one, and the last one stays. */
   script: (readonly AnswerStep[])[] = [["hello", " world"]];
 
@@ -90,6 +96,7 @@ export class FakeRuntime implements ServedRuntime {
         remote: { ...tier, isLoaded: false },
       },
       pressure: { memory: held, heat: held, queue: held },
+      machine: this.machine,
     };
   }
 
@@ -163,11 +170,14 @@ export class FakeRuntime implements ServedRuntime {
         stream.fail(step);
         return false;
       }
-      pieces.push(step);
-      const tokens = [...encodeCharacters(step)];
+      const isGuessed = typeof step === "object";
+      const text = isGuessed ? step.guessed : step;
+      pieces.push(text);
+      const tokens = [...encodeCharacters(text)];
       stream.push({
-        text: step,
+        text,
         tokens,
+        ...(isGuessed && { drafted: tokens.map(() => true) }),
         ...(logprobs !== undefined && { logprobs: logprobsOf(tokens, logprobs) }),
       });
     }

@@ -157,6 +157,44 @@ describe("POST /v1/chat/completions", () => {
     expect(plain.some((chunk) => "usage" in chunk)).toBe(false);
   });
 
+  test("says which tokens were guessed, and first who answers why, where it is wanted", async () => {
+    runtime.script = [["ab", { guessed: "cd" }, "e"]];
+    const air = { live: true };
+    const chunks = await events("/v1/chat/completions", { messages, air });
+    expect(chunks.map((chunk) => (chunk["air"] as { drafted?: unknown } | undefined)?.drafted)).toEqual([
+      undefined,
+      ...[[false, false], [true, true], [false]],
+      undefined,
+    ]);
+    const detail = "Score 0.10 asks for small.";
+    expect(chunks[1]?.["air"]).toMatchObject({ tier: "small", score: 0.1, reason: "score", detail });
+    expect(chunks[2]?.["air"]).toEqual({ drafted: [true, true] });
+    expect(chunks.at(-1)?.["air"]).toHaveProperty("timings");
+    const plain = await events("/v1/chat/completions", { messages });
+    expect(plain.filter((chunk) => "air" in chunk)).toHaveLength(1);
+  });
+
+  test("says so of text that was held back when it comes, by answer", async () => {
+    runtime.script = [[{ guessed: "<tool_" }, "no call"], [{ guessed: "<tool" }]];
+    const chunks = await events("/v1/chat/completions", {
+      ...{ messages, tools: [lamp], n: 2, air: { live: true } },
+    });
+    const of = (wanted: number) =>
+      chunks
+        .filter(({ choices }) => choices[0]?.index === wanted)
+        .map(({ choices, air }) => [choices[0]?.delta?.content, (air as { drafted?: boolean[] })?.drafted]);
+    expect(of(0)).toEqual([
+      ["", undefined],
+      ["<tool_no call", [...Array<boolean>(6).fill(true), ...Array<boolean>(7).fill(false)]],
+      [undefined, undefined],
+    ]);
+    expect(of(1)).toEqual([
+      ["", undefined],
+      ["<tool", Array<boolean>(5).fill(true)],
+      [undefined, undefined],
+    ]);
+  });
+
   test("gives n answers, each with another seed, whole and streamed", async () => {
     runtime.script = [["a"], ["b"], ["c"], ["d"]];
     const { json } = await chat({ n: 2, seed: -1 });
