@@ -5,7 +5,7 @@ import { fastify, type FastifyInstance } from "fastify";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { mount } from "../../examples/fastify-app.js";
-import { createProgram } from "../../lib/cli/program.js";
+import { serveCommand } from "../../lib/cli/serve.js";
 import { loadModel } from "../../lib/index.js";
 import { createServer } from "../../lib/server/server.js";
 import { readConfig } from "../../lib/tiers/config.js";
@@ -73,8 +73,7 @@ describe("examples/jetson and examples/vllm", () => {
     const flags = line.split(" ").filter((word) => word.startsWith("--"));
     expect(flags).toContain("--config");
     const io = { ...process, signal: new AbortController().signal };
-    const serve = createProgram(io).commands.find((command) => command.name() === "serve");
-    const known = serve?.options.map(({ long }) => long);
+    const known = serveCommand(io).options.map(({ long }) => long);
     for (const flag of flags) expect(known).toContain(flag);
     const [, drain] = /--drain (\d+)/.exec(line) ?? [];
     const [, stop] = /^TimeoutStopSec=(\d+)$/m.exec(unit) ?? [];
