@@ -36,7 +36,7 @@ const story = "Tell me a long story about a lamp.";
 
 /** Reads a stream until it has some text. */
 async function beginReading(response: Response) {
-  const reader = response.body?.getReader();
+  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
   const decoder = new TextDecoder();
   let body = "";
   while (streamedText(body).length < 4) {
