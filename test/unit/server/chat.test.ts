@@ -112,7 +112,9 @@ describe("POST /v1/chat/completions", () => {
     expect(runtime.requests[1]?.options).toMatchObject({ user: "127.0.0.1", priority: 0 });
     const { status, json } = await chat({ air: { priority: 1 } });
     expect(status).toBe(400);
-    expect(json).toMatchObject({ error: { param: "air.priority", message: expect.stringContaining("at most 0") } });
+    expect(json).toMatchObject({
+      error: { param: "air.priority", message: expect.stringContaining("at most 0") },
+    });
   });
 
   test("takes null for what was not said", async () => {
@@ -180,7 +182,10 @@ describe("POST /v1/chat/completions", () => {
     const of = (wanted: number) =>
       chunks
         .filter(({ choices }) => choices[0]?.index === wanted)
-        .map(({ choices, air }) => [choices[0]?.delta?.content, (air as { drafted?: boolean[] })?.drafted]);
+        .map(({ choices, air }) => [
+          choices[0]?.delta?.content,
+          (air as { drafted?: boolean[] } | undefined)?.drafted,
+        ]);
     expect(of(0)).toEqual([
       ["", undefined],
       ["<tool_no call", [...Array<boolean>(6).fill(true), ...Array<boolean>(7).fill(false)]],
