@@ -32,7 +32,12 @@ async function violations(page: Page): Promise<readonly string[]> {
   return found.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
 }
 
-const widthOf = (page: Page) => page.evaluate(() => document.documentElement.scrollWidth);
+/** How wide the page and the log would have to be for all that is in them. */
+const widthOf = (page: Page) =>
+  page.evaluate(() => {
+    const log = document.querySelector("#log") ?? document.body;
+    return document.documentElement.scrollWidth + (log.scrollWidth - log.clientWidth);
+  });
 
 describe.skipIf(executable === undefined)("the page", () => {
   beforeAll(async () => {
