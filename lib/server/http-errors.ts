@@ -3,12 +3,7 @@ import { AirNoTierError } from "../routing/eligibility.js";
 
 /** What a client may do about an error, in the words of the OpenAI API. */
 export type ErrorType =
-  | "invalid_request_error"
-  | "authentication_error"
-  | "rate_limit_error"
-  | "overloaded_error"
-  | "not_supported_error"
-  | "server_error";
+  "invalid_request_error" | "authentication_error" | "rate_limit_error" | "overloaded_error" | "server_error";
 
 /** How an error leaves the server. */
 export interface ErrorForm {

@@ -16,7 +16,7 @@ export class SteadyRateStore {
   readonly #windows = new Map<string, Window>();
   readonly #now: () => number;
 
-  /** @param options - of the plugin, which makes the store; without use here */
+  /** @param _options - of the plugin, which makes the store; without use here */
   constructor(_options?: unknown, now: () => number = () => performance.now()) {
     this.#now = now;
   }

@@ -1,14 +1,20 @@
 import { Gauge, type Registry } from "prom-client";
 
+import type { Canary } from "./canary.js";
 import type { VersionFigures } from "./canary-figures.js";
-import type { GoldenReport } from "./golden-check.js";
-import type { ServerContext } from "./server-context.js";
+import type { GoldenCheck, GoldenReport } from "./golden-check.js";
+import type { RequestLog } from "./request-log.js";
 
 function isHealthy({ state }: GoldenReport): number {
   return state === "unhealthy" || state === "reloading" ? 0 : 1;
 }
 
-type Watched = Pick<ServerContext, "golden" | "canary" | "requestLog">;
+/** What figures are read of. */
+interface Watched {
+  readonly golden: Pick<GoldenCheck, "reports"> | undefined;
+  readonly canary: Pick<Canary, "report"> | undefined;
+  readonly requestLog: Pick<RequestLog, "stats"> | undefined;
+}
 
 /** Figures of the golden check, the canary and the request log, read whenever somebody asks. */
 export function addUpkeepMetrics(registry: Registry, context: Watched): void {

@@ -2,16 +2,17 @@ import { setImmediate } from "node:timers/promises";
 
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
-import { AirError, deadlineError } from "../errors/air-error.js";
+import { AirError } from "../errors/air-error.js";
 import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import { loadModel } from "../runtime/load-model.js";
-import { abortedError, closedError } from "../runtime/model-core.js";
+import { closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
 import { type GenerateOptions, type LoadModelOptions, longestTimeoutMs } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
 import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
+import { unlessStopped, withoutTime } from "./request-time.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
 import { TierPace } from "./tier-pace.js";
 import { Turns } from "./turns.js";
@@ -369,38 +370,5 @@ export class LocalTier implements Tier {
     this.#model = undefined;
     this.#counts.unloads += 1;
     this.#options.onEvent("unload", this);
-  }
-}
-
-/** The options with the time that has gone by since `arrivedMs` taken off the deadline. */
-function withoutTime<Options extends { readonly timeoutMs?: number }>(
-  options: Options,
-  arrivedMs: number,
-): Options {
-  const { timeoutMs } = options;
-  if (timeoutMs === undefined) return options;
-  return { ...options, timeoutMs: Math.max(1, Math.ceil(timeoutMs - (performance.now() - arrivedMs))) };
-}
-
-/** What the work comes to, unless the signal aborts or the deadline comes first: a load goes on for others. */
-async function unlessStopped<Value>(
-  work: () => Promise<Value>,
-  { signal, timeoutMs }: Pick<GenerateOptions, "signal" | "timeoutMs">,
-): Promise<Value> {
-  if (signal?.aborted === true) throw abortedError(signal);
-  const stopped = createDeferred<never>();
-  const onAbort = (): void => {
-    if (signal !== undefined) stopped.reject(abortedError(signal));
-  };
-  const onDeadline = (): void => {
-    stopped.reject(deadlineError());
-  };
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const timer = timeoutMs === undefined ? undefined : setTimeout(onDeadline, timeoutMs);
-  try {
-    return await Promise.race([work(), stopped.promise]);
-  } finally {
-    signal?.removeEventListener("abort", onAbort);
-    clearTimeout(timer);
   }
 }

@@ -36,7 +36,7 @@ const story = "Tell me a long story about a lamp.";
 
 /** Reads a stream until it has some text. */
 async function beginReading(response: Response) {
-  const reader = response.body?.getReader();
+  const reader = (response.body as ReadableStream<Uint8Array> | null)?.getReader();
   const decoder = new TextDecoder();
   let body = "";
   while (streamedText(body).length < 4) {
@@ -95,7 +95,9 @@ describe("a server in another process", () => {
 
   test("ends what was begun on SIGTERM, takes nothing new, and exits well", async () => {
     await using server = await startServe("-m", smallFile, ...small, "0");
-    const reading = await beginReading(await fetch(`${server.url}/v1/chat/completions`, chatRequest(story, endless)));
+    const reading = await beginReading(
+      await fetch(`${server.url}/v1/chat/completions`, chatRequest(story, endless)),
+    );
     server.kill("SIGTERM");
     await until(() => server.log().includes("finishing"));
     await vi.waitFor(() => expect(fetch(`${server.url}/health`)).rejects.toThrow());
@@ -117,7 +119,9 @@ describe("a server in another process", () => {
     await vi.waitFor(() => {
       expect(readFileSync(goldenFile, "utf8")).toContain("baselines");
     }, 10_000);
-    const reading = await beginReading(await fetch(`${first.url}/v1/chat/completions`, chatRequest(story, heavy)));
+    const reading = await beginReading(
+      await fetch(`${first.url}/v1/chat/completions`, chatRequest(story, heavy)),
+    );
     first.kill("SIGKILL");
     await expect(reading.rest()).rejects.toThrow();
     expect(await first.ended).toBe("SIGKILL");
@@ -125,7 +129,9 @@ describe("a server in another process", () => {
     expect(second.url).toBe(first.url);
     expect(await ask(second.url)).toBe(expected);
     await vi.waitFor(async () => {
-      const health = (await (await fetch(`${second.url}/health`)).json()) as { golden: Record<string, object> };
+      const health = (await (await fetch(`${second.url}/health`)).json()) as {
+        golden: Record<string, object>;
+      };
       expect(Object.values(health.golden)[0]).toMatchObject({ state: "healthy", divergences: 0 });
     }, 10_000);
     second.kill("SIGTERM");
@@ -158,7 +164,9 @@ describe("a server in another process", () => {
     await using second = await startServe("-m", model, ...small, "0");
     const renewed = await answerOf(second.url);
     expect(renewed.system_fingerprint).not.toBe(before.system_fingerprint);
-    expect(renewed.choices[0]?.message.content).toBe(await plainText(largeFile, easyPrompt, { maxTokens: 24 }));
+    expect(renewed.choices[0]?.message.content).toBe(
+      await plainText(largeFile, easyPrompt, { maxTokens: 24 }),
+    );
   });
 });
 
@@ -172,7 +180,10 @@ describe("a clock that jumps", () => {
       { tiers: [{ name: "tiny", model: smallFile, contextTokens: 512, threads: 1, preload: true }] },
       { sensors: calmSensors },
     );
-    const server = createServer(runtime, { rateLimit: { requests: 6, windowMs: 1000 }, golden: { intervalMs: 200 } });
+    const server = createServer(runtime, {
+      rateLimit: { requests: 6, windowMs: 1000 },
+      golden: { intervalMs: 200 },
+    });
     await server.listen({ host: "127.0.0.1", port: 0 });
     const url = `http://127.0.0.1:${(server.server.address() as { readonly port: number }).port}`;
     vi.useFakeTimers({ toFake: ["Date"] });

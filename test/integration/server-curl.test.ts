@@ -60,7 +60,9 @@ interface Answer {
   readonly choices: readonly {
     readonly message: {
       readonly content: string | null;
-      readonly tool_calls?: readonly { readonly function: { readonly name: string; readonly arguments: string } }[];
+      readonly tool_calls?: readonly {
+        readonly function: { readonly name: string; readonly arguments: string };
+      }[];
     };
     readonly finish_reason: string;
   }[];
@@ -104,13 +106,17 @@ describe("curl", () => {
     const schema = { type: "object", properties: { city: { enum: ["Paris", "Rome"] } }, required: ["city"] };
     const response_format = { type: "json_schema", json_schema: { name: "city", schema } };
     const { body } = await post("/v1/chat/completions", { messages, response_format, max_tokens: 60 });
-    const { city } = JSON.parse((JSON.parse(body) as Answer).choices[0]?.message.content ?? "") as { city: string };
+    const { city } = JSON.parse((JSON.parse(body) as Answer).choices[0]?.message.content ?? "") as {
+      city: string;
+    };
     expect(["Paris", "Rome"]).toContain(city);
   });
 
   test("gets vectors", async () => {
     const { body } = await post("/v1/embeddings", { input: ["a", "b"] });
-    const { data } = JSON.parse(body) as { readonly data: readonly { readonly embedding: readonly number[] }[] };
+    const { data } = JSON.parse(body) as {
+      readonly data: readonly { readonly embedding: readonly number[] }[];
+    };
     for (const { embedding } of data) {
       expect(embedding.reduce((sum, value) => sum + value * value, 0)).toBeCloseTo(1, 4);
     }
@@ -145,7 +151,17 @@ describe("HTTPS", () => {
 
   beforeAll(async () => {
     await run("openssl", [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+      ...[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+      ],
       ...["-keyout", key, "-out", certificate, "-subj", "/CN=localhost"],
       ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
     ]);
@@ -182,9 +198,12 @@ describe("HTTPS", () => {
     plain.write("GET /health HTTP/1.1\r\nhost: x\r\n\r\n");
     expect(await readText(plain).catch(() => "")).not.toContain("200 OK");
     const status = await new Promise<number | undefined>((resolve, reject) => {
-      httpsRequest({ host: "127.0.0.1", port, path: "/health", ca, servername: "localhost" }, ({ statusCode }) => {
-        resolve(statusCode);
-      })
+      httpsRequest(
+        { host: "127.0.0.1", port, path: "/health", ca, servername: "localhost" },
+        ({ statusCode }) => {
+          resolve(statusCode);
+        },
+      )
         .once("error", reject)
         .end();
     });

@@ -4,14 +4,17 @@ import { startServe } from "./serve-process.js";
 import { runLoad, sampleServer, slopeOf } from "./server-load.js";
 import { smallFile } from "./tier-runtime.js";
 
-/** How long, and how fast memory may grow in the second half, in MiB per second. */
+/** How long, and what of memory is promised. */
 export interface LoadTest {
   readonly seconds: number;
-  readonly maxSlope: number;
+  /** More than this, in MiB, is not taken on top of what the server has when it is ready. */
+  readonly maxGrowthMiB: number;
+  /** How fast it may grow in the second half, in MiB per second; while the heap still finds its size, anything. */
+  readonly maxSlope?: number;
 }
 
 /** 200 clients, of whom every fifth leaves in the middle: what is promised then. */
-export function testLoad({ seconds, maxSlope }: LoadTest): void {
+export function testLoad({ seconds, maxGrowthMiB, maxSlope = Infinity }: LoadTest): void {
   test(
     `200 clients for ${seconds} s, of whom every fifth leaves, get answers or are told to wait`,
     async () => {
@@ -55,11 +58,19 @@ export function testLoad({ seconds, maxSlope }: LoadTest): void {
             busy: report.busy,
             slopes: Object.fromEntries(slopes),
           },
+          residentMiB: report.samples
+            .filter((_, index) => index % 15 === 0)
+            .map((one) => Math.round(one.residentMiB)),
+          heapMiB: report.samples
+            .filter((_, index) => index % 15 === 0)
+            .map((one) => Math.round(one.heapMiB)),
           before,
           last,
           after,
         }),
       );
+      const most = Math.max(...report.samples.map(({ residentMiB }) => residentMiB));
+      expect(most - before.residentMiB).toBeLessThan(maxGrowthMiB);
       expect(slopes[0]?.[1]).toBeLessThan(maxSlope);
       const health = (await (await fetch(`${server.url}/health`)).json()) as { readonly status: string };
       expect(health.status).toBe("ok");

@@ -1,4 +1,6 @@
 /** Many clients at once, some of whom leave in the middle, and what a server looks like meanwhile. */
+import { Agent, request as httpRequest } from "node:http";
+import { text as readText } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { createDice } from "./dice.js";
@@ -63,6 +65,25 @@ export async function sampleServer(url: string, startedMs: number): Promise<Serv
   };
 }
 
+/** Sends a request over a connection of `agent`, which is closed when the signal aborts. */
+function post(
+  url: string,
+  body: object,
+  agent: Agent,
+  signal: AbortSignal,
+): Promise<{ readonly status: number | undefined; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json" };
+    const request = httpRequest(url, { method: "POST", agent, headers, signal }, (response) => {
+      readText(response).then((text) => {
+        resolve({ status: response.statusCode, text });
+      }, reject);
+    });
+    request.once("error", reject);
+    request.end(JSON.stringify(body));
+  });
+}
+
 /** What is wrong with a finished stream; undefined where nothing is. */
 export function faultOfStream(body: string, choices: number): string | undefined {
   const events = body.split("\n\n");
@@ -86,6 +107,7 @@ export function faultOfStream(body: string, choices: number): string | undefined
 /** Runs the clients for as long as the plan says, and then waits for those who are left. */
 export async function runLoad({ url, clients, seconds, leaving }: LoadPlan): Promise<LoadReport> {
   const report: LoadReport = { finished: 0, left: 0, busy: 0, faults: [], samples: [] };
+  const agent = new Agent({ keepAlive: true });
   const startedMs = performance.now();
   const isOver = (): boolean => performance.now() - startedMs > seconds * 1000;
 
@@ -105,21 +127,15 @@ export async function runLoad({ url, clients, seconds, leaving }: LoadPlan): Pro
         }, dice(1500))
       : undefined;
     try {
-      const response = await fetch(`${url}/v1/chat/completions`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-        signal: controller.signal,
-      });
-      const text = await response.text();
-      if (response.status === 200) {
+      const { status, text } = await post(`${url}/v1/chat/completions`, body, agent, controller.signal);
+      if (status === 200) {
         const fault = stream ? faultOfStream(text, n) : faultOfWhole(text, n);
         if (fault !== undefined) report.faults.push(fault);
         report.finished += 1;
-      } else if (response.status === 503 && text.includes('"type":"overloaded_error"')) {
+      } else if (status === 503 && text.includes('"type":"overloaded_error"')) {
         report.busy += 1;
         await sleep(50 + dice(400));
-      } else report.faults.push(`${response.status} ${text.slice(0, 200)}`);
+      } else report.faults.push(`${status} ${text.slice(0, 200)}`);
     } catch (error) {
       if (controller.signal.aborted) report.left += 1;
       else report.faults.push(String(error));
@@ -140,6 +156,7 @@ export async function runLoad({ url, clients, seconds, leaving }: LoadPlan): Pro
     }
   })();
   await Promise.all([sampling, ...Array.from({ length: clients }, (_, index) => client(index))]);
+  agent.destroy();
   return report;
 }
 

@@ -17,7 +17,12 @@ afterAll(() => {
 async function exportLog(...args: readonly string[]) {
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const { signal } = new AbortController();
-  const status = await runCli(["log", "export", ...args], { stdin: Readable.from([]), stdout, stderr, signal });
+  const status = await runCli(["log", "export", ...args], {
+    stdin: Readable.from([]),
+    stdout,
+    stderr,
+    signal,
+  });
   stdout.end();
   stderr.end();
   return { status, stdout: await readText(stdout), stderr: await readText(stderr) };

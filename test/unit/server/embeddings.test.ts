@@ -29,7 +29,9 @@ describe("POST /v1/embeddings", () => {
         { object: "embedding", index: 1, embedding: [2, 1] },
       ],
     });
-    expect((await server.inject("/metrics")).body).toContain('air_tokens_total{tier="large",kind="embedded"} 5');
+    expect((await server.inject("/metrics")).body).toContain(
+      'air_tokens_total{tier="large",kind="embedded"} 5',
+    );
   });
 
   test("writes float32 in little-endian base64", async () => {

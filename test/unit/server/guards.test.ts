@@ -97,7 +97,9 @@ describe("API keys", () => {
     expect(await ask("one", { air: { priority: 2, timeout_ms: 100 } })).toBe(200);
     expect(await ask("two", { air: { timeout_ms: 100_000 } })).toBe(200);
     expect(await ask("two", { air: { priority: 0 } })).toBe(400);
-    expect(runtime.requests.map(({ options }) => [options.user, options.priority, options.timeoutMs])).toEqual([
+    expect(
+      runtime.requests.map(({ options }) => [options.user, options.priority, options.timeoutMs]),
+    ).toEqual([
       ["alice", 10, 900],
       ["alice", 2, 100],
       ["bob", -3, 900],
@@ -108,7 +110,16 @@ describe("API keys", () => {
   test("guard figures, and neither health nor the description of the API", async () => {
     const { server: target } = start({ apiKeys });
     const statuses = new Map<string, number>();
-    for (const url of ["/health", "/ready", "/docs", "/openapi.json", "/metrics", "/canary", "/v1/models", "/none"])
+    for (const url of [
+      "/health",
+      "/ready",
+      "/docs",
+      "/openapi.json",
+      "/metrics",
+      "/canary",
+      "/v1/models",
+      "/none",
+    ])
       statuses.set(url, (await target.inject(url)).statusCode);
     expect(Object.fromEntries(statuses)).toEqual({
       ...{ "/health": 200, "/ready": 200, "/docs": 200, "/openapi.json": 200 },
