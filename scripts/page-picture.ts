@@ -1,5 +1,6 @@
 // Takes the picture of the server's page for docs/server.md: npx tsx scripts/page-picture.ts
-// Everything in it is measured while it is taken, but temperature and power, which come from made-up sensors.
+// Rates, guesses and pages are measured while it is taken; scores come from a test's classifier, and memory,
+// temperature and power from made-up sensors.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +22,7 @@ const folder = mkdtempSync(join(tmpdir(), "air-picture-"));
 const served = await startPageServer(folder);
 const browser = await launchBrowser(executable);
 try {
-  const { page } = await visit(browser, served.url, { width: 1180, height: 1000 });
+  const { page } = await visit(browser, served.url, { width: 1240, height: 1060 });
   await page.waitForSelector("#readings:not([hidden])");
   for (const [tier, question] of questions) {
     await page.select("#tier", tier);

@@ -89,10 +89,18 @@ interface Passage {
 
 /** What examples/edge-rag/rag.mjs exports. */
 interface Rag {
-  toPassages(text: string, limit?: number): readonly string[];
-  addDocuments(model: object, store: object, documents: readonly object[]): Promise<number>;
-  findPassages(model: object, store: object, question: string, count?: number): Promise<readonly Passage[]>;
-  toMessages(question: string, passages: readonly object[]): readonly { role: string; content: string }[];
+  readonly toPassages: (text: string, limit?: number) => readonly string[];
+  readonly addDocuments: (model: object, store: object, documents: readonly object[]) => Promise<number>;
+  readonly findPassages: (
+    model: object,
+    store: object,
+    question: string,
+    count?: number,
+  ) => Promise<readonly Passage[]>;
+  readonly toMessages: (
+    question: string,
+    passages: readonly object[],
+  ) => readonly { role: string; content: string }[];
 }
 
 /** What sqlite-vec does for the example, by looking at all passages. */

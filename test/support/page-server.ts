@@ -21,10 +21,10 @@ function withGuesses(runtime: ServedRuntime): ServedRuntime {
   return new Proxy(runtime, {
     get: (target, name) => {
       if (name === "generate") {
-        const generate: ServedRuntime["generate"] = (input, options = {}) =>
+        const generate: ServedRuntime["generate"] = (input, options) =>
           target.generate(input, {
             ...options,
-            ...(options.speculation !== "off" && options.tier === "large" && { speculation: guessing }),
+            ...(options?.speculation !== "off" && options?.tier === "large" && { speculation: guessing }),
           });
         return generate;
       }

@@ -84,12 +84,11 @@ export class Conversation {
    * @param {AbortSignal} signal
    */
   async #read(view, body, signal) {
-    let frame = 0;
-    const draw = () => {
+    let frame = requestAnimationFrame(draw);
+    function draw() {
       view.draw();
       frame = requestAnimationFrame(draw);
-    };
-    frame = requestAnimationFrame(draw);
+    }
     try {
       for await (const { choices, usage, air } of streamAnswer(body, signal)) {
         const text = choices[0]?.delta.content ?? "";

@@ -182,7 +182,10 @@ describe("POST /v1/chat/completions", () => {
     const of = (wanted: number) =>
       chunks
         .filter(({ choices }) => choices[0]?.index === wanted)
-        .map(({ choices, air }) => [choices[0]?.delta?.content, (air as { drafted?: boolean[] })?.drafted]);
+        .map(({ choices, air }) => [
+          choices[0]?.delta?.content,
+          (air as { drafted?: boolean[] } | undefined)?.drafted,
+        ]);
     expect(of(0)).toEqual([
       ["", undefined],
       ["<tool_no call", [...Array<boolean>(6).fill(true), ...Array<boolean>(7).fill(false)]],
