@@ -34,7 +34,8 @@ export function testLoad({ seconds, maxGrowthMiB, maxSlope = Infinity }: LoadTes
       const report = await runLoad({ url: server.url, clients: 200, seconds, leaving: 0.2 });
       expect(report.faults).toEqual([]);
       expect(report.finished).toBeGreaterThan(seconds);
-      expect(report.left).toBeGreaterThan(report.finished / 20);
+      // Some of those who would leave have their answer by then: how many depends on the machine.
+      expect(report.left).toBeGreaterThan(report.finished / 100);
       const after = await vi.waitFor(
         async () => {
           const sample = await sampleServer(server.url, performance.now());
