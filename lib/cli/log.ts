@@ -4,8 +4,8 @@ import { pipeline } from "node:stream/promises";
 
 import { Command } from "commander";
 
-import { ioError } from "../errors/air-error.js";
-import type { CliIo } from "./io.js";
+import { AirError, ioError } from "../errors/air-error.js";
+import { type CliIo, write } from "./io.js";
 
 interface ExportOptions {
   readonly output?: string;
@@ -21,15 +21,13 @@ async function exportLog(io: CliIo, directory: string, { output }: ExportOptions
     }
   }
   if (output === undefined) {
-    for await (const line of lines()) io.stdout.write(line);
+    for await (const line of lines()) await write(io.stdout, line);
     return;
   }
   try {
     await pipeline(Readable.from(lines()), createWriteStream(output, { flags: "wx", mode: 0o600 }));
   } catch (cause) {
-    throw (cause as { readonly code?: string }).code === "AIR_ERR_IO"
-      ? cause
-      : ioError(output, "a new file that can be written", cause);
+    throw cause instanceof AirError ? cause : ioError(output, "a new file that can be written", cause);
   }
 }
 

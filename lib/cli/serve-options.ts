@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
-
 import type { Command } from "commander";
 
-import { invalidArgument, ioError } from "../errors/air-error.js";
+import { invalidArgument } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import type { ServerOptions } from "../server/server-options.js";
 import type { CliIo } from "./io.js";
 import { byteSize, integer, maxTokens, type ModelOptions } from "./options.js";
@@ -36,14 +35,6 @@ export interface ServeOptions extends ModelOptions {
   readonly requestLog?: string;
   readonly logConsent?: boolean;
   readonly logTexts?: boolean;
-}
-
-async function readPem(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (cause) {
-    throw ioError(file, "a readable PEM file", cause);
-  }
 }
 
 function goldenOf({ golden = true, goldenFile }: ServeOptions): NonNullable<ServerOptions["golden"]> {
@@ -89,7 +80,12 @@ export async function serverOptions(io: CliIo, options: ServeOptions): Promise<S
     ...(rateLimit !== undefined && { rateLimit: { requests: rateLimit } }),
     ...(options.cors !== undefined && { corsOrigins: options.cors }),
     ...(tlsCert !== undefined &&
-      tlsKey !== undefined && { tls: { cert: await readPem(tlsCert), key: await readPem(tlsKey) } }),
+      tlsKey !== undefined && {
+        tls: {
+          cert: await readTextFile(tlsCert, "a readable PEM file"),
+          key: await readTextFile(tlsKey, "a readable PEM file"),
+        },
+      }),
     ...(options.maxBody !== undefined && { maxBodyBytes: options.maxBody }),
     ...(options.maxTokens !== undefined && { maxAnswerTokens: options.maxTokens }),
     ...(options.maxPrompt !== undefined && { maxPromptTokens: options.maxPrompt }),

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { readFile } from "node:fs/promises";
 
-import { AirError, describeValue, ioError } from "../errors/air-error.js";
+import { AirError, describeValue } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import { ApiError } from "./http-errors.js";
 
 /** A key that clients may use. The key itself is nowhere. */
@@ -54,13 +54,7 @@ export function parseApiKeys(text: string, source: string): readonly ApiKey[] {
  * @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG
  */
 export async function readApiKeys(file: string): Promise<readonly ApiKey[]> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (cause) {
-    throw ioError(file, "a readable file of API keys", cause);
-  }
-  return parseApiKeys(text, file);
+  return parseApiKeys(await readTextFile(file, "a readable file of API keys"), file);
 }
 
 /** The hash that a file of keys holds. */

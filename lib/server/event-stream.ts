@@ -33,8 +33,13 @@ export async function* merge<Item>(
 }
 
 /** One server-sent event. */
-function eventText(value: unknown): string {
+export function eventText(value: unknown): string {
   return `data: ${JSON.stringify(value)}\n\n`;
+}
+
+/** Says that the reply is a stream of events. */
+export function asEventStream(reply: FastifyReply): FastifyReply {
+  return reply.header("content-type", "text/event-stream; charset=utf-8").header("x-accel-buffering", "no"); // proxies that collect a response would undo the streaming
 }
 
 /**
@@ -59,9 +64,7 @@ export async function sendEvents(
     }
     yield "data: [DONE]\n\n";
   }
-  return reply
-    .header("content-type", "text/event-stream; charset=utf-8")
+  return asEventStream(reply)
     .header("cache-control", "no-cache")
-    .header("x-accel-buffering", "no") // proxies that collect a response would undo the streaming
     .send(Readable.from(texts(), { objectMode: false, highWaterMark: 16 * 1024 }));
 }

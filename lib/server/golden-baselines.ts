@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from "node:crypto";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 
 import { z } from "zod";
 
 import { AirError, ioError } from "../errors/air-error.js";
+import { writeWhole } from "../util/text-file.js";
 
 /** What models have to say to the golden prompt: ids of tokens by who says them. */
 const fileSchema = z.object({
@@ -60,13 +61,7 @@ export class GoldenBaselines {
     this.#tokens.set(key, tokens);
     if (this.#file === undefined) return;
     const json = `${JSON.stringify({ version: 1, baselines: Object.fromEntries(this.#tokens) })}\n`;
-    const temporary = `${this.#file}.${randomUUID()}.tmp`;
-    try {
-      await writeFile(temporary, json);
-      await rename(temporary, this.#file);
-    } catch (cause) {
-      throw ioError(this.#file, "a file of golden baselines that can be written", cause);
-    }
+    await writeWhole(this.#file, json, "a file of golden baselines that can be written");
   }
 }
 

@@ -20,6 +20,11 @@ export interface GoldenReport {
   readonly reloads: number;
 }
 
+/** Whether answers of a tier are to be relied on, as far as is known. */
+export function isTrusted({ state }: GoldenReport): boolean {
+  return state !== "unhealthy" && state !== "reloading";
+}
+
 /** Settings of a {@link GoldenCheck}. */
 export interface GoldenSettings {
   readonly prompt: string;
@@ -79,7 +84,7 @@ export class GoldenCheck {
   /** Why tiers are not trusted now, in words. */
   get problems(): readonly string[] {
     return [...this.#reports]
-      .filter(([, { state }]) => state === "unhealthy" || state === "reloading")
+      .filter(([, report]) => !isTrusted(report))
       .map(([tier, { detail }]) => `The model of ${tier} no longer says what it said. ${detail}`);
   }
 

@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 
+import { eventText } from "./event-stream.js";
 import { ApiError, formOfStatus } from "./http-errors.js";
 import type { LiveReport } from "./live-report.js";
 
@@ -67,6 +68,6 @@ export class LiveFeed {
   }
 
   #event(): string {
-    return `data: ${JSON.stringify(this.#report())}\n\n`;
+    return eventText(this.#report());
   }
 }

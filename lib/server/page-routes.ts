@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
+import { asEventStream } from "./event-stream.js";
 import { ApiError, formOfStatus } from "./http-errors.js";
 import { LiveFeed } from "./live-feed.js";
 import { liveReport } from "./live.js";
@@ -94,9 +95,6 @@ export function addPageRoutes(server: FastifyInstance, { runtime }: ServerContex
     void reply.header("cache-control", "no-store");
     if (request.headers.accept?.includes("text/event-stream") !== true)
       return reply.send(liveReport(runtime));
-    return reply
-      .header("content-type", "text/event-stream; charset=utf-8")
-      .header("x-accel-buffering", "no") // proxies that collect a response would hold reports back
-      .send(feed.open());
+    return asEventStream(reply).send(feed.open());
   });
 }

@@ -2,12 +2,8 @@ import { Gauge, type Registry } from "prom-client";
 
 import type { Canary } from "./canary.js";
 import type { VersionFigures } from "./canary-figures.js";
-import type { GoldenCheck, GoldenReport } from "./golden-check.js";
+import { type GoldenCheck, type GoldenReport, isTrusted } from "./golden-check.js";
 import type { RequestLog } from "./request-log.js";
-
-function isHealthy({ state }: GoldenReport): number {
-  return state === "unhealthy" || state === "reloading" ? 0 : 1;
-}
 
 /** What figures are read of. */
 interface Watched {
@@ -38,7 +34,12 @@ export function addUpkeepMetrics(registry: Registry, context: Watched): void {
     Object.fromEntries(
       Object.entries(context.golden?.reports ?? {}).map(([tier, report]) => [tier, read(report)]),
     );
-  gauge("air_golden_healthy", "1 while the model says what it always said", "tier", byTier(isHealthy));
+  gauge(
+    "air_golden_healthy",
+    "1 while the model says what it always said",
+    "tier",
+    byTier((report) => (isTrusted(report) ? 1 : 0)),
+  );
   gauge(
     "air_golden_checks",
     "Comparisons with the baseline, so far",

@@ -1,9 +1,11 @@
 /** Sends spoilt bodies to a server, and checks that every one of them is answered as it should be. */
 import { expect } from "vitest";
 
-import type { AirServer } from "../../lib/server/server.js";
+import { type AirServer, createServer } from "../../lib/server/server.js";
+import { AirRuntime } from "../../lib/tiers/air-runtime.js";
 import { createDice } from "./dice.js";
 import { mutateBody } from "./mutate-json.js";
+import { calmSensors, smallFile } from "./tier-runtime.js";
 
 const parameters = { type: "object", properties: { a: { type: "string" } }, required: ["a"] };
 const tool = { type: "function", function: { name: "f", description: "d", parameters } };
@@ -58,13 +60,13 @@ const bodies = [
 ];
 
 /** What came of a fuzz. */
-export interface FuzzReport {
+interface FuzzReport {
   readonly answered: number;
   readonly refused: number;
 }
 
 /** An answer is 200, a refusal 4xx with an error object; nothing else is right. */
-export async function fuzzServer(server: AirServer, seed: number, count: number): Promise<FuzzReport> {
+async function fuzzServer(server: AirServer, seed: number, count: number): Promise<FuzzReport> {
   const dice = createDice(seed);
   let answered = 0;
   let refused = 0;
@@ -93,4 +95,25 @@ export async function fuzzServer(server: AirServer, seed: number, count: number)
   }
   expect(Object.prototype).not.toHaveProperty("polluted");
   return { answered, refused };
+}
+
+/** Sends spoilt bodies to a server of the smallest model, and checks that all its pages are free afterwards. */
+export async function fuzzSmallServer(seed: number, count: number): Promise<void> {
+  const tiny = {
+    name: "tiny",
+    model: smallFile,
+    contextTokens: 512,
+    threads: 1,
+    preload: true,
+    maxTokens: 4,
+  };
+  await using runtime = await AirRuntime.create({ tiers: [tiny] }, { sensors: calmSensors });
+  const server = createServer(runtime);
+  const { answered, refused } = await fuzzServer(server, seed, count);
+  // Else the bodies were spoilt too much, or too little, to say anything.
+  expect(answered).toBeGreaterThan(count / 30);
+  expect(refused).toBeGreaterThan(count / 3);
+  const stats = runtime.model("tiny")?.stats;
+  expect(stats?.freePages).toBe(stats?.usablePages);
+  await server.close();
 }
