@@ -41,6 +41,12 @@ describe("a loaded model", () => {
     expect(after).toMatchObject({ code: "AIR_ERR_IO", message: expect.stringMatching(message) as string });
   });
 
+  test("goes on without guesses when the file of its draft model is cut", async () => {
+    const { before, after } = await spoil("cut-draft");
+    expect(before).not.toBe("");
+    expect(after).toBe(before);
+  });
+
   test.each(["replace", "remove"])("says the same when its file is gone (%s)", async (how) => {
     const { before, after } = await spoil(how);
     expect(before).not.toBe("");

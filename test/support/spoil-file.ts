@@ -1,6 +1,6 @@
 /**
  * Has the file of a loaded model spoilt, and prints as JSON what it said before, and what came of asking it again:
- * node spoil-file.ts MODEL FOLDER cut|overwrite|replace|remove|cut-pack
+ * node spoil-file.ts MODEL FOLDER cut|overwrite|replace|remove|cut-pack|cut-draft
  */
 import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { AirError, loadModel, type Model } from "../../lib/index.js";
 const [, , source = "", folder = "", how = ""] = process.argv;
 const file = join(folder, "model.gguf");
 const packs = join(folder, "packs");
+const draft = join(folder, "draft.gguf");
 
 /** What is done to the file, without asking the one who reads it. */
 const ways: Readonly<Record<string, () => void>> = {
@@ -30,6 +31,9 @@ const ways: Readonly<Record<string, () => void>> = {
     const [pack = ""] = readdirSync(packs);
     truncateSync(join(packs, pack), 4096);
   },
+  "cut-draft": () => {
+    truncateSync(draft, 4096);
+  },
 };
 
 async function answer(model: Model): Promise<string> {
@@ -38,7 +42,8 @@ async function answer(model: Model): Promise<string> {
 }
 
 copyFileSync(source, file);
-const options = { contextTokens: 256, threads: 1, packCache: packs };
+copyFileSync(source, draft);
+const options = { contextTokens: 256, threads: 1, packCache: packs, ...(how === "cut-draft" && { draft }) };
 if (how === "cut-pack") (await loadModel(file, options)).close(); // the next one maps what this one wrote
 using model = await loadModel(file, options);
 const before = await answer(model);
