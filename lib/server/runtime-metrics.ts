@@ -58,7 +58,11 @@ function addPrefixCounters(registers: Registry[], runtime: ServedRuntime): void 
       },
     });
   };
-  counter("air_prefix_lookups_total", "Prompts that were looked up among what was computed before", "lookups");
+  counter(
+    "air_prefix_lookups_total",
+    "Prompts that were looked up among what was computed before",
+    "lookups",
+  );
   counter("air_prefix_hits_total", "Of those, prompts whose beginning was there", "hits");
   counter("air_prefix_hit_tokens_total", "Tokens that were there and not computed again", "hitTokens");
 }

@@ -21,7 +21,14 @@ afterEach(() => {
 
 /** Rejects when a signal ends the process. */
 async function spoil(how: string) {
-  const { stdout } = await promisify(execFile)(process.execPath, ["--import", "tsx", script, smallFile, folder, how]);
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--import",
+    "tsx",
+    script,
+    smallFile,
+    folder,
+    how,
+  ]);
   return JSON.parse(stdout) as {
     readonly packs: string;
     readonly before: string;

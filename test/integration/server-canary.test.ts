@@ -17,7 +17,18 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const words = ["a fruit", "a lamp", "a river", "the moon", "a cat", "a hat", "bread", "rain", "a boat", "a song"];
+const words = [
+  "a fruit",
+  "a lamp",
+  "a river",
+  "the moon",
+  "a cat",
+  "a hat",
+  "bread",
+  "rain",
+  "a boat",
+  "a song",
+];
 /** Prompts that all differ. */
 const promptOf = (index: number): string =>
   `Tell me about ${words[index % words.length] ?? ""}, please (${index}).`;
@@ -29,7 +40,10 @@ interface Answer {
 }
 
 async function ask(server: ServeProcess, prompt: string, maxTokens: number): Promise<Answer> {
-  const response = await fetch(`${server.url}/v1/chat/completions`, chatRequest(prompt, { max_tokens: maxTokens }));
+  const response = await fetch(
+    `${server.url}/v1/chat/completions`,
+    chatRequest(prompt, { max_tokens: maxTokens }),
+  );
   const body = (await response.json()) as {
     readonly choices: readonly { readonly message: { readonly content: string } }[];
     readonly system_fingerprint: string;
@@ -122,7 +136,9 @@ describe("a canary of another model", () => {
     expect(candidate.requests).toBeGreaterThanOrEqual(50);
     await until(() => /"kind":"unload".*"version":"candidate"/.test(server.log()));
     expect(server.log()).toContain("the canary is taken back");
-    const later = await Promise.all(Array.from({ length: 20 }, (_, index) => ask(server, promptOf(index), 4)));
+    const later = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => ask(server, promptOf(index), 4)),
+    );
     expect(new Set(later.map(({ fingerprint }) => fingerprint)).size).toBe(1);
     expect(await metricOf(server, 'air_canary_share{version="candidate"}')).toBe(0);
   });

@@ -2,7 +2,15 @@
  * Has the file of a loaded model spoilt, and prints as JSON what it said before, and what came of asking it again:
  * node spoil-file.ts MODEL FOLDER cut|overwrite|replace|remove|cut-pack|cut-draft
  */
-import { copyFileSync, readdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 import { AirError, loadModel, type Model } from "../../lib/index.js";

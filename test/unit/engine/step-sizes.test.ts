@@ -19,7 +19,9 @@ test("an engine counts how many sequences shared its steps", async () => {
   await continueGreedily(engine, engine.createSequence(), fakePrompt(1, 4), 6);
   const alone = engine.stats;
   expect(alone.stepSizes.sequences).toBe(alone.steps);
-  const three = [1, 2, 3].map((seed) => continueGreedily(engine, engine.createSequence(), fakePrompt(seed, 4), 6));
+  const three = [1, 2, 3].map((seed) =>
+    continueGreedily(engine, engine.createSequence(), fakePrompt(seed, 4), 6),
+  );
   await Promise.all(three);
   const { steps, stepSizes } = engine.stats;
   expect(steps - alone.steps).toBe(6);

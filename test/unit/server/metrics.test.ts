@@ -12,7 +12,9 @@ function start() {
   const target = server;
   /** The lines of /metrics that begin with a name, or have it as their subject. */
   const read = async (name: string): Promise<readonly string[]> =>
-    (await target.inject("/metrics")).body.split("\n").filter((line) => line.replace(/^# TYPE /, "").startsWith(name));
+    (await target.inject("/metrics")).body
+      .split("\n")
+      .filter((line) => line.replace(/^# TYPE /, "").startsWith(name));
   return { runtime, read, server: target };
 }
 
@@ -58,7 +60,12 @@ describe("the figures of a runtime", () => {
 
   test("have temperature and power as long as sensors tell them", async () => {
     const { read, runtime } = start();
-    const names = ["air_temperature_celsius ", "air_temperature_limit_celsius ", "air_power_watts ", "air_throttling "];
+    const names = [
+      "air_temperature_celsius ",
+      "air_temperature_limit_celsius ",
+      "air_power_watts ",
+      "air_throttling ",
+    ];
     const all = async (): Promise<readonly string[]> => (await Promise.all(names.map(read))).flat();
     expect(await all()).toEqual([]);
     const hottest = { name: "cpu-thermal", celsius: 61.5, limitCelsius: 99 };
