@@ -296,11 +296,8 @@ export class Engine {
     const { drafts, computeMicros } = await runDraftStep(this.#options.runner, batch, granted, requests);
     // The last token of a draft is not fed back, so it has no K/V.
     const written = drafts.map(({ tokens }) => Math.max(0, tokens.length - 1));
-    this.#count(
-      granted.length,
-      written.reduce((sum, count) => sum + count, known),
-      computeMicros,
-    );
+    const computed = written.reduce((sum, count) => sum + count, known);
+    this.#count(granted.length, computed, computeMicros);
     return () => {
       for (const [order, { sequence, firstToken, tokens }] of granted.entries()) {
         const draft = at(drafts, order);

@@ -185,7 +185,12 @@ describe("a server in another process", () => {
       expect(status).toBe(500);
       expect(body).toMatchObject({ error: { type: "server_error", code: "io_error" } });
     }
-    await vi.waitFor(async () => expect((await ask()).status).toBe(200), { timeout: 20_000, interval: 50 });
+    await vi.waitFor(
+      async () => {
+        expect((await ask()).status).toBe(200);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
     const content = await plainText(largeFile, easyPrompt, { maxTokens: 24 });
     expect((await ask()).body).toMatchObject({ choices: [{ message: { content } }] });
     expect((await fetch(`${server.url}/ready`)).status).toBe(200);
