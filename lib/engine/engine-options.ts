@@ -2,6 +2,7 @@ import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { PagePool } from "../cache/page-pool.js";
 import type { NativeKvArena, NativeRunner, SharedFloats } from "../native/native.js";
 import type { PrefixCacheStats } from "./prefix-reuse.js";
+import type { StepSizeStats } from "./step-sizes.js";
 
 /** What an engine works with. The engine does not close the runner and the arena. */
 export interface EngineOptions {
@@ -31,6 +32,8 @@ export interface EngineStats {
   readonly steps: number;
   readonly computedTokens: number;
   readonly computeMicros: number;
+  /** How many sequences shared the steps. */
+  readonly stepSizes: StepSizeStats;
   /** Runs that lost their pages to one of a higher rank and were computed again. */
   readonly preemptions: number;
   /** Undefined when the prefix cache is off. */

@@ -21,6 +21,7 @@ import {
 } from "./run.js";
 import { Sequence } from "./sequence.js";
 import { StepOutput, type StepRows } from "./step-output.js";
+import { StepSizes } from "./step-sizes.js";
 
 export type { EngineOptions, EngineStats } from "./engine-options.js";
 
@@ -44,6 +45,7 @@ export class Engine {
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
   #arrivals = 0;
+  readonly #stepSizes = new StepSizes();
   #stats = { steps: 0, computedTokens: 0, computeMicros: 0, preemptions: 0 };
 
   constructor(options: EngineOptions) {
@@ -68,7 +70,7 @@ export class Engine {
 
   /** Counters since the engine was made. */
   get stats(): EngineStats {
-    return { ...this.#stats, prefixCache: this.#prefixes?.stats };
+    return { ...this.#stats, stepSizes: this.#stepSizes.stats, prefixCache: this.#prefixes?.stats };
   }
 
   /** Bytes of the buffers for logits and hidden states. */
@@ -278,7 +280,7 @@ export class Engine {
     const output = { ...rowOutput, ...(pageMass && { pageMass }) };
     const { computeMicros } = await this.#options.runner.forward(batch, output);
     const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: shares.length };
-    this.#count(tokens, computeMicros);
+    this.#count(shares.length, tokens, computeMicros);
     this.#planner.learn(shares, info.ms);
     this.#pageMass?.handOut(shares, batch.pageTables.length);
     return () => {
@@ -294,10 +296,8 @@ export class Engine {
     const { drafts, computeMicros } = await runDraftStep(this.#options.runner, batch, granted, requests);
     // The last token of a draft is not fed back, so it has no K/V.
     const written = drafts.map(({ tokens }) => Math.max(0, tokens.length - 1));
-    this.#count(
-      written.reduce((sum, count) => sum + count, known),
-      computeMicros,
-    );
+    const computed = written.reduce((sum, count) => sum + count, known);
+    this.#count(granted.length, computed, computeMicros);
     return () => {
       for (const [order, { sequence, firstToken, tokens }] of granted.entries()) {
         const draft = at(drafts, order);
@@ -312,8 +312,9 @@ export class Engine {
     };
   }
 
-  #count(tokens: number, computeMicros: number): void {
+  #count(sequences: number, tokens: number, computeMicros: number): void {
     this.#stats.steps += 1;
+    this.#stepSizes.add(sequences);
     this.#stats.computedTokens += tokens;
     this.#stats.computeMicros += computeMicros;
   }

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 
 import type { RoutedResult } from "../tiers/routed-reply.js";
 import { completionTokens } from "./reply-parts.js";
+import { addRuntimeMetrics } from "./runtime-metrics.js";
 import { loadedModel, type ServedRuntime } from "./served-runtime.js";
 
 /** Upper edges in seconds: of times to a first token and of whole requests, and of the time between two tokens. */
@@ -65,6 +66,7 @@ export class ServerMetrics {
       registers,
     });
     this.#watch(runtime);
+    addRuntimeMetrics(this.registry, runtime);
   }
 
   /** Mean duration of recent requests for an answer, in seconds. */

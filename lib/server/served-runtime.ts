@@ -6,7 +6,7 @@ export interface ServedModel extends Pick<Model, "tokenizer" | "chatTemplate" | 
   readonly info: Pick<ModelInfo, "fingerprint" | "contextTokens">;
   readonly stats: Pick<
     ModelStats,
-    "freePages" | "usablePages" | "pages" | "prefixCache" | "steps" | "computedTokens"
+    "freePages" | "usablePages" | "pages" | "prefixCache" | "steps" | "stepSizes" | "computedTokens"
   >;
 }
 

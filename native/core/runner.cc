@@ -76,6 +76,7 @@ Status Runner::forward(const Batch& batch, const StepOutput& output) {
 Status Runner::begin_step(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, *arena_, options_.max_tokens, options_.max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, *model_));
+  AIR_RETURN_IF_ERROR(model_->check_files());
   batch_ = &batch;
   output_ = output;
   stop_.store(false, std::memory_order_relaxed);

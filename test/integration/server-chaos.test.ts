@@ -1,5 +1,5 @@
 /** What happens to servers and their clients when processes end, files change and clocks jump. */
-import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -167,6 +167,33 @@ describe("a server in another process", () => {
     expect(renewed.choices[0]?.message.content).toBe(
       await plainText(largeFile, easyPrompt, { maxTokens: 24 }),
     );
+  });
+
+  test("says so when its file is written over in place, and has the new one after a golden check", async () => {
+    const model = path.join(folder, "overwritten.gguf");
+    copyFileSync(smallFile, model);
+    await using server = await startServe("-m", model, "--golden", "1", ...small, "0");
+    const ask = async () => {
+      const response = await fetch(`${server.url}/v1/chat/completions`, chatRequest(easyPrompt));
+      return { status: response.status, body: (await response.json()) as object };
+    };
+    expect((await ask()).status).toBe(200);
+    const old = server.log().length;
+    writeFileSync(model, readFileSync(largeFile));
+    const { status, body } = await ask();
+    if (!server.log().slice(old).includes("loaded again")) {
+      expect(status).toBe(500);
+      expect(body).toMatchObject({ error: { type: "server_error", code: "io_error" } });
+    }
+    await vi.waitFor(
+      async () => {
+        expect((await ask()).status).toBe(200);
+      },
+      { timeout: 20_000, interval: 50 },
+    );
+    const content = await plainText(largeFile, easyPrompt, { maxTokens: 24 });
+    expect((await ask()).body).toMatchObject({ choices: [{ message: { content } }] });
+    expect((await fetch(`${server.url}/ready`)).status).toBe(200);
   });
 });
 

@@ -46,6 +46,14 @@ const fakeModel: ServedModel = {
   stats: {
     ...{ freePages: 3, usablePages: 4, steps: 5, computedTokens: 40 },
     pages: [{ headClass: "full", usable: 4, free: 3, cached: 2 }],
+    stepSizes: {
+      sequences: 11,
+      upTo: [
+        { sequences: 1, steps: 2 },
+        { sequences: 4, steps: 5 },
+        { sequences: Infinity, steps: 5 },
+      ],
+    },
     prefixCache: { lookups: 4, hits: 1, hitTokens: 16, cachedPages: 2 },
   },
 };
