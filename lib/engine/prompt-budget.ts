@@ -13,8 +13,15 @@ const growth = 2;
 const stepsBetweenQuiet = 16;
 /** Least part of a step's time that its prompt tokens are taken to need, so that the average never sticks at nothing. */
 const leastPart = 0.01;
-/** Prompts get on by at least so many tokens a step, however little time there is. */
-const leastTokens = 4;
+/** Prompts get on by at least so many tokens a step, however little time there is, or however often steps run late. */
+const leastTokens = { calm: 4, late: 2 } as const;
+/** A step is late that takes so many times as long as `stretch` allows. */
+const lateFactor = 1.25;
+/**
+ * Each late step takes so much of the time for prompts, each other one gives so much of it back: in balance one step in a
+ * hundred is late (99 ln 1.001 = ln(1 / 0.906); Robbins and Monro's way to a quantile).
+ */
+const caution = { late: 0.906, inTime: 1.001, least: 0.1 } as const;
 
 /** A step that was measured. */
 export interface MeasuredStep {
@@ -26,8 +33,8 @@ export interface MeasuredStep {
 }
 
 /**
- * How many prompt tokens a step may take along while texts are being generated, so that it takes at most `stretch` times
- * as long as without them. What tokens cost is measured as steps go by; it grows with the depth of a prompt, and
+ * How many prompt tokens a step may take along while texts are being generated, so that it takes `stretch` times as
+ * long as without them, and rarely much longer. What tokens cost is measured as steps go by; it grows with the depth of a prompt, and
  * changes with heat and neighbours.
  */
 export class PromptBudget {
@@ -39,6 +46,8 @@ export class PromptBudget {
   #lastTokens = 0;
   /** Steps with prompts since the last without. */
   #loadedSteps = 0;
+  /** Part of the time for prompts that is given to them: less while steps run late, by whatever it may be. */
+  #part = 1;
 
   /** @param stretch - above 1; Infinity leaves prompts all of a step */
   constructor(stretch: number) {
@@ -51,9 +60,10 @@ export class PromptBudget {
     const quietMs = this.#quiet.stepMs(decodeTokens);
     // A step without a prompt is measured first, and again now and then: what it takes depends on heat and neighbours.
     if (quietMs === undefined || this.#loadedSteps >= stepsBetweenQuiet) return 0;
-    if (this.#tokenMs === undefined) return leastTokens;
-    const affordable = Math.floor(((this.#stretch - 1) * quietMs) / this.#tokenMs);
-    return Math.max(leastTokens, Math.min(affordable, growth * this.#lastTokens));
+    const least = this.#part < 1 / 2 ? leastTokens.late : leastTokens.calm;
+    if (this.#tokenMs === undefined) return least;
+    const affordable = Math.floor((this.#part * (this.#stretch - 1) * quietMs) / this.#tokenMs);
+    return Math.max(least, Math.min(affordable, growth * this.#lastTokens));
   }
 
   /** Learns from a step. */
@@ -68,6 +78,8 @@ export class PromptBudget {
     this.#lastTokens = promptTokens;
     const quietMs = this.#quiet.stepMs(decodeTokens);
     if (quietMs === undefined) return;
+    const isLate = ms > lateFactor * this.#stretch * quietMs;
+    this.#part = Math.min(1, Math.max(caution.least, this.#part * (isLate ? caution.late : caution.inTime)));
     const each = Math.max(leastPart * ms, ms - quietMs) / promptTokens;
     const known = this.#tokenMs ?? each;
     const limited = Math.min(known * outlier.dearer, Math.max(known / outlier.cheaper, each));

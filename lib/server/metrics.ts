@@ -129,6 +129,9 @@ export class ServerMetrics {
     byTier("air_tier_loaded", "1 while the model is loaded", (tier) =>
       runtime.stats.tiers[tier]?.isLoaded === true ? 1 : 0,
     );
+    byTier("air_tier_breaker_open", "1 while requests are kept away, as it keeps failing", (tier) =>
+      runtime.stats.tiers[tier]?.breaker === "closed" ? 0 : 1,
+    );
     byTier(
       "air_kv_pages_free",
       "KV pages that nobody uses",

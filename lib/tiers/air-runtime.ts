@@ -324,9 +324,9 @@ export class AirRuntime {
       );
     } catch (error) {
       if (floor > 0 || !(error instanceof AirError) || error.code !== "AIR_ERR_NO_TIER") throw error;
-      // Neither an estimate nor a queue refuses by itself: the tier does, with AIR_ERR_CONTEXT or AIR_ERR_OVERLOADED.
+      // Neither an estimate nor a queue nor a breaker refuses by itself: the tier does, and says why.
       const states = tiers.map((tier) =>
-        tier.isFull ? { ...tier.state(), isAvailable: true } : tier.state(),
+        tier.refusesNow ? { ...tier.state(), isAvailable: true } : tier.state(),
       );
       try {
         return chooseFrom(states, { promptTokens: fewestTokens(input), expectedTokens: 1 });

@@ -2,6 +2,7 @@ import { z } from "zod";
 
 import { loadModelSchema } from "../runtime/options.js";
 import { integerFrom, numberFrom } from "../util/options.js";
+import { tierBreakerSchema } from "./tier-breaker.js";
 
 /** How requests of a local tier are answered where they do not say it themselves. */
 const answerDefaultsSchema = z.strictObject(
@@ -58,6 +59,9 @@ export const localTierSchema = loadModelSchema
     idleUnloadSeconds: numberFrom(0, 1e7)
       .default(300)
       .describe("Seconds without a request after which the model is unloaded; 0 keeps it"),
+    breaker: tierBreakerSchema
+      .prefault({})
+      .describe("When requests are kept away from a model that fails or is too slow, and for how long"),
     preload: z.boolean("true or false").default(false).describe("Load it before the first request"),
     defaults: answerDefaultsSchema.default({}),
   });

@@ -12,10 +12,12 @@ import { createDeferred } from "../util/deferred.js";
 import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
+import type { BreakerPass } from "./circuit-breaker.js";
 import { unlessStopped, withoutTime } from "./request-time.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
+import { TierBreaker, type TierBreakerSettings } from "./tier-breaker.js";
 import { TierPace } from "./tier-pace.js";
-import { Turns } from "./turns.js";
+import { Turns, type TurnTerms } from "./turns.js";
 
 /** Options of a {@link LocalTier}. */
 export interface LocalTierOptions {
@@ -32,6 +34,7 @@ export interface LocalTierOptions {
   /** Answers at a time; they share the steps of the engine and its pages. */
   readonly maxConcurrent: number;
   readonly maxWaiting: number;
+  readonly breaker: TierBreakerSettings;
   /** Unload after so long without a request; Infinity never does. */
   readonly idleUnloadMs: number;
   /** Does a load when it is its turn: one at a time. */
@@ -54,6 +57,7 @@ export class LocalTier implements Tier {
   readonly #options: LocalTierOptions;
   readonly #turns: Turns;
   readonly #pace: TierPace;
+  readonly #breaker: TierBreaker;
   #model: Model | undefined;
   #loading: Promise<Model> | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
@@ -68,11 +72,12 @@ export class LocalTier implements Tier {
   #counts = { requests: 0, failures: 0, loads: 0, unloads: 0 };
 
   constructor(options: LocalTierOptions) {
-    const { name, maxConcurrent, maxWaiting, plan } = options;
+    const { name, maxConcurrent, maxWaiting, plan, breaker, now } = options;
     this.name = name;
     this.#options = options;
     this.#turns = new Turns(name, maxConcurrent, maxWaiting);
     this.#pace = new TierPace(plan.weightBytes);
+    this.#breaker = new TierBreaker(name, breaker, now);
   }
 
   /** The loaded model, for benches and tests; undefined while it is not. */
@@ -105,7 +110,7 @@ export class LocalTier implements Tier {
       name: this.name,
       kind: "local",
       isReady: this.#model !== undefined,
-      isAvailable: !this.#closed && !this.#turns.isFull,
+      isAvailable: !this.#closed && !this.refusesNow,
       loadSeconds: this.#pace.loadSeconds,
       prefillTokensPerSecond: this.#pace.prefillTokensPerSecond,
       decodeTokensPerSecond: this.#pace.decodeTokensPerSecond,
@@ -115,11 +120,12 @@ export class LocalTier implements Tier {
   }
 
   stats(): TierStats {
-    return { ...this.#counts, active: this.#turns.active, waiting: this.#turns.waiting };
+    const { active, waiting } = this.#turns;
+    return { ...this.#counts, breaker: this.#breaker.state, active, waiting };
   }
 
-  get isFull(): boolean {
-    return this.#turns.isFull;
+  get refusesNow(): boolean {
+    return this.#turns.isFull || !this.#breaker.isAdmitting;
   }
 
   /** Requests that wait, of those that may. */
@@ -129,11 +135,8 @@ export class LocalTier implements Tier {
   }
 
   async open(request: TierRequest): Promise<OpenAnswer> {
-    this.#assertOpen();
     const arrivedMs = performance.now();
-    await this.#turns.enter(request.options);
-    this.#stopIdling();
-    this.#counts.requests += 1;
+    const pass = await this.#takeTurn(request.options);
     try {
       const model = await unlessStopped(() => this.load(), withoutTime(request.options, arrivedMs));
       const session = model.createSession(
@@ -148,9 +151,10 @@ export class LocalTier implements Tier {
         generation.result.then(
           (result) => {
             this.#pace.addAnswer(result, (this.#options.now() - startedMs) / 1000);
+            this.#breaker.answered(pass, result.timings.timeToFirstTokenMs);
           },
           (error: unknown) => {
-            this.#countFailure(error);
+            this.#countFailure(error, pass);
           },
         );
         return {
@@ -165,7 +169,7 @@ export class LocalTier implements Tier {
         throw error;
       }
     } catch (error) {
-      this.#countFailure(error);
+      this.#countFailure(error, pass);
       this.#leave();
       throw error;
     }
@@ -177,16 +181,15 @@ export class LocalTier implements Tier {
    * @throws {AirError} as open() and model.embed() do
    */
   async embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Embedding[]> {
-    this.#assertOpen();
     const arrivedMs = performance.now();
-    await this.#turns.enter(options);
-    this.#stopIdling();
-    this.#counts.requests += 1;
+    const pass = await this.#takeTurn(options);
     try {
       const model = await unlessStopped(() => this.load(), withoutTime(options, arrivedMs));
-      return await model.embed(texts, withoutTime(options, arrivedMs));
+      const embeddings = await model.embed(texts, withoutTime(options, arrivedMs));
+      this.#breaker.answered(pass);
+      return embeddings;
     } catch (error) {
-      this.#countFailure(error);
+      this.#countFailure(error, pass);
       throw error;
     } finally {
       this.#leave();
@@ -239,6 +242,21 @@ export class LocalTier implements Tier {
     await this.#loading?.catch(() => undefined);
     this.#model?.close();
     this.#model = undefined;
+  }
+
+  /** Waits for a turn, which ends with #leave(). */
+  async #takeTurn(options: TurnTerms): Promise<BreakerPass> {
+    this.#assertOpen();
+    const pass = this.#breaker.enter();
+    try {
+      await this.#turns.enter(options);
+    } catch (error) {
+      pass.released();
+      throw error;
+    }
+    this.#stopIdling();
+    this.#counts.requests += 1;
+    return pass;
   }
 
   #optionsOf(options: GenerateOptions): GenerateOptions {
@@ -297,6 +315,7 @@ export class LocalTier implements Tier {
     this.#model = model;
     this.#lastUsedMs = now();
     this.#counts.loads += 1;
+    this.#breaker.allowTrial();
     this.#limitThreads();
     onEvent("load", this);
     return model;
@@ -326,9 +345,10 @@ export class LocalTier implements Tier {
   }
 
   /** A caller who stops a request is no failure. */
-  #countFailure(error: unknown): void {
+  #countFailure(error: unknown, pass: BreakerPass): void {
     const isStopped = error instanceof AirError && stoppedCodes.has(error.code);
     if (!isStopped) this.#counts.failures += 1;
+    this.#breaker.failed(pass, error);
   }
 
   #leave(): void {

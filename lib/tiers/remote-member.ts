@@ -13,7 +13,7 @@ const assumedContextTokens = 131_072;
 export class RemoteMember implements Tier {
   readonly name: string;
   readonly kind = "remote";
-  readonly isFull = false;
+  readonly refusesNow = false;
   readonly remote: RemoteTier;
   readonly #prefill = new TokenRate(assumedRates.prefill, 4096);
   readonly #decode = new TokenRate(assumedRates.decode, 1024);
@@ -41,8 +41,9 @@ export class RemoteMember implements Tier {
   }
 
   stats(): TierStats {
-    const { requests, failed } = this.remote.stats();
-    return { requests, failures: failed, loads: 0, unloads: 0, active: this.#active, waiting: 0 };
+    const { requests, failed, breaker } = this.remote.stats();
+    const counts = { requests, failures: failed, loads: 0, unloads: 0 };
+    return { ...counts, breaker: breaker.state, active: this.#active, waiting: 0 };
   }
 
   async open({ input, options }: TierRequest): Promise<OpenAnswer> {

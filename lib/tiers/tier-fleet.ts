@@ -104,7 +104,8 @@ export class TierFleet {
       ...(memoryBytes !== undefined && { force: true }),
       ...(addon !== undefined && { addon }),
     };
-    const { idleUnloadSeconds, maxTokens, maxConcurrent, maxWaiting, name, model, defaults } = config;
+    const { idleUnloadSeconds, maxTokens, maxConcurrent, maxWaiting, breaker, name, model, defaults } =
+      config;
     return new LocalTier({
       name,
       file: model,
@@ -116,6 +117,7 @@ export class TierFleet {
       maxTokens,
       maxConcurrent,
       maxWaiting,
+      breaker,
       idleUnloadMs: idleUnloadSeconds === 0 ? Infinity : idleUnloadSeconds * 1000,
       inTurn: (work) => this.#inTurn(work),
       makeRoom: (tier) => {

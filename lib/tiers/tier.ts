@@ -2,6 +2,7 @@ import type { ChatMessage } from "../model/chat-template.js";
 import type { TierState } from "../routing/decision.js";
 import type { Generation } from "../runtime/generation.js";
 import type { GenerateOptions } from "../runtime/options.js";
+import type { BreakerState } from "./circuit-breaker.js";
 
 /** Raw text to continue, or messages for the chat template. */
 export type TierInput = string | readonly ChatMessage[];
@@ -27,6 +28,8 @@ export interface TierStats {
   readonly failures: number;
   readonly loads: number;
   readonly unloads: number;
+  /** Whether requests are kept away from it, as it keeps failing. */
+  readonly breaker: BreakerState;
   /** Requests that are computed, and that wait for their turn, now. */
   readonly active: number;
   readonly waiting: number;
@@ -39,13 +42,13 @@ export interface Tier {
   /** What the policy has to know, as of now. */
   state(): TierState;
   stats(): TierStats;
-  /** Whether it would refuse a request because too many wait already. */
-  readonly isFull: boolean;
+  /** Whether it would refuse a request, and say why: too many wait already, or it keeps failing. */
+  readonly refusesNow: boolean;
   /**
    * Waits for the request's turn, loads the model if need be, and starts the answer.
    *
    * @throws {AirError} AIR_ERR_OVERLOADED, AIR_ERR_CLOSED, AIR_ERR_CANCELLED when the signal aborts; as loadModel() and
-   *   session.generate() do
+   *   session.generate() do; what opened the breaker, while it is open
    */
   open(request: TierRequest): Promise<OpenAnswer>;
   close(): Promise<void>;

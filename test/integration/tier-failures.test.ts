@@ -1,6 +1,7 @@
 import { copyFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -89,6 +90,47 @@ describe("a tier that cannot be loaded", () => {
     expect((await runtime.generate(asUser(easyPrompt), { ...options, tier: "small" }).result).tier).toBe(
       "small",
     );
+  });
+
+  test("is left alone for a while when it fails again and again, until a request finds it well", async () => {
+    const breaker = { failures: 2, openMs: 300 };
+    await using runtime = await createRuntime(twoTiers({}, { model: fragile, breaker }));
+    rmSync(fragile);
+    const ask = (tier?: string) =>
+      runtime.generate(asUser(easyPrompt), tier ? { ...options, tier } : options);
+    for (let failures = 0; failures < 2; failures += 1)
+      await expect(ask("small").result).rejects.toMatchObject({ code: "AIR_ERR_IO" });
+    expect(runtime.stats.tiers["small"]).toMatchObject({ breaker: "open", requests: 2, failures: 2 });
+    // Who insists is told what was wrong; the others are not sent there at all.
+    await expect(ask("small").result).rejects.toThrow(/^expected answers from tier small .*in 1 s$/);
+    expect(await ask().result).toMatchObject({ tier: "large", attempts: [{ tier: "large" }] });
+    expect(runtime.stats.tiers["small"]).toMatchObject({ requests: 2 });
+    await setTimeout(350);
+    copyFileSync(smallFile, fragile);
+    expect(await ask().result).toMatchObject({ tier: "small", attempts: [{ tier: "small" }] });
+    expect(runtime.stats.tiers["small"]).toMatchObject({ breaker: "closed", failures: 2 });
+  });
+
+  test("is asked again at once when it was loaded again", async () => {
+    const breaker = { failures: 1, openMs: 60_000 };
+    await using runtime = await createRuntime(twoTiers({}, { model: fragile, breaker }));
+    rmSync(fragile);
+    const ask = () => runtime.generate(asUser(easyPrompt), { ...options, tier: "small" }).result;
+    await expect(ask()).rejects.toMatchObject({ code: "AIR_ERR_IO" });
+    await expect(runtime.embed(["a"], { tier: "small" })).rejects.toThrow(/may be tried again in 60 s/);
+    copyFileSync(smallFile, fragile);
+    await runtime.load("small");
+    expect(await ask()).toMatchObject({ tier: "small" });
+  });
+
+  test("is left alone when its first tokens come too late", async () => {
+    const breaker = { failures: 2, slowMs: 1 };
+    await using runtime = await createRuntime(twoTiers({}, { breaker }));
+    const ask = () => runtime.generate(asUser("apple ".repeat(50)), options).result;
+    expect([(await ask()).tier, (await ask()).tier, (await ask()).tier]).toEqual(["small", "small", "large"]);
+    await expect(
+      runtime.generate(asUser(easyPrompt), { ...options, tier: "small" }).result,
+    ).rejects.toMatchObject({ code: "AIR_ERR_OVERLOADED" });
   });
 
   test("fails with what happened to the last one when none is left", async () => {

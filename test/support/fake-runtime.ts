@@ -95,13 +95,13 @@ export class FakeRuntime implements ServedRuntime {
 
   get stats(): RuntimeStats {
     const loads = this.isLoaded ? 1 : 0;
-    const tier = { requests: 0, failures: 0, loads, unloads: 0, active: 1, waiting: 2, answered: 0 };
+    const tier = { requests: 0, failures: 0, loads, unloads: 0, active: 1, waiting: 2 };
     return {
       ...{ requests: 0, answered: 0, failed: 0, escalations: 3, fallbacks: 1 },
       tiers: {
-        small: { ...tier, isLoaded: this.isLoaded },
-        large: { ...tier, isLoaded: false },
-        remote: { ...tier, isLoaded: false },
+        small: { ...tier, breaker: "closed", answered: 0, isLoaded: this.isLoaded },
+        large: { ...tier, breaker: "closed", answered: 0, isLoaded: false },
+        remote: { ...tier, breaker: "open", answered: 0, isLoaded: false },
       },
       pressure: { memory: held, heat: held, queue: held },
       machine: this.machine,

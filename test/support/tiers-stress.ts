@@ -130,7 +130,8 @@ class Stress {
   }
 
   #config(): AirConfig {
-    const limits = { maxConcurrent: 3, maxWaiting: 4, idleUnloadSeconds: 0.03 };
+    const breaker = { openMs: 5 };
+    const limits = { maxConcurrent: 3, maxWaiting: 4, idleUnloadSeconds: 0.03, breaker };
     return {
       tiers: tierNames.map((name) => ({ name, model: files[name], ...load, ...limits })),
       router: { kind: "linear", thresholds: [0.35, 0.7] },

@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.js";
-import type { BreakerPass } from "./circuit-breaker.js";
+import type { BreakerPass } from "../circuit-breaker.js";
 import { type CompletionChunk, parseCompletion } from "./completion-chunk.js";
 import type { Endpoint } from "./endpoint.js";
 import type { Exchange } from "./exchange.js";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 import { integerFrom } from "../../util/options.js";
-import type { BreakerSettings } from "./circuit-breaker.js";
+import { type BreakerSettings, breakerShape } from "../circuit-breaker.js";
 
 /** Options of a {@link RemoteTier}. */
 export interface RemoteTierOptions {
@@ -71,14 +71,7 @@ function areHeaders(value: unknown): value is Readonly<Record<string, string>> {
 const maxTimeoutMs = 300_000;
 const truth = (): z.ZodBoolean => z.boolean("true or false");
 
-const breakerSchema = z.strictObject(
-  {
-    failures: integerFrom(1, 1000).default(5),
-    windowMs: integerFrom(1, 86_400_000).default(60_000),
-    openMs: integerFrom(1, 86_400_000).default(30_000),
-  },
-  "an object",
-);
+const breakerSchema = z.strictObject(breakerShape, "an object");
 
 /**
  * Validates {@link RemoteTierOptions} and fills in defaults. Issues about values that may hold a secret (a password in the

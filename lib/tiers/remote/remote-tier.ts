@@ -9,7 +9,7 @@ import { abortedError, closedError } from "../../runtime/model-core.js";
 import { type GenerateOptions, generateSchema } from "../../runtime/options.js";
 import { parseOptions } from "../../util/options.js";
 import type { RemoteGenerationResult } from "./answer.js";
-import { type BreakerState, CircuitBreaker } from "./circuit-breaker.js";
+import { type BreakerState, CircuitBreaker } from "../circuit-breaker.js";
 import { Endpoint, type RemoteEnvironment } from "./endpoint.js";
 import { Exchange } from "./exchange.js";
 import { AirRemoteError } from "./remote-error.js";

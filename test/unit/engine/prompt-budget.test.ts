@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import { PromptBudget } from "../../../lib/engine/prompt-budget.js";
+import { createDice } from "../../support/dice.js";
 
 /** Steps of a machine on which one takes 40 ms and `tokenMs` for each token. */
 function observe(budget: PromptBudget, tokenMs: number, decodeTokens: number, promptTokens: number): void {
@@ -10,7 +11,7 @@ function observe(budget: PromptBudget, tokenMs: number, decodeTokens: number, pr
 /** Steps with as much of a prompt as the budget has, until it has settled; the largest share of the last twenty. */
 function settle(budget: PromptBudget, tokenMs: number, decodeTokens: number): number {
   const shares: number[] = [];
-  for (let step = 0; step < 100; step += 1) {
+  for (let step = 0; step < 600; step += 1) {
     const share = budget.tokens(decodeTokens);
     observe(budget, tokenMs, decodeTokens, share);
     shares.push(share);
@@ -64,7 +65,34 @@ describe("PromptBudget", () => {
     expect(budget.tokens(1)).toBeLessThan(46);
     settle(budget, 1, 1);
     budget.observe({ decodeTokens: 1, promptTokens: 41, ms: 2000 });
-    expect(budget.tokens(1)).toBeGreaterThan(30);
+    expect(budget.tokens(1)).toBeGreaterThan(27);
+  });
+
+  test("takes fewer tokens while steps run late, so that one in a hundred does, and more when they no longer do", () => {
+    const budget = new PromptBudget(2);
+    const dice = createDice(5);
+    let late = 0;
+    const run = (steps: number, lateEvery: number): number => {
+      late = 0;
+      let tokens = 0;
+      for (let step = 0; step < steps; step += 1) {
+        const share = budget.tokens(1);
+        // Neighbours on the machine: the more a step computes, the longer they hold it up.
+        const factor = share > 0 && dice(lateEvery) === 0 ? 1.9 : 1;
+        const ms = 40 + share * factor + (factor - 1) * 40;
+        budget.observe({ decodeTokens: 1, promptTokens: share, ms });
+        if (share > 0 && ms > 2.5 * 40) late += 1;
+        tokens += share;
+      }
+      return tokens / steps;
+    };
+    const calm = run(500, 1e9);
+    const crowded = run(4000, 10);
+    expect(late / 4000).toBeLessThan(0.02);
+    expect(crowded).toBeLessThan(calm * 0.8);
+    expect(crowded).toBeGreaterThan(4);
+    run(2000, 1e9);
+    expect(run(500, 1e9)).toBeCloseTo(calm, -0.5);
   });
 
   test("recovers when the first share seemed to cost nothing", () => {
@@ -76,7 +104,7 @@ describe("PromptBudget", () => {
   });
 
   test("lets prompts get on when their tokens take longer than there is time for", () => {
-    expect(settle(new PromptBudget(1.01), 10, 1)).toBe(4);
+    expect(settle(new PromptBudget(1.01), 10, 1)).toBe(2);
   });
 
   test("has no limit with an infinite stretch", () => {

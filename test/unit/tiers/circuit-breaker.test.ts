@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 
-import { type BreakerPass, CircuitBreaker } from "../../../../lib/tiers/remote/circuit-breaker.js";
+import { type BreakerPass, CircuitBreaker } from "../../../lib/tiers/circuit-breaker.js";
 
 function makeBreaker() {
   let time = 0;

@@ -1,3 +1,5 @@
+import { integerFrom } from "../util/options.js";
+
 /** When a breaker opens, and for how long. */
 export interface BreakerSettings {
   /** As many failures, without an answer that came to its end in between, open the breaker. */
@@ -7,6 +9,13 @@ export interface BreakerSettings {
   /** Milliseconds for which an open breaker lets nothing through. */
   readonly openMs: number;
 }
+
+/** Fields of a schema of {@link BreakerSettings}. */
+export const breakerShape = {
+  failures: integerFrom(1, 1000).default(5),
+  windowMs: integerFrom(1, 86_400_000).default(60_000),
+  openMs: integerFrom(1, 86_400_000).default(30_000),
+};
 
 /**
  * - `closed`: requests go through
