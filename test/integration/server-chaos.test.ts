@@ -1,5 +1,13 @@
 /** What happens to servers and their clients when processes end, files change and clocks jump. */
-import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -8,7 +16,13 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { readLog } from "../../lib/server/request-log.js";
 import { createServer } from "../../lib/server/server.js";
 import { AirRuntime } from "../../lib/tiers/air-runtime.js";
-import { chatRequest, startServe, streamedText } from "../support/serve-process.js";
+import {
+  canMount,
+  chatRequest,
+  startServe,
+  startServeWithSmallDisk,
+  streamedText,
+} from "../support/serve-process.js";
 import {
   asUser,
   calmSensors,
@@ -143,6 +157,54 @@ describe("a server in another process", () => {
     }
     expect(lines).toBeGreaterThanOrEqual(2);
   });
+
+  test.runIf(canMount)(
+    "serves on when the disk of its request log is full, and writes again when there is room",
+    async () => {
+      const directory = path.join(folder, "small-disk");
+      mkdirSync(directory);
+      const logged = ["--request-log", path.join(directory, "log"), "--log-consent", "--log-texts"];
+      await using server = await startServeWithSmallDisk(
+        directory,
+        "-m",
+        smallFile,
+        ...small,
+        "0",
+        ...logged,
+      );
+      const records = async (fate: string): Promise<number> => {
+        const metrics = await (await fetch(`${server.url}/metrics`)).text();
+        return Number(new RegExp(`air_request_log_records\\{fate="${fate}"\\} (\\d+)`).exec(metrics)?.[1]);
+      };
+      const ask = async (content: string): Promise<string> => {
+        const response = await fetch(`${server.url}/v1/chat/completions`, chatRequest(content));
+        expect(response.status).toBe(200);
+        const { choices } = (await response.json()) as { choices: { message: { content: string } }[] };
+        return choices[0]?.message.content ?? "";
+      };
+      const wordy = "apple ".repeat(150);
+      const expected = await ask(wordy);
+      await vi.waitFor(async () => {
+        expect(await records("written")).toBe(1);
+      });
+      const ballast = path.join("/proc", String(server.pid), "root", directory, "ballast");
+      expect(() => {
+        writeFileSync(ballast, Buffer.alloc(2 ** 20));
+      }).toThrow(/ENOSPC/);
+      // The page of memory that the log's last line is in has room for two more at most.
+      for (let round = 0; round < 8; round += 1) expect(await ask(wordy)).toBe(expected);
+      await vi.waitFor(async () => {
+        expect(await records("dropped")).toBeGreaterThan(4);
+      });
+      expect(server.log()).toContain("ENOSPC");
+      rmSync(ballast);
+      const before = await records("written");
+      expect(await ask(wordy)).toBe(expected);
+      await vi.waitFor(async () => {
+        expect(await records("written")).toBe(before + 1);
+      });
+    },
+  );
 
   test("goes on with the old model when its file is replaced, and has the new one after a restart", async () => {
     const model = path.join(folder, "model.gguf");

@@ -1,5 +1,5 @@
 /** `air serve` in a process of its own. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
@@ -8,6 +8,7 @@ const main = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));
 export interface ServeProcess extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
+  readonly pid: number | undefined;
   /** What it logged so far. */
   log(): string;
   kill(signal: "SIGTERM" | "SIGKILL"): void;
@@ -17,8 +18,28 @@ export interface ServeProcess extends AsyncDisposable {
 
 /** Starts a server and waits until it is ready. */
 export async function startServe(...args: readonly string[]): Promise<ServeProcess> {
+  return startAs([process.execPath], args);
+}
+
+/** Whether a process may have a file system of its own here; AIR_REQUIRE_TOOLS=1 (CI) says that it has to. */
+export const canMount =
+  process.env["AIR_REQUIRE_TOOLS"] === "1" ||
+  spawnSync("unshare", ["--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status === 0;
+
+/** Starts a server for which `directory` is a disk of 64 KiB, which nobody else sees. */
+export async function startServeWithSmallDisk(
+  directory: string,
+  ...args: readonly string[]
+): Promise<ServeProcess> {
+  const mounted = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"';
+  const wrapper = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, directory];
+  return startAs([...wrapper, process.execPath], args);
+}
+
+async function startAs(wrapper: readonly string[], args: readonly string[]): Promise<ServeProcess> {
+  const [command = "", ...before] = wrapper;
   const options = ["serve", "--threads", "1", "--json-logs", ...args];
-  const child: ChildProcess = spawn(process.execPath, ["--import", "tsx", main, ...options], {
+  const child: ChildProcess = spawn(command, [...before, "--import", "tsx", main, ...options], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "";
@@ -41,6 +62,7 @@ export async function startServe(...args: readonly string[]): Promise<ServeProce
   return {
     url,
     port: Number(new URL(url).port),
+    pid: child.pid,
     log: () => log,
     kill: (signal) => child.kill(signal),
     ended,
