@@ -8,10 +8,11 @@ const layers = {
   decoding: ["errors", "util"],
   constraint: ["errors", "util", "model", "decoding"],
   routing: ["errors", "util"],
+  hub: ["errors", "util"],
   engine: ["errors", "util", "model", "cache", "native"],
   compression: ["errors", "util", "model", "cache", "engine", "native", "decoding", "runtime"],
   runtime: ["errors", "util", "model", "cache", "engine", "native", "decoding", "constraint"],
-  tiers: ["errors", "util", "model", "native", "cache", "constraint", "decoding", "routing", "runtime"],
+  tiers: ["errors", "util", "model", "native", "cache", "constraint", "decoding", "routing", "runtime", "hub"],
   benchmark: ["errors", "util", "native", "runtime"],
   server: ["errors", "util", "model", "runtime", "routing", "tiers"],
 };

@@ -10,7 +10,7 @@ import { AirRuntime } from "../tiers/air-runtime.js";
 import { parseConfig, readConfig, type ResolvedConfig } from "../tiers/config.js";
 import { pickGiven } from "../util/options.js";
 import type { CliIo } from "./io.js";
-import { modelFile } from "./load.js";
+import { modelFile, withDraftFile } from "./load.js";
 import { addModelOptions, integer, toLoadOptions } from "./options.js";
 import { addServerOptions, type ServeOptions, serverOptions } from "./serve-options.js";
 
@@ -31,12 +31,12 @@ const tierFlags = {
 } as const;
 
 /** A configuration of one tier, which is named after the model's file. */
-function configOf(io: CliIo, options: ServeOptions, file: string): ResolvedConfig {
+function configOf(options: ServeOptions, file: string): ResolvedConfig {
   const { force = false, ...load } = toLoadOptions(options);
   return parseConfig({
     tiers: [
       {
-        name: path.basename(modelFile(io, options.model)).replace(/\.gguf$/i, ""),
+        name: path.basename(file).replace(/\.gguf$/i, ""),
         model: file,
         ...load,
         ...pickGiven(options, ["draft", "maxWaiting", "kvTokens"]),
@@ -50,7 +50,8 @@ function configOf(io: CliIo, options: ServeOptions, file: string): ResolvedConfi
 }
 
 async function resolveConfig(io: CliIo, options: ServeOptions): Promise<ResolvedConfig> {
-  if (options.config === undefined) return configOf(io, options, modelFile(io, options.model));
+  if (options.config === undefined)
+    return configOf(await withDraftFile(options), await modelFile(io, options.model));
   for (const [name, flag] of Object.entries(tierFlags)) {
     const value = options[name as keyof typeof tierFlags];
     if (value !== undefined) throw invalidArgument(flag, "no value beside --config", value);

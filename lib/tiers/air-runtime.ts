@@ -89,7 +89,7 @@ export class AirRuntime {
     config: AirConfig | ResolvedConfig,
     extras: AirRuntimeExtras = {},
   ): Promise<AirRuntime> {
-    const resolved = isResolved(config) ? config : parseConfig(config);
+    const resolved = await withModelFiles(isResolved(config) ? config : parseConfig(config));
     const { addon } = extras;
     const onEvent = listenerOf(extras);
     const { classifier, thresholds } = await createRouter(resolved, extras.classifier);

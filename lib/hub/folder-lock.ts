@@ -1,0 +1,113 @@
+import { randomUUID } from "node:crypto";
+import { link, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+
+import { AirError, ioError } from "../errors/air-error.js";
+
+/** How locks are kept and waited for; tests hurry it. */
+export interface LockTiming {
+  readonly pollMs: number;
+  /** A live owner touches its lock this often. */
+  readonly beatMs: number;
+  /** A lock that was not touched for so long belongs to a process that is gone. */
+  readonly staleMs: number;
+}
+
+export const defaultLockTiming: LockTiming = { pollMs: 500, beatMs: 5000, staleMs: 60_000 };
+
+function isMissing(thrown: unknown): boolean {
+  return (thrown as NodeJS.ErrnoException).code === "ENOENT";
+}
+
+/** Milliseconds since the lock was touched; undefined when there is none. */
+async function ageMs(path: string): Promise<number | undefined> {
+  try {
+    return Date.now() - (await stat(path)).mtimeMs;
+  } catch (thrown) {
+    if (isMissing(thrown)) return undefined;
+    throw thrown;
+  }
+}
+
+/**
+ * A lock between processes: a file that its owner touches. Process ids would not do, because the folder may be shared
+ * by containers and machines.
+ */
+export class FolderLock {
+  readonly #path: string;
+  readonly #name: string;
+  readonly #timer: NodeJS.Timeout;
+
+  private constructor(path: string, name: string, beatMs: number) {
+    this.#path = path;
+    this.#name = name;
+    this.#timer = setInterval(() => {
+      void this.#beat();
+    }, beatMs);
+    this.#timer.unref();
+  }
+
+  /**
+   * Takes the lock, after its owner is done or gone.
+   *
+   * @param pause - waits that long, and throws when there is nothing to wait for any more
+   * @throws {AirError} AIR_ERR_IO, and what `pause` throws
+   */
+  static async acquire(
+    path: string,
+    pause: (ms: number) => Promise<void>,
+    timing: LockTiming = defaultLockTiming,
+  ): Promise<FolderLock> {
+    const name = randomUUID();
+    for (;;) {
+      try {
+        const handle = await open(path, "wx");
+        await handle.writeFile(name).finally(() => handle.close());
+        return new FolderLock(path, name, timing.beatMs);
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw ioError(path, "a writable file", thrown);
+      }
+      const age = await ageMs(path);
+      if (age !== undefined && age >= timing.staleMs) await removeStale(path, timing.staleMs);
+      else if (age !== undefined) await pause(timing.pollMs);
+    }
+  }
+
+  /** @throws {AirError} AIR_ERR_BUSY when another process took the lock over, say while this machine was asleep */
+  async assertOwned(): Promise<void> {
+    if ((await readFile(this.#path, "utf8").catch(() => undefined)) === this.#name) return;
+    throw new AirError(
+      "AIR_ERR_BUSY",
+      `expected this process to own ${this.#path} but received a lock that another one took over`,
+    );
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.#timer);
+    const isOwned = await this.assertOwned().then(
+      () => true,
+      () => false,
+    );
+    if (isOwned) await rm(this.#path, { force: true });
+  }
+
+  async #beat(): Promise<void> {
+    const now = new Date();
+    await this.assertOwned()
+      .then(() => utimes(this.#path, now, now))
+      .catch(() => undefined); // assertOwned() says so before anything is put in place
+  }
+}
+
+/** Of several that find the same stale lock one removes it: a rename has one winner, who may have caught a newer one. */
+async function removeStale(path: string, staleMs: number): Promise<void> {
+  const caught = `${path}.${randomUUID()}`;
+  try {
+    await rename(path, caught);
+  } catch (thrown) {
+    if (isMissing(thrown)) return;
+    throw ioError(path, "a writable file", thrown);
+  }
+  const age = await ageMs(caught);
+  if (age !== undefined && age < staleMs) await link(caught, path).catch(() => undefined);
+  await rm(caught, { force: true });
+}
