@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { link, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { open, readFile, rm, stat, utimes } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { AirError, ioError } from "../errors/air-error.js";
 
@@ -11,6 +12,9 @@ export interface LockTiming {
   /** A lock that was not touched for so long belongs to a process that is gone. */
   readonly staleMs: number;
 }
+
+/** A stale lock is gone after as many milliseconds, once somebody is at it. */
+const claimPollMs = 10;
 
 export const defaultLockTiming: LockTiming = { pollMs: 500, beatMs: 5000, staleMs: 60_000 };
 
@@ -98,16 +102,23 @@ export class FolderLock {
   }
 }
 
-/** Of several that find the same stale lock one removes it: a rename has one winner, who may have caught a newer one. */
+/**
+ * Removes a stale lock. Of several that find it one does so, under a lock of its own: the others could otherwise remove
+ * the one that its successor has just made.
+ */
 async function removeStale(path: string, staleMs: number): Promise<void> {
-  const caught = `${path}.${randomUUID()}`;
+  const claim = `${path}.claim`;
   try {
-    await rename(path, caught);
+    await (await open(claim, "wx")).close();
   } catch (thrown) {
-    if (isMissing(thrown)) return;
-    throw ioError(path, "a writable file", thrown);
+    if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw ioError(path, "a writable file", thrown);
+    if (((await ageMs(claim)) ?? 0) >= staleMs) await rm(claim, { force: true });
+    await sleep(claimPollMs);
+    return;
   }
-  const age = await ageMs(caught);
-  if (age !== undefined && age < staleMs) await link(caught, path).catch(() => undefined);
-  await rm(caught, { force: true });
+  try {
+    if (((await ageMs(path)) ?? 0) >= staleMs) await rm(path, { force: true });
+  } finally {
+    await rm(claim, { force: true });
+  }
 }
