@@ -94,7 +94,11 @@ export async function openModel(
   const started = performance.now();
   let model: Model;
   try {
-    model = await loadModel(file, { ...toLoadOptions(options), ...(draft !== undefined && { draft }), onProgress: bar.update });
+    model = await loadModel(file, {
+      ...toLoadOptions(options),
+      ...(draft !== undefined && { draft }),
+      onProgress: bar.update,
+    });
   } finally {
     bar.stop();
   }

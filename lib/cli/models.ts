@@ -13,7 +13,7 @@ interface ModelsOptions {
 const examples = `
 Examples:
   air models
-  air models rm Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
+  air models rm bartowski/SmolLM2-135M-Instruct-GGUF:Q8_0
   air models prune`;
 
 /** The models for people. */

@@ -19,9 +19,9 @@ air-runtime/models in XDG_DATA_HOME, ~/.local/share); HF_TOKEN opens gated repos
 mirror, HF_HUB_OFFLINE=1 is --offline.
 
 Examples:
-  air pull Qwen/Qwen2.5-0.5B-Instruct-GGUF
-  air pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0
-  air generate -m Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q8_0 "Hello"`;
+  air pull bartowski/SmolLM2-135M-Instruct-GGUF
+  air pull bartowski/SmolLM2-135M-Instruct-GGUF:Q8_0
+  air generate -m bartowski/SmolLM2-135M-Instruct-GGUF:Q8_0 "Hello"`;
 
 /** Progress for people: how much of how much, and how fast over the last seconds. */
 class PullMeter {

@@ -125,7 +125,8 @@ export const errorCodes = {
   },
   AIR_ERR_DISK_SPACE: {
     meaning: "The disk has no room for the download.",
-    remedy: "Free space (`air models rm`, `air models prune`), or set AIR_MODELS to a folder on a larger disk.",
+    remedy:
+      "Free space (`air models rm`, `air models prune`), or set AIR_MODELS to a folder on a larger disk.",
   },
   AIR_ERR_OFFLINE: {
     meaning: "The network may not be used, and the model is not on this machine.",

@@ -150,7 +150,8 @@ export class HubConnection {
     void response.body?.cancel().catch(() => undefined);
     const said = this.#said(headers);
     const retryAfterMs = parseRetryAfter(headers.get("retry-after"), Date.now());
-    const wait = retryAfterMs === undefined ? "" : `, to be asked again in ${Math.ceil(retryAfterMs / 1000)} s`;
+    const wait =
+      retryAfterMs === undefined ? "" : `, to be asked again in ${Math.ceil(retryAfterMs / 1000)} s`;
     const message = `expected an answer for ${describeUrl(url)} but received status ${status}${said}${wait}`;
     if (status === 408 || status === 429 || status >= 500)
       return new HubError(message, { isTransient: true, retryAfterMs });
@@ -204,4 +205,3 @@ async function readText(response: Response, url: URL, guard: StallGuard): Promis
     `expected at most ${formatBytes(maxTextBytes)} for ${describeUrl(url)} but received more`,
   );
 }
-

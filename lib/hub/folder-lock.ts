@@ -68,7 +68,8 @@ export class FolderLock {
         await handle.writeFile(name).finally(() => handle.close());
         return new FolderLock(path, name, timing.beatMs);
       } catch (thrown) {
-        if ((thrown as NodeJS.ErrnoException).code !== "EEXIST") throw ioError(path, "a writable file", thrown);
+        if ((thrown as NodeJS.ErrnoException).code !== "EEXIST")
+          throw ioError(path, "a writable file", thrown);
       }
       const age = await ageMs(path);
       if (age !== undefined && age >= timing.staleMs) await removeStale(path, timing.staleMs);

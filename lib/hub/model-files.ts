@@ -64,7 +64,8 @@ export function modelsOf(files: readonly HubFile[]): readonly HubModel[] {
   }
   return [...models.values()].flatMap(({ files: own, parts }) => {
     const [first] = own;
-    const isWhole = own.length === parts && (parts === 1 || own.every(({ path }, i) => partOf(path) === i + 1));
+    const isWhole =
+      own.length === parts && (parts === 1 || own.every(({ path }, i) => partOf(path) === i + 1));
     return first !== undefined && isWhole ? [{ path: first.path, files: own }] : [];
   });
 }
@@ -105,7 +106,10 @@ export function chooseModel(repo: string, files: readonly HubFile[], asked: stri
   }
   if (asked === undefined) return chooseDefault(repo, models);
   const exact = models.filter((model) => model.files.some(({ path }) => path === asked));
-  const named = exact.length > 0 ? exact : models.filter(({ files: own }) => own.some(({ path }) => isNameOf(path, asked)));
+  const named =
+    exact.length > 0
+      ? exact
+      : models.filter(({ files: own }) => own.some(({ path }) => isNameOf(path, asked)));
   const [only] = named;
   if (only === undefined) {
     const message = `expected one of its files for ${repo}:${asked} but received none of that name; it has ${listOf(models)}`;

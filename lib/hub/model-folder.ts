@@ -28,7 +28,10 @@ export async function listModels(options: ModelFolderOptions = {}): Promise<read
 
 /** What a text that names no pulled model would be if it were a path. */
 function looksLikePath(text: string): boolean {
-  return /^[./~\\]|^[A-Za-z]:[\\/]/.test(text) || (!text.includes(":") && (/[.]gguf$/i.test(text) || !isName(text)));
+  return (
+    /^[./~\\]|^[A-Za-z]:[\\/]/.test(text) ||
+    (!text.includes(":") && (/[.]gguf$/i.test(text) || !isName(text)))
+  );
 }
 
 function isName(text: string): boolean {
@@ -173,6 +176,13 @@ async function contentFolders(files: string): Promise<readonly string[]> {
 
 async function bytesIn(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => []);
-  const sizes = await Promise.all(names.map((name) => stat(path.join(folder, name)).then(({ size }) => size, () => 0)));
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(path.join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
   return sizes.reduce((sum, size) => sum + size, 0);
 }

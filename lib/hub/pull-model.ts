@@ -9,7 +9,14 @@ import { downloadFile, partialPath } from "./download.js";
 import { FolderLock } from "./folder-lock.js";
 import { chooseModel, type HubFile, type HubModel } from "./model-files.js";
 import { type ModelReference, parseReference } from "./reference.js";
-import { hasBytes, modelsNamed, type PulledModel, readRegistry, type RegistryEntry, writeEntry } from "./registry.js";
+import {
+  hasBytes,
+  modelsNamed,
+  type PulledModel,
+  readRegistry,
+  type RegistryEntry,
+  writeEntry,
+} from "./registry.js";
 import { fileUrl, isCommit, listRepository } from "./repository.js";
 import { type PullOptions, pullSettings, type PullSettings } from "./settings.js";
 
@@ -35,7 +42,7 @@ const spareBytes = 16 << 20;
  * AIR_ERR_CANCELLED
  *
  * @example
- * const { path } = await pullModel("Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_0");
+ * const { path } = await pullModel("bartowski/SmolLM2-135M-Instruct-GGUF:Q4_0");
  * using model = await loadModel(path);
  */
 export async function pullModel(reference: string, options: PullOptions = {}): Promise<PullResult> {
@@ -64,7 +71,8 @@ async function findHere(
   const { models } = await readRegistry(folder);
   const [found, ...more] = modelsNamed(models, reference).filter(
     (model) =>
-      model.isPresent && (revision === undefined || model.commit === revision || (offline && model.revision === revision)),
+      model.isPresent &&
+      (revision === undefined || model.commit === revision || (offline && model.revision === revision)),
   );
   // Without a file's name the hub's listing may choose another one.
   const isCertain = offline || parseReference(reference).file !== undefined;
@@ -175,7 +183,8 @@ class Pull {
     let neededBytes = 0;
     for (const file of this.#chosen.model.files) {
       const local = this.#local(this.#pathOf(file));
-      const here = (await stat(local).catch(() => undefined)) ?? (await stat(partialPath(local)).catch(() => undefined));
+      const here =
+        (await stat(local).catch(() => undefined)) ?? (await stat(partialPath(local)).catch(() => undefined));
       neededBytes += Math.max(0, file.bytes - (here?.size ?? 0));
     }
     if (neededBytes === 0) return;

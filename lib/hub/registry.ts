@@ -149,7 +149,8 @@ export async function removeEntry(folder: string, { repo, file }: PulledModel): 
 /** The models that a text may mean: `owner/repo`, `owner/repo:file` or a file's name, in either case. */
 export function modelsNamed(models: readonly PulledModel[], text: string): readonly PulledModel[] {
   const { repo, file } = matchReference(text) ?? {};
-  if (repo === undefined) return models.filter((model) => isNameOf(model.file, text) && !isQuantization(model, text));
+  if (repo === undefined)
+    return models.filter((model) => isNameOf(model.file, text) && !isQuantization(model, text));
   const ofRepo = models.filter((model) => model.repo.toLowerCase() === repo.toLowerCase());
   if (file === undefined) return ofRepo;
   const exact = ofRepo.filter((model) => model.file === file);

@@ -62,7 +62,9 @@ export async function listRepository(
   const source = {
     hubUrl: connection.endpoint.href.replace(/\/$/, ""),
     fetch: async (input: RequestInfo | URL): Promise<Response> => {
-      const { text, headers } = await connection.getText(new URL(input instanceof Request ? input.url : input));
+      const { text, headers } = await connection.getText(
+        new URL(input instanceof Request ? input.url : input),
+      );
       return new Response(text, { headers });
     },
   };
@@ -70,7 +72,12 @@ export async function listRepository(
     const info: unknown = await modelInfo({ name: repo, revision, additionalFields: ["sha"], ...source });
     const { sha: commit } = commitSchema.parse(info);
     const files: HubFile[] = [];
-    const entries = listFiles({ repo: { type: "model", name: repo }, revision: commit, recursive: true, ...source });
+    const entries = listFiles({
+      repo: { type: "model", name: repo },
+      revision: commit,
+      recursive: true,
+      ...source,
+    });
     for await (const entry of entries)
       if (entry.type === "file" && /[.]gguf$/i.test(entry.path)) files.push(toHubFile(entry));
     return { commit, files };

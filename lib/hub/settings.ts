@@ -78,7 +78,8 @@ export function modelFolder(): string {
   if (own !== undefined) return path.resolve(own);
   const data = variable("XDG_DATA_HOME");
   // The XDG base directory specification tells to ignore relative paths.
-  const base = data !== undefined && path.isAbsolute(data) ? data : path.join(os.homedir(), ".local", "share");
+  const base =
+    data !== undefined && path.isAbsolute(data) ? data : path.join(os.homedir(), ".local", "share");
   return path.join(base, "air-runtime", "models");
 }
 

@@ -159,10 +159,12 @@ export class HubStub {
     const { pathname, searchParams } = new URL(request.path, this.url);
     const [, repo = "", revision] = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/([^/]+)$/.exec(pathname) ?? [];
     const [, treeRepo = ""] = /^\/api\/models\/([^/]+\/[^/]+)\/tree\//.exec(pathname) ?? [];
-    const [, fileRepo = "", commit, name = ""] = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
+    const [, fileRepo = "", commit, name = ""] =
+      /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname) ?? [];
     const file = this.#repos.get(fileRepo)?.[decodeURIComponent(name)];
     if (pathname.startsWith("/api/") && this.api(request, response)) return;
-    if (this.#repos.has(repo) && ["main", "v1", this.commit].includes(revision ?? "")) this.#info(repo, response);
+    if (this.#repos.has(repo) && ["main", "v1", this.commit].includes(revision ?? ""))
+      this.#info(repo, response);
     else if (this.#repos.has(treeRepo)) this.#tree(treeRepo, Number(searchParams.get("page") ?? 0), response);
     else if (file !== undefined && commit === this.commit) {
       const handler = this.next.shift() ?? this.otherwise;

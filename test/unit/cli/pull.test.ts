@@ -53,7 +53,9 @@ describe("air pull", () => {
   test("says what came and where it is, and nothing on a stderr that is no terminal", async () => {
     const { status, stdout, stderr } = await air(["pull", repo]);
     expect([status, stderr]).toEqual([0, ""]);
-    expect(stdout).toMatch(/^acme\/tiny-GGUF:tiny-q4_0[.]gguf \(1[.]50 MiB, commit 0123456789ab\) pulled\n\/.*tiny-q4_0[.]gguf\n$/);
+    expect(stdout).toMatch(
+      /^acme\/tiny-GGUF:tiny-q4_0[.]gguf \(1[.]50 MiB, commit 0123456789ab\) pulled\n\/.*tiny-q4_0[.]gguf\n$/,
+    );
     expect((await air(["pull", repo])).stdout).toContain("was here already");
   });
 
@@ -64,7 +66,11 @@ describe("air pull", () => {
 
   test("prints one JSON object, of errors too", async () => {
     const { stdout } = await air(["pull", `${repo}:q8_0`, "--revision", "v1", "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject({ file: "tiny-q8_0.gguf", revision: "v1", downloadedBytes: 1000 });
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: "tiny-q8_0.gguf",
+      revision: "v1",
+      downloadedBytes: 1000,
+    });
     const failed = await air(["pull", "acme/none", "--json"]);
     expect(failed.status).toBe(1);
     expect(JSON.parse(failed.stdout)).toMatchObject({ error: { code: "AIR_ERR_HUB_NOT_FOUND" } });
@@ -106,8 +112,12 @@ describe("air models", () => {
   test("lists what was pulled, and names entries that are damaged", async () => {
     await air(["pull", repo]);
     const { stdout } = await air(["models"]);
-    expect(stdout).toMatch(/^model +size +commit +pulled\nacme\/tiny-GGUF:tiny-q4_0[.]gguf +1[.]50 MiB +0123456789ab +\d{4}-\d\d-\d\d\n$/);
-    const json = JSON.parse((await air(["models", "--json"])).stdout) as { readonly models: readonly object[] };
+    expect(stdout).toMatch(
+      /^model +size +commit +pulled\nacme\/tiny-GGUF:tiny-q4_0[.]gguf +1[.]50 MiB +0123456789ab +\d{4}-\d\d-\d\d\n$/,
+    );
+    const json = JSON.parse((await air(["models", "--json"])).stdout) as {
+      readonly models: readonly object[];
+    };
     expect(json).toMatchObject({ folder, models: [{ repo, isPresent: true }] });
     writeFileSync(path.join(folder, "registry", "x.json"), "");
     expect((await air(["models"])).stderr).toContain("x.json is damaged");
@@ -115,7 +125,9 @@ describe("air models", () => {
 
   test("rm removes one by any of its names", async () => {
     await air(["pull", repo]);
-    expect((await air(["models", "rm", "tiny-q4_0"])).stdout).toBe(`removed ${repo}:tiny-q4_0.gguf (1.50 MiB)\n`);
+    expect((await air(["models", "rm", "tiny-q4_0"])).stdout).toBe(
+      `removed ${repo}:tiny-q4_0.gguf (1.50 MiB)\n`,
+    );
     const again = await air(["models", "rm", "tiny-q4_0", "--json"]);
     expect(again.status).toBe(1);
     expect(JSON.parse(again.stdout)).toMatchObject({ error: { code: "AIR_ERR_NOT_PULLED" } });

@@ -45,7 +45,13 @@ describe("quantizationOf", () => {
 
 describe("modelsOf", () => {
   test("leaves out what is no model: other endings, vision towers, importance matrices", () => {
-    const files = filesOf("README.md", "mmproj-m-f16.gguf", "m.imatrix.gguf", "m-mmproj-f16.gguf", "m-q4_0.gguf");
+    const files = filesOf(
+      "README.md",
+      "mmproj-m-f16.gguf",
+      "m.imatrix.gguf",
+      "m-mmproj-f16.gguf",
+      "m-q4_0.gguf",
+    );
     expect(modelsOf(files).map(({ path }) => path)).toEqual(["m-q4_0.gguf"]);
   });
 
@@ -85,7 +91,12 @@ describe("chooseModel without a file", () => {
 });
 
 describe("chooseModel with a file", () => {
-  const paths = ["m-q4_k_m.gguf", "m-q4_k_s.gguf", "deep/n-q8_0-00001-of-00002.gguf", "deep/n-q8_0-00002-of-00002.gguf"];
+  const paths = [
+    "m-q4_k_m.gguf",
+    "m-q4_k_s.gguf",
+    "deep/n-q8_0-00001-of-00002.gguf",
+    "deep/n-q8_0-00002-of-00002.gguf",
+  ];
 
   test.each([
     ["m-q4_k_m.gguf", "m-q4_k_m.gguf"],

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -142,7 +150,9 @@ describe("a configuration", () => {
       { model: path.join(folder, "none.gguf") },
       { model: path.join(folder, "own") },
     ]);
-    expect((await withModelFiles(parseConfig({ tiers: tiers.slice(0, 1) }))).tiers).toMatchObject([{ model: file }]);
+    expect((await withModelFiles(parseConfig({ tiers: tiers.slice(0, 1) }))).tiers).toMatchObject([
+      { model: file },
+    ]);
   });
 
   test("that names a model that is not here is AIR_ERR_NOT_PULLED", async () => {
@@ -173,7 +183,13 @@ describe("listModels", () => {
     spoil("e.json", '"bytes": 7', '"bytes": -7');
     const { models, damaged } = await readRegistry(folder);
     expect(models.map(({ name: own }) => own)).toEqual(["acme/m-GGUF:m-q4_0.gguf"]);
-    expect(damaged.map((file) => path.basename(file)).sort()).toEqual(["a.json", "b.json", "c.json", "d.json", "e.json"]);
+    expect(damaged.map((file) => path.basename(file)).sort()).toEqual([
+      "a.json",
+      "b.json",
+      "c.json",
+      "d.json",
+      "e.json",
+    ]);
   });
 
   test("keeps models of one file name apart", async () => {
@@ -218,7 +234,11 @@ describe("pruneModels", () => {
     }
     writeFileSync(`${place("busy")}.lock`, "somebody");
     expect(await pruneModels()).toEqual({ folders: [place("unfinished")], bytes: 4 });
-    expect([existsSync(kept), existsSync(place("busy")), existsSync(place("unfinished"))]).toEqual([true, true, false]);
+    expect([existsSync(kept), existsSync(place("busy")), existsSync(place("unfinished"))]).toEqual([
+      true,
+      true,
+      false,
+    ]);
     expect(await pruneModels({ folder: path.join(folder, "none") })).toEqual({ folders: [], bytes: 0 });
   });
 

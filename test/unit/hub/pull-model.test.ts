@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
@@ -90,12 +98,18 @@ describe("pullModel", () => {
       ...{ bytes: content.length, sha256: sha256Of(content), isPresent: true },
       ...{ downloadedBytes: content.length, resumedBytes: 0 },
     });
-    expect(hub.fileRequests.map((request) => request.path)).toEqual([`/${repo}/resolve/${mainCommit}/tiny-q4_0.gguf`]);
+    expect(hub.fileRequests.map((request) => request.path)).toEqual([
+      `/${repo}/resolve/${mainCommit}/tiny-q4_0.gguf`,
+    ]);
     expect(filesHere().map((name) => path.extname(name))).toEqual([".gguf", ".json"]);
     const bytes = progress.filter(({ phase }) => phase === "downloading").map(({ doneBytes }) => doneBytes);
     expect(bytes).toEqual([...bytes].sort((a, b) => a - b));
     expect(bytes.at(-1)).toBe(content.length);
-    expect(progress.at(-1)).toEqual({ phase: "verifying", doneBytes: content.length, totalBytes: content.length });
+    expect(progress.at(-1)).toEqual({
+      phase: "verifying",
+      doneBytes: content.length,
+      totalBytes: content.length,
+    });
   });
 
   test("downloads nothing a second time, and asks nobody about a commit and file that are here", async () => {
@@ -127,10 +141,14 @@ describe("pullModel", () => {
   });
 
   test("downloads all parts of a model in parts", async () => {
-    const parts = [1, 2, 3].map((part) => [`big/m-q8_0-0000${part}-of-00003.gguf`, contentOf(`${part}`, 999)] as const);
+    const parts = [1, 2, 3].map(
+      (part) => [`big/m-q8_0-0000${part}-of-00003.gguf`, contentOf(`${part}`, 999)] as const,
+    );
     hub.put(repo, Object.fromEntries(parts.map(([name, bytes]) => [name, { content: bytes }])));
     const result = await pull();
-    expect(result.files.map((file) => path.basename(file.path))).toEqual(parts.map(([name]) => path.basename(name)));
+    expect(result.files.map((file) => path.basename(file.path))).toEqual(
+      parts.map(([name]) => path.basename(name)),
+    );
     for (const [index, { path: file }] of result.files.entries()) expectSame(file, parts[index]?.[1]);
     expect(new Set(result.files.map((file) => path.dirname(file.path))).size).toBe(1);
     expect(result).toMatchObject({ bytes: 2997, shortName: "m-q8_0" });
@@ -332,14 +350,17 @@ describe("a server that fails", () => {
     expect((await failureOf(pull())).code).toBe("AIR_ERR_HUB");
   });
 
-  test.each(["../evil-q4_0.gguf", "/etc/evil-q4_0.gguf", "a/../../evil-q4_0.gguf", "a\\evil-q4_0.gguf", "a//b.gguf"])(
-    "with a file called %s is refused",
-    async (name) => {
-      hub.put(repo, { [name]: { content } });
-      expect((await failureOf(pull())).code).toBe("AIR_ERR_HUB");
-      expect(hub.fileRequests).toEqual([]);
-    },
-  );
+  test.each([
+    "../evil-q4_0.gguf",
+    "/etc/evil-q4_0.gguf",
+    "a/../../evil-q4_0.gguf",
+    "a\\evil-q4_0.gguf",
+    "a//b.gguf",
+  ])("with a file called %s is refused", async (name) => {
+    hub.put(repo, { [name]: { content } });
+    expect((await failureOf(pull())).code).toBe("AIR_ERR_HUB");
+    expect(hub.fileRequests).toEqual([]);
+  });
 });
 
 describe("content that is not what was listed", () => {
@@ -508,11 +529,14 @@ describe("what is not there", () => {
     ["a repository", { reference: "acme/none" }],
     ["a revision", { revision: "nightly" }],
     ["a file", { reference: `${repo}:Q8_0` }],
-  ])("%s is AIR_ERR_HUB_NOT_FOUND", async (_, { reference = repo, ...options }: { reference?: string; revision?: string }) => {
-    const failure = await failureOf(pull(options, reference));
-    expect(failure.code).toBe("AIR_ERR_HUB_NOT_FOUND");
-    expect(hub.requests.length).toBeLessThanOrEqual(2);
-  });
+  ])(
+    "%s is AIR_ERR_HUB_NOT_FOUND",
+    async (_, { reference = repo, ...options }: { reference?: string; revision?: string }) => {
+      const failure = await failureOf(pull(options, reference));
+      expect(failure.code).toBe("AIR_ERR_HUB_NOT_FOUND");
+      expect(hub.requests.length).toBeLessThanOrEqual(2);
+    },
+  );
 
   test("a file that vanished between listing and download is AIR_ERR_HUB_NOT_FOUND", async () => {
     hub.otherwise = status(404);
@@ -606,14 +630,22 @@ describe("two pulls of one model", () => {
 });
 
 describe("arguments", () => {
-  test.each(["", "tiny", "a/b/c", "acme/..", "../etc", "acme/tiny:", "acme/ti ny", "-a/b", "a--b/c", "a/b:c:d"])(
-    "%j is no model to pull",
-    async (reference) => {
-      const failure = await failureOf(pull({}, reference));
-      expect(failure.code).toBe("AIR_ERR_ARGUMENT");
-      expect(hub.requests).toEqual([]);
-    },
-  );
+  test.each([
+    "",
+    "tiny",
+    "a/b/c",
+    "acme/..",
+    "../etc",
+    "acme/tiny:",
+    "acme/ti ny",
+    "-a/b",
+    "a--b/c",
+    "a/b:c:d",
+  ])("%j is no model to pull", async (reference) => {
+    const failure = await failureOf(pull({}, reference));
+    expect(failure.code).toBe("AIR_ERR_ARGUMENT");
+    expect(hub.requests).toEqual([]);
+  });
 
   test("options are checked", async () => {
     expect((await failureOf(pull({ retries: -1 }))).message).toContain("for retries");
