@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { open, readFile, rm, stat, utimes } from "node:fs/promises";
+import { open, readFile, readlink, rm, stat, utimes } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+
+import { z } from "zod";
 
 import { AirError, ioError } from "../errors/air-error.js";
 
@@ -33,8 +35,51 @@ async function ageMs(path: string): Promise<number | undefined> {
 }
 
 /**
- * A lock between processes: a file that its owner touches. Process ids would not do, because the folder may be shared
- * by containers and machines.
+ * Where process ids mean the same as here: this boot of this machine, and this namespace of processes. Undefined where
+ * the system does not say.
+ */
+async function processSpace(): Promise<string | undefined> {
+  try {
+    const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+    return `${boot.trim()} ${await readlink("/proc/self/ns/pid")}`;
+  } catch {
+    return undefined;
+  }
+}
+
+const ownerSchema = z.object({ name: z.string(), pid: z.int().min(1), space: z.string().optional() });
+type Owner = z.output<typeof ownerSchema>;
+
+/** Undefined for a lock that is not there, or not written yet. */
+async function ownerOf(path: string): Promise<Owner | undefined> {
+  try {
+    return ownerSchema.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch {
+    return undefined;
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}
+
+/** Whether there is a lock whose owner is gone: a process that has ended, or one that has not touched it for long. */
+async function isStale(path: string, staleMs: number): Promise<boolean> {
+  const age = await ageMs(path);
+  if (age === undefined || age >= staleMs) return age !== undefined;
+  const owner = await ownerOf(path);
+  if (owner?.space === undefined || owner.space !== (await processSpace())) return false;
+  return !isRunning(owner.pid);
+}
+
+/**
+ * A lock between processes: a file that its owner touches, because the folder may be shared by containers and machines,
+ * among which process ids mean nothing.
  */
 export class FolderLock {
   readonly #path: string;
@@ -61,25 +106,25 @@ export class FolderLock {
     pause: (ms: number) => Promise<void>,
     timing: LockTiming = defaultLockTiming,
   ): Promise<FolderLock> {
-    const name = randomUUID();
+    const space = await processSpace();
+    const owner: Owner = { name: randomUUID(), pid: process.pid, ...(space !== undefined && { space }) };
     for (;;) {
       try {
         const handle = await open(path, "wx");
-        await handle.writeFile(name).finally(() => handle.close());
-        return new FolderLock(path, name, timing.beatMs);
+        await handle.writeFile(JSON.stringify(owner)).finally(() => handle.close());
+        return new FolderLock(path, owner.name, timing.beatMs);
       } catch (thrown) {
         if ((thrown as NodeJS.ErrnoException).code !== "EEXIST")
           throw ioError(path, "a writable file", thrown);
       }
-      const age = await ageMs(path);
-      if (age !== undefined && age >= timing.staleMs) await removeStale(path, timing.staleMs);
-      else if (age !== undefined) await pause(timing.pollMs);
+      if (await isStale(path, timing.staleMs)) await removeStale(path, timing.staleMs);
+      else if ((await ageMs(path)) !== undefined) await pause(timing.pollMs);
     }
   }
 
   /** @throws {AirError} AIR_ERR_BUSY when another process took the lock over, say while this machine was asleep */
   async assertOwned(): Promise<void> {
-    if ((await readFile(this.#path, "utf8").catch(() => undefined)) === this.#name) return;
+    if ((await ownerOf(this.#path))?.name === this.#name) return;
     throw new AirError(
       "AIR_ERR_BUSY",
       `expected this process to own ${this.#path} but received a lock that another one took over`,
@@ -118,7 +163,7 @@ async function removeStale(path: string, staleMs: number): Promise<void> {
     return;
   }
   try {
-    if (((await ageMs(path)) ?? 0) >= staleMs) await rm(path, { force: true });
+    if (await isStale(path, staleMs)) await rm(path, { force: true });
   } finally {
     await rm(claim, { force: true });
   }

@@ -149,15 +149,13 @@ export async function removeEntry(folder: string, { repo, file }: PulledModel): 
 /** The models that a text may mean: `owner/repo`, `owner/repo:file` or a file's name, in either case. */
 export function modelsNamed(models: readonly PulledModel[], text: string): readonly PulledModel[] {
   const { repo, file } = matchReference(text) ?? {};
-  if (repo === undefined)
-    return models.filter((model) => isNameOf(model.file, text) && !isQuantization(model, text));
-  const ofRepo = models.filter((model) => model.repo.toLowerCase() === repo.toLowerCase());
+  if (repo === undefined) return models.filter(({ shortName }) => isSame(shortName, stemOf(text)));
+  const ofRepo = models.filter((model) => isSame(model.repo, repo));
   if (file === undefined) return ofRepo;
   const exact = ofRepo.filter((model) => model.file === file);
   return exact.length > 0 ? exact : ofRepo.filter((model) => isNameOf(model.file, file));
 }
 
-/** `-m Q4_0` alone is no name of a model. */
-function isQuantization({ file }: PulledModel, text: string): boolean {
-  return stemOf(file).toLowerCase() !== stemOf(text).toLowerCase();
+function isSame(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
 }

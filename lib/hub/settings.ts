@@ -50,7 +50,7 @@ export interface PullOptions {
   readonly offline?: boolean;
   /** Attempts after a first one that failed without getting any further. 0 to 100, default 5. */
   readonly retries?: number;
-  /** The first pause between attempts is at most this long; every later one twice as long. Default 1000. */
+  /** The first pause between attempts is at most this long; every later one twice as long, 8000 at most. Default 1000. */
   readonly retryBaseMs?: number;
   /** The longest Retry-After that is waited for; longer ones fail at once. Default 120000. */
   readonly retryAfterLimitMs?: number;

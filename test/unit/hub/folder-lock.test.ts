@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -62,6 +63,20 @@ describe("FolderLock", () => {
     await locks[0]?.assertOwned();
     await locks[0]?.release();
     expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test("is taken over at once from a process of this machine that has ended, and from no other", async () => {
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    const lock = await FolderLock.acquire(file, pause, timing);
+    const own = JSON.parse(readFileSync(file, "utf8")) as { readonly pid: number; readonly space: string };
+    await lock.release();
+    expect(own).toMatchObject({ pid: process.pid, space: expect.any(String) as string });
+    for (const live of [own, { ...own, pid, space: "another machine" }, { ...own, pid, space: undefined }]) {
+      writeFileSync(file, JSON.stringify(live));
+      await expect(FolderLock.acquire(file, giveUp, timing)).rejects.toThrow("taken");
+    }
+    writeFileSync(file, JSON.stringify({ ...own, pid }));
+    await (await FolderLock.acquire(file, giveUp, timing)).release();
   });
 
   test("is touched while its owner lives", async () => {
