@@ -61,7 +61,7 @@ export async function listRepository(
   const { listFiles, modelInfo } = await import("@huggingface/hub");
   const source = {
     hubUrl: connection.endpoint.href.replace(/\/$/, ""),
-    fetch: async (input: RequestInfo | URL): Promise<Response> => {
+    fetch: async (input: string | URL | Request): Promise<Response> => {
       const { text, headers } = await connection.getText(
         new URL(input instanceof Request ? input.url : input),
       );

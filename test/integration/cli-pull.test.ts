@@ -33,8 +33,18 @@ afterEach(async () => {
 });
 
 function start(...args: readonly string[]): ChildProcess & { readonly done: ReturnType<typeof outcomeOf> } {
-  const env = { ...process.env, AIR_MODELS: folder, HF_ENDPOINT: hub.url, HF_TOKEN: token, HF_HUB_OFFLINE: "" };
-  const child = spawn(process.execPath, [main, ...args], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const env = {
+    ...process.env,
+    AIR_MODELS: folder,
+    HF_ENDPOINT: hub.url,
+    HF_TOKEN: token,
+    HF_HUB_OFFLINE: "",
+  };
+  const child = spawn(process.execPath, [main, ...args], {
+    cwd: folder,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return Object.assign(child, { done: outcomeOf(child) });
 }
 
@@ -56,7 +66,9 @@ function here(ending: string): readonly string[] {
 
 /** A part of that many bytes on the disk, once it is there. */
 async function partOf(bytes: number): Promise<string> {
-  await expect.poll(() => here(".partial").map((file) => statSync(file).size), { timeout: 20_000 }).toEqual([bytes]);
+  await expect
+    .poll(() => here(".partial").map((file) => statSync(file).size), { timeout: 20_000 })
+    .toEqual([bytes]);
   return here(".partial")[0] ?? "";
 }
 
@@ -78,7 +90,8 @@ describe("air pull", () => {
     const { text: answer } = JSON.parse(byName.stdout) as { readonly text: string };
     expect(answer).toContain("84");
     expect((await air("pull", repo, "--offline")).stdout).toContain("was here already");
-    for (const file of [...here(".json"), ...here(".gguf")]) expect(readFileSync(file).includes(token)).toBe(false);
+    for (const file of [...here(".json"), ...here(".gguf")])
+      expect(readFileSync(file).includes(token)).toBe(false);
     hub = await new HubStub().start(); // for afterEach()
   });
 
@@ -89,7 +102,9 @@ describe("air pull", () => {
     child.kill("SIGINT");
     const stopped = await child.done;
     expect(stopped).toMatchObject({ status: 130, stdout: "" });
-    expect(stopped.stderr).toBe("air: stopped with 1.91 MiB of 5.14 MiB here; the same command goes on from there\n");
+    expect(stopped.stderr).toBe(
+      "air: stopped with 1.91 MiB of 5.14 MiB here; the same command goes on from there\n",
+    );
     expect(here(".lock")).toEqual([]);
     const { stdout } = await air("pull", repo, "--json");
     expect(JSON.parse(stdout)).toMatchObject({
@@ -112,7 +127,11 @@ describe("air pull", () => {
     hub.otherwise = slowly;
     const all = await Promise.all([1, 2, 3].map(() => air("pull", repo, "--json")));
     const reports = all.map(({ stdout }) => JSON.parse(stdout) as { readonly downloadedBytes: number });
-    expect(reports.map(({ downloadedBytes }) => downloadedBytes).sort((a, b) => a - b)).toEqual([0, 0, content.length]);
+    expect(reports.map(({ downloadedBytes }) => downloadedBytes).sort((a, b) => a - b)).toEqual([
+      0,
+      0,
+      content.length,
+    ]);
     expect(hub.fileRequests.length).toBe(1);
     const [file = "", ...more] = here(".gguf");
     expect(more).toEqual([]);
