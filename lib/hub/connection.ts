@@ -98,7 +98,7 @@ export class HubConnection {
       for (let redirects = 0; redirects <= maxRedirects; redirects += 1) {
         const response = await this.#request(url, headers, guard);
         if (!redirectStatuses.has(response.status)) {
-          if (!response.ok && !accept.includes(response.status)) throw await this.#refusal(response, url);
+          if (!response.ok && !accept.includes(response.status)) throw this.#refusal(response, url);
           return { response, url, guard };
         }
         void response.body?.cancel().catch(() => undefined);
@@ -145,7 +145,7 @@ export class HubConnection {
   }
 
   /** What a status that is no success means. */
-  async #refusal(response: Response, url: URL): Promise<HubError> {
+  #refusal(response: Response, url: URL): HubError {
     const { status, headers } = response;
     void response.body?.cancel().catch(() => undefined);
     const said = this.#said(headers);

@@ -218,10 +218,11 @@ class FileDownload {
     const body = response.body ?? [];
     const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
     for (;;) {
-      const { done, value: chunk } = await chunks.next().catch((thrown: unknown) => {
+      const next = await chunks.next().catch((thrown: unknown) => {
         throw guard.errorOf(thrown, url);
       });
-      if (done === true) break;
+      if (next.done === true) break;
+      const chunk = next.value;
       if (partial.bytes + chunk.length > file.bytes) {
         await partial.restart();
         throw new HubError(`expected ${file.bytes} bytes, as listed, for ${place} but received more`);

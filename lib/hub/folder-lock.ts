@@ -18,6 +18,7 @@ export interface LockTiming {
 /** A stale lock is gone after as many milliseconds, once somebody is at it. */
 const claimPollMs = 10;
 
+/** What pulls go by. */
 export const defaultLockTiming: LockTiming = { pollMs: 500, beatMs: 5000, staleMs: 60_000 };
 
 function isMissing(thrown: unknown): boolean {

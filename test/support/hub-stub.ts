@@ -116,6 +116,7 @@ export class HubStub {
   etagOf = (content: Buffer): string => `"${sha256Of(content).slice(0, 12)}"`;
   readonly #repos = new Map<string, Record<string, StubFile>>();
   readonly #server: Server;
+  #port = 0;
   commit = mainCommit;
   /** Files per page of a listing. */
   pageFiles = 1000;
@@ -132,11 +133,13 @@ export class HubStub {
   async start(): Promise<this> {
     this.#server.listen(0, "127.0.0.1");
     await once(this.#server, "listening");
+    this.#port = (this.#server.address() as AddressInfo).port;
     return this;
   }
 
+  /** Where it is, and was after close(). */
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   /** The requests for files. */
@@ -148,7 +151,6 @@ export class HubStub {
     this.#repos.set(repo, files);
   }
 
-  /** Gives the content of a repository under any of its addresses, as a CDN does. */
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();
