@@ -16,6 +16,18 @@ export {
   type ErrorCode,
   errorCodes,
 } from "./errors/air-error.js";
+export { pullModel, type PullResult } from "./hub/pull-model.js";
+export type { PullOptions, PullProgress } from "./hub/settings.js";
+export {
+  listModels,
+  type ModelFolderOptions,
+  type PrunedFiles,
+  pruneModels,
+  removeModel,
+  resolveModel,
+  type ResolveModelOptions,
+} from "./hub/model-folder.js";
+export type { PulledModel } from "./hub/registry.js";
 export { loadModel } from "./runtime/load-model.js";
 export { planModel, type PlanModelOptions } from "./runtime/plan-model.js";
 export type { MemoryPlan, ModelMemoryPlan } from "./cache/memory-plan.js";

@@ -5,7 +5,7 @@ import type { BenchmarkReport, BenchmarkResult, SpeculationReport } from "../ben
 import type { Percentiles } from "../benchmark/statistics.js";
 import { invalidArgument } from "../errors/air-error.js";
 import { type CliIo, readText, write, writeJson } from "./io.js";
-import { modelFile, noteFewerThreads, notePackCache, progressBar } from "./load.js";
+import { modelFile, noteFewerThreads, notePackCache, progressBar, withDraftFile } from "./load.js";
 import {
   addComputeOptions,
   integer,
@@ -152,7 +152,7 @@ async function speculationOptions(
     if (promptFile === undefined) return {};
     throw invalidArgument("--prompt-file", "--draft beside it", promptFile);
   }
-  const load = draft === "ngram" ? {} : { draft };
+  const load = draft === "ngram" ? {} : await withDraftFile({ draft });
   if (promptFile === undefined) return { load, speculation: {} };
   const prompt = await readText(io, promptFile);
   if (prompt === "") throw invalidArgument("--prompt-file", "a file with text in it", promptFile);
@@ -161,7 +161,7 @@ async function speculationOptions(
 
 async function run(io: CliIo, options: BenchOptions): Promise<void> {
   const { load, speculation } = await speculationOptions(io, options);
-  const file = modelFile(io, options.model);
+  const file = await modelFile(io, options.model);
   const loading = progressBar(io, "loading");
   let measuring: ReturnType<typeof progressBar> | undefined;
   let report: BenchmarkReport;

@@ -77,7 +77,7 @@ function summary(heads: HeadsFile): string {
 
 async function run(io: CliIo, options: CalibrateCommandOptions): Promise<void> {
   const text = await readText(io, options.file);
-  const file = modelFile(io, options.model);
+  const file = await modelFile(io, options.model);
   const bar = progressBar(io, "calibrating");
   const journal = `${options.output}.scores`;
   let heads: HeadsFile;

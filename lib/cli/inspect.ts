@@ -1,7 +1,7 @@
 import { Command } from "commander";
 
 import { AirError } from "../errors/air-error.js";
-import { checkKvPrecision, type KvCheckResult, type KvVerdict } from "../index.js";
+import { checkKvPrecision, type KvCheckResult, type KvVerdict, resolveModel } from "../index.js";
 import { describeModel } from "../model/architecture.js";
 import { createChatTemplate } from "../model/chat-template.js";
 import { readGguf } from "../model/gguf.js";
@@ -124,7 +124,8 @@ async function checkKv(io: CliIo, path: string, options: InspectOptions): Promis
   }
 }
 
-async function run(io: CliIo, path: string, options: InspectOptions): Promise<void> {
+async function run(io: CliIo, model: string, options: InspectOptions): Promise<void> {
+  const path = await resolveModel(model);
   const file = await readGguf(path);
   const report = reportFile(file);
   let problem: AirError | undefined;
@@ -151,7 +152,7 @@ export function inspectCommand(io: CliIo): Command {
     .description(
       "Shows what is in a model file: architecture, shapes, tensors by type, tokenizer, memory needed.",
     )
-    .argument("<file>", "GGUF file")
+    .argument("<file>", "GGUF file, or the name of a pulled model")
     .option("--json", "print one JSON object")
     .option("--kv-check", "load the model and check what the precision of the KV cache does to it");
   return addComputeOptions(command)

@@ -2,22 +2,38 @@ import { fileURLToPath } from "node:url";
 
 import { Presets, SingleBar } from "cli-progress";
 
-import { loadModel, type LoadModelOptions, type Model, type PackCacheReport } from "../index.js";
+import {
+  loadModel,
+  type LoadModelOptions,
+  type Model,
+  type PackCacheReport,
+  resolveModel,
+} from "../index.js";
 import { abortedError } from "../runtime/model-core.js";
 import { type CliIo, note } from "./io.js";
 import { type ModelOptions, toLoadOptions } from "./options.js";
 
 const bundledModel = fileURLToPath(new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 
-/** The file of -m, or the bundled model with a word on stderr about what to expect from it. */
-export function modelFile(io: CliIo, file: string | undefined): string {
-  if (file !== undefined) return file;
+/**
+ * The file of -m, which may be a pulled model's name, or the bundled model with a word on stderr about what to expect.
+ * @throws {AirError} AIR_ERR_NOT_PULLED, AIR_ERR_ARGUMENT for a name of several models
+ */
+export async function modelFile(io: CliIo, model: string | undefined): Promise<string> {
+  if (model !== undefined) return resolveModel(model);
   note(
     io,
     "using the bundled demo model: good at times tables, capitals, short definitions and device commands to " +
       "JSON, not at much else (-m FILE runs your own GGUF)",
   );
   return bundledModel;
+}
+
+/** Options of which the draft model is a file, as with {@link modelFile}. */
+export async function withDraftFile<Options extends { readonly draft?: string }>(
+  options: Options,
+): Promise<Options> {
+  return options.draft === undefined ? options : { ...options, draft: await resolveModel(options.draft) };
 }
 
 /** Shows how far something is, from 0 to 1, and what is going on. */
@@ -72,12 +88,17 @@ export async function openModel(
   options: ModelOptions,
   extra: Pick<LoadModelOptions, "draft"> = {},
 ): Promise<{ readonly model: Model; readonly loadMs: number }> {
-  const file = modelFile(io, options.model);
+  const file = await modelFile(io, options.model);
+  const { draft } = await withDraftFile(extra);
   const bar = progressBar(io, "loading");
   const started = performance.now();
   let model: Model;
   try {
-    model = await loadModel(file, { ...toLoadOptions(options), ...extra, onProgress: bar.update });
+    model = await loadModel(file, {
+      ...toLoadOptions(options),
+      ...(draft !== undefined && { draft }),
+      onProgress: bar.update,
+    });
   } finally {
     bar.stop();
   }

@@ -123,7 +123,10 @@ export function byteSize(flag: string): (text: string) => number {
 
 /** `-m FILE`, shared by every command that reads a model. */
 export function modelFileOption(): Option {
-  return new Option("-m, --model <file>", "GGUF file to use (default: the bundled demo model)");
+  return new Option(
+    "-m, --model <file>",
+    "GGUF file or name of a pulled model (default: the bundled demo model)",
+  );
 }
 
 /** Adds -m, --ctx and what addComputeOptions() adds. */

@@ -4,7 +4,7 @@ import { invalidArgument } from "../errors/air-error.js";
 import { type MemoryPlan, type ModelMemoryPlan, planModel, type PlanModelOptions } from "../index.js";
 import { pickGiven } from "../util/options.js";
 import { type CliIo, write, writeJson } from "./io.js";
-import { modelFile } from "./load.js";
+import { modelFile, withDraftFile } from "./load.js";
 import {
   addKvLimitOptions,
   addKvTypeOptions,
@@ -111,8 +111,8 @@ export function toPlanOptions(options: PlanOptions): PlanModelOptions {
 }
 
 async function run(io: CliIo, options: PlanOptions): Promise<void> {
-  const asked = toPlanOptions(options);
-  const plan = await planModel(modelFile(io, options.model), asked);
+  const asked = await withDraftFile(toPlanOptions(options));
+  const plan = await planModel(await modelFile(io, options.model), asked);
   if (options.json === true) await writeJson(io, plan);
   else await write(io.stdout, formatPlan(plan));
 }

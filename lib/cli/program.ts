@@ -16,6 +16,7 @@ Examples:
   air generate "What is 12 times 7?"
   air chat -m model.gguf
   air inspect model.gguf
+  air pull owner/repo:Q4_0
 
 Models are GGUF files of the llama architecture with tensors of type F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0,
 Q5_1, Q4_K, Q5_K or Q6_K. AIR_FORCE_ISA=reference|avx2|avxvnni|avx512vnni|neon|neoni8mm picks the CPU
@@ -36,6 +37,8 @@ const commands: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["log", async () => (await import("./log.js")).logCommand],
   ["router", async () => (await import("./router.js")).routerCommand],
   ["config", async () => (await import("./config.js")).configCommand],
+  ["pull", async () => (await import("./pull.js")).pullCommand],
+  ["models", async () => (await import("./models.js")).modelsCommand],
   ["inspect", async () => (await import("./inspect.js")).inspectCommand],
   ["plan", async () => (await import("./plan.js")).planCommand],
   ["perplexity", async () => (await import("./perplexity.js")).perplexityCommand],

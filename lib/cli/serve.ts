@@ -10,7 +10,7 @@ import { AirRuntime } from "../tiers/air-runtime.js";
 import { parseConfig, readConfig, type ResolvedConfig } from "../tiers/config.js";
 import { pickGiven } from "../util/options.js";
 import type { CliIo } from "./io.js";
-import { modelFile } from "./load.js";
+import { modelFile, withDraftFile } from "./load.js";
 import { addModelOptions, integer, toLoadOptions } from "./options.js";
 import { addServerOptions, type ServeOptions, serverOptions } from "./serve-options.js";
 
@@ -30,16 +30,20 @@ const tierFlags = {
   ...{ cpuList: "--cpu-list", priority: "--priority", rotateKeys: "--rotate-keys", force: "--force" },
 } as const;
 
-/** A configuration of one tier, which is named after the model's file. */
-function configOf(io: CliIo, options: ServeOptions, file: string): ResolvedConfig {
+/** A configuration of one tier, which is named after the file of -m whatever file it runs. */
+async function configOf(io: CliIo, options: ServeOptions, candidate?: string): Promise<ResolvedConfig> {
+  const own = await modelFile(io, options.model);
+  const file = candidate === undefined ? own : await modelFile(io, candidate);
+  const { draft } = await withDraftFile(options);
   const { force = false, ...load } = toLoadOptions(options);
   return parseConfig({
     tiers: [
       {
-        name: path.basename(modelFile(io, options.model)).replace(/\.gguf$/i, ""),
+        name: path.basename(own).replace(/\.gguf$/i, ""),
         model: file,
         ...load,
-        ...pickGiven(options, ["draft", "maxWaiting", "kvTokens"]),
+        ...(draft !== undefined && { draft }),
+        ...pickGiven(options, ["maxWaiting", "kvTokens"]),
         ...(options.parallel !== undefined && { maxConcurrent: options.parallel }),
         idleUnloadSeconds: 0,
       },
@@ -50,7 +54,7 @@ function configOf(io: CliIo, options: ServeOptions, file: string): ResolvedConfi
 }
 
 async function resolveConfig(io: CliIo, options: ServeOptions): Promise<ResolvedConfig> {
-  if (options.config === undefined) return configOf(io, options, modelFile(io, options.model));
+  if (options.config === undefined) return configOf(io, options);
   for (const [name, flag] of Object.entries(tierFlags)) {
     const value = options[name as keyof typeof tierFlags];
     if (value !== undefined) throw invalidArgument(flag, "no value beside --config", value);
@@ -106,7 +110,7 @@ async function createCandidate(
     throw invalidArgument("--canary-share", "--canary beside it", share);
   }
   const candidate = await AirRuntime.create(
-    config === undefined ? configOf(io, options, file) : await readConfig(file),
+    config === undefined ? await configOf(io, options, file) : await readConfig(file),
     {
       onEvent: (event) => {
         logger?.info({ ...event, version: "candidate" }, "runtime");

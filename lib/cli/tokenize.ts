@@ -22,7 +22,7 @@ Examples:
 async function run(io: CliIo, argument: string | undefined, options: TokenizeOptions): Promise<void> {
   const text = await textArgument(io, argument);
   if (text === undefined) throw invalidArgument("the text", "an argument or piped text", undefined);
-  const { metadata } = await readGguf(modelFile(io, options.model));
+  const { metadata } = await readGguf(await modelFile(io, options.model));
   const tokenizer = createTokenizer(metadata);
   const tokens = [
     ...tokenizer.encode(text, { special: options.special === true, bos: options.bos === true }),

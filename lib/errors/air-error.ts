@@ -63,6 +63,13 @@ export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** The error of work that a signal aborted. */
+export function abortedError(signal: AbortSignal): AirError {
+  return new AirError("AIR_ERR_CANCELLED", "expected the work to finish but received an abort", {
+    cause: signal.reason,
+  });
+}
+
 /** The error of work that took longer than it was given. */
 export function deadlineError(): AirError {
   return new AirError(

@@ -106,6 +106,36 @@ export const errorCodes = {
     meaning: "The chat template is missing or failed on these messages.",
     remedy: "Use --raw (or a plain string prompt), or check the roles and their order.",
   },
+  AIR_ERR_HUB: {
+    meaning: "The model hub failed, answered nonsense or cannot be reached.",
+    remedy: "Check the network and HF_ENDPOINT, then pull again: a download goes on where it stopped.",
+  },
+  AIR_ERR_HUB_ACCESS: {
+    meaning: "The model hub does not let you have this model, or says that it is not there.",
+    remedy:
+      "Check the name; for a gated or private model accept its terms on the hub and set HF_TOKEN to a token that may read it.",
+  },
+  AIR_ERR_HUB_NOT_FOUND: {
+    meaning: "The model hub has no such repository, revision or file.",
+    remedy: "Check the name, the revision and, with a mirror, HF_ENDPOINT.",
+  },
+  AIR_ERR_CHECKSUM: {
+    meaning: "What was downloaded is not the file that the model hub promised.",
+    remedy: "Pull again; if it happens twice, a proxy or mirror changes the file, so pull from another one.",
+  },
+  AIR_ERR_DISK_SPACE: {
+    meaning: "The disk has no room for the download.",
+    remedy:
+      "Free space (`air models rm`, `air models prune`), or set AIR_MODELS to a folder on a larger disk.",
+  },
+  AIR_ERR_OFFLINE: {
+    meaning: "The network may not be used, and the model is not on this machine.",
+    remedy: "Pull it once without --offline and HF_HUB_OFFLINE; `air models` lists what is here.",
+  },
+  AIR_ERR_NOT_PULLED: {
+    meaning: "A model is neither a file nor the name of a pulled model.",
+    remedy: "Pull it (`air pull owner/repo[:file]`), or give a path; `air models` lists the names.",
+  },
 } as const satisfies Readonly<Record<string, { readonly meaning: string; readonly remedy: string }>>;
 
 export type ErrorCode = keyof typeof errorCodes;

@@ -4,12 +4,14 @@ import type { StepCosts } from "../util/step-costs.js";
 import type { Engine } from "../engine/engine.js";
 import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
-import { AirCapacityError, AirError } from "../errors/air-error.js";
+import { abortedError, AirCapacityError, AirError } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
 import type { NativeKvArena } from "../native/native.js";
 import { at } from "../util/array-access.js";
 import type { KvIdentity } from "./kv-identity.js";
+
+export { abortedError };
 
 /** The parts of a model that its sessions share. */
 export interface ModelCore {
@@ -46,13 +48,6 @@ export interface DraftCore {
 /** The error of work on something closed. */
 export function closedError(subject: string): AirError {
   return new AirError("AIR_ERR_CLOSED", `expected an open ${subject} but received one that was closed`);
-}
-
-/** The error of work that a signal aborted. */
-export function abortedError(signal: AbortSignal): AirError {
-  return new AirError("AIR_ERR_CANCELLED", "expected the work to finish but received an abort", {
-    cause: signal.reason,
-  });
 }
 
 /** @throws {AirCapacityError} AIR_ERR_CONTEXT when `count` tokens do not fit, with room for `room` more */

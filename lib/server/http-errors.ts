@@ -54,6 +54,13 @@ export const httpErrors: Readonly<Record<ErrorCode, ErrorForm>> = {
   AIR_ERR_SESSION_FILE: broken("io_error"),
   AIR_ERR_CONFIG: broken("configuration_error"),
   AIR_ERR_ROUTER_FILE: broken("configuration_error"),
+  AIR_ERR_NOT_PULLED: broken("configuration_error"),
+  AIR_ERR_HUB: broken("hub_failed"),
+  AIR_ERR_HUB_ACCESS: broken("hub_failed"),
+  AIR_ERR_HUB_NOT_FOUND: broken("hub_failed"),
+  AIR_ERR_OFFLINE: broken("hub_failed"),
+  AIR_ERR_CHECKSUM: broken("model_broken"),
+  AIR_ERR_DISK_SPACE: broken("io_error"),
 };
 
 /** An error that the server itself has to report. */

@@ -9,7 +9,7 @@ import type { Model } from "../runtime/model.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { without } from "../util/options.js";
-import { type AirConfig, parseConfig, type ResolvedConfig } from "./config.js";
+import { type AirConfig, parseConfig, type ResolvedConfig, withModelFiles } from "./config.js";
 import type { LocalTier } from "./local-tier.js";
 import { MovingAverage } from "./moving-average.js";
 import type { Governor } from "./governor.js";
@@ -89,7 +89,7 @@ export class AirRuntime {
     config: AirConfig | ResolvedConfig,
     extras: AirRuntimeExtras = {},
   ): Promise<AirRuntime> {
-    const resolved = isResolved(config) ? config : parseConfig(config);
+    const resolved = await withModelFiles(isResolved(config) ? config : parseConfig(config));
     const { addon } = extras;
     const onEvent = listenerOf(extras);
     const { classifier, thresholds } = await createRouter(resolved, extras.classifier);

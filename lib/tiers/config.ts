@@ -3,8 +3,9 @@ import path from "node:path";
 import { z } from "zod";
 
 import { AirError, describeValue } from "../errors/air-error.js";
+import { resolveModel } from "../hub/model-folder.js";
 import { readTextFile } from "../util/text-file.js";
-import { integerFrom, numberFrom, pathName, valueAt, without } from "../util/options.js";
+import { integerFrom, numberFrom, pathName, pickGiven, valueAt, without } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 import { type LocalTierConfig, localTierSchema } from "./local-options.js";
 import { remoteTierSchema, type ResolvedRemoteTierOptions } from "./remote/remote-options.js";
@@ -291,16 +292,34 @@ function resolvePaths(config: ResolvedConfig, folder: string): ResolvedConfig {
     router: resolveRouter(config.router, absolute),
     tiers: config.tiers.map((tier): TierConfig => {
       if (tier.kind === "remote") return tier;
-      const { model, draft, heads, packCache } = tier;
+      const { heads, packCache } = tier;
       return {
         ...tier,
-        model: absolute(model),
-        ...(draft !== undefined && { draft: absolute(draft) }),
         ...(heads !== undefined && { heads: absolute(heads) }),
         ...(packCache !== undefined && { packCache: absolute(packCache) }),
       };
     }),
   };
+}
+
+/**
+ * The configuration with files in place of names of pulled models.
+ *
+ * @param base - the folder that paths are relative to; default: the working directory
+ * @throws {AirError} AIR_ERR_NOT_PULLED, AIR_ERR_ARGUMENT for a name of several models
+ */
+export async function withModelFiles(config: ResolvedConfig, base?: string): Promise<ResolvedConfig> {
+  const fileOf = (model: string): Promise<string> => resolveModel(model, pickGiven({ base }, ["base"]));
+  const tiers = config.tiers.map(async (tier): Promise<TierConfig> => {
+    if (tier.kind === "remote") return tier;
+    const { model, draft } = tier;
+    return {
+      ...tier,
+      model: await fileOf(model),
+      ...(draft !== undefined && { draft: await fileOf(draft) }),
+    };
+  });
+  return { ...config, tiers: await Promise.all(tiers) };
 }
 
 /** The JSON of a configuration file. @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG when it is no JSON */
@@ -318,10 +337,11 @@ export async function readConfigJson(file: string): Promise<unknown> {
 /**
  * Reads a configuration file; its paths are relative to its folder.
  *
- * @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG
+ * @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG, AIR_ERR_NOT_PULLED for the name of a model that is not here
  */
 export async function readConfig(file: string): Promise<ResolvedConfig> {
-  return resolvePaths(parseConfig(await readConfigJson(file), file), path.dirname(path.resolve(file)));
+  const folder = path.dirname(path.resolve(file));
+  return withModelFiles(resolvePaths(parseConfig(await readConfigJson(file), file), folder), folder);
 }
 
 /** The JSON schema of configuration files, for editors. */

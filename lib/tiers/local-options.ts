@@ -41,7 +41,7 @@ export const localTierSchema = loadModelSchema
     model: z
       .string("a GGUF file")
       .min(1, "a GGUF file")
-      .describe("GGUF file, relative to the configuration's folder"),
+      .describe("GGUF file, relative to the configuration's folder, or the name of a pulled model"),
     kv: loadModelSchema.shape.kv.unwrap().optional(),
     pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
     maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),

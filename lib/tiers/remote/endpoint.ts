@@ -1,4 +1,4 @@
-import { parseRetryAfter } from "./backoff.js";
+import { parseRetryAfter } from "../../util/backoff.js";
 import type { Exchange } from "./exchange.js";
 import { AirRemoteError, type RemoteFailure } from "./remote-error.js";
 import type { ResolvedRemoteTierOptions } from "./remote-options.js";

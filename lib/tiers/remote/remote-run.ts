@@ -1,6 +1,6 @@
 import type { AirError } from "../../errors/air-error.js";
 import { Answer, type AnswerOptions, type RemoteGenerationResult } from "./answer.js";
-import { retryDelayMs } from "./backoff.js";
+import { retryDelayMs } from "../../util/backoff.js";
 import type { BreakerPass, CircuitBreaker } from "../circuit-breaker.js";
 import type { Endpoint, RemoteEnvironment } from "./endpoint.js";
 import { Exchange } from "./exchange.js";

@@ -30,6 +30,8 @@ async function air(
 const commands = [
   "generate",
   "chat",
+  "pull",
+  "models",
   "inspect",
   "plan",
   "perplexity",

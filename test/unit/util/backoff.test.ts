@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
-import { parseRetryAfter, retryDelayMs } from "../../../../lib/tiers/remote/backoff.js";
-import { uniform } from "../../../../lib/util/rng.js";
+import { parseRetryAfter, retryDelayMs } from "../../../lib/util/backoff.js";
+import { uniform } from "../../../lib/util/rng.js";
 
 const settings = { retries: 20, retryBaseMs: 100, retryAfterLimitMs: 3000 };
 const state = { attempts: 1, remainingMs: 60_000, random: 0.999 };
