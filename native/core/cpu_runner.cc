@@ -37,9 +37,9 @@ Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena>
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena().group_count()));
   AIR_RETURN_IF_ERROR(created->pool_.start(options.threads, options.placement));
   created->attention_ =
-      std::make_unique<Attention>(kernels, created->arena(), created->workspace_, options.threads);
+      std::make_unique<Attention>(kernels, created->mutable_arena(), created->workspace_, options.threads);
   created->page_mass_ =
-      std::make_unique<PageMass>(kernels, created->arena(), created->workspace_, options.threads);
+      std::make_unique<PageMass>(kernels, created->mutable_arena(), created->workspace_, options.threads);
   created->all_rows_.resize(static_cast<size_t>(options.max_tokens));
   std::iota(created->all_rows_.begin(), created->all_rows_.end(), 0);
   *runner = std::move(created);
@@ -264,7 +264,7 @@ void CpuRunner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
   if (arena().rotates_keys()) hadamard_transform(key, padded);
   const AirKvLayout& layout = arena().layout();
   const int64_t page_bytes = arena().groups()[static_cast<size_t>(member.group)].page_bytes;
-  uint8_t* page = arena().member_pages(member) + slot / layout.page_tokens * page_bytes;
+  uint8_t* page = mutable_arena().member_pages(member) + slot / layout.page_tokens * page_bytes;
   kernels_.kv_write(&layout, page, slot % layout.page_tokens, key, value);
 }
 

@@ -70,7 +70,7 @@ class Runner {
   Runner(std::shared_ptr<KvArena> arena, RunnerOptions options)
       : arena_(std::move(arena)), model_(arena_->model()), options_(std::move(options)) {}
 
-  KvArena& arena() { return *arena_; }
+  KvArena& mutable_arena() { return *arena_; }
   bool is_cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
 
  private:
