@@ -85,7 +85,8 @@ std::vector<KernelImage> kernel_images() {
 
 }  // namespace air::cuda
 ]])
-file(GLOB_RECURSE air_cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/native/cuda/*.cc)
+file(GLOB_RECURSE air_cuda_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/native/cuda/*.cc
+     ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/launch/*.cc)
 add_library(air_cuda STATIC ${air_cuda_sources} ${air_images_source})
 target_link_libraries(air_cuda PUBLIC air_core ${CMAKE_DL_LIBS})
 if(air_has_cuda AND air_cuda_kernels)

@@ -108,7 +108,7 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
               "expected KV pages that fit the address space for pageCounts but received " +
                   std::to_string(group.page_count)};
     }
-    AIR_RETURN_IF_ERROR(make_memory(group.page_count * group.page_bytes, &group.memory));
+    AIR_RETURN_IF_ERROR(make_memory(created->layout_, group.page_count * group.page_bytes, &group.memory));
   }
   *arena = std::move(created);
   return {};

@@ -37,7 +37,7 @@ class HostPages final : public PageMemory {
 
 }  // namespace
 
-Status make_host_pages(int64_t bytes, std::unique_ptr<PageMemory>* memory) {
+Status make_host_pages(const AirKvLayout&, int64_t bytes, std::unique_ptr<PageMemory>* memory) {
   auto pages = std::make_unique<HostPages>();
   AIR_RETURN_IF_ERROR(pages->allocate(bytes));
   *memory = std::move(pages);

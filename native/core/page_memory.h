@@ -6,11 +6,13 @@
 #include <functional>
 #include <memory>
 
+#include "kernels/include/air_formats.h"
 #include "native/core/status.h"
 
 namespace air {
 
-// Zeroed when it is made. Offsets and lengths are bytes within bounds: KvArena checks them.
+// Zeroed when it is made. Offsets and lengths are bytes of whole pages within bounds: KvArena checks them. A device may
+// order the bytes of a page otherwise; what is read and written here has the layout of air_formats.h.
 class PageMemory {
  public:
   virtual ~PageMemory() = default;
@@ -28,9 +30,11 @@ class PageMemory {
   virtual Status finish() = 0;
 };
 
-using PageMemoryMaker = std::function<Status(int64_t bytes, std::unique_ptr<PageMemory>* memory)>;
+// Bytes of whole pages of members in the layout.
+using PageMemoryMaker =
+    std::function<Status(const AirKvLayout& layout, int64_t bytes, std::unique_ptr<PageMemory>* memory)>;
 
-Status make_host_pages(int64_t bytes, std::unique_ptr<PageMemory>* memory);
+Status make_host_pages(const AirKvLayout& layout, int64_t bytes, std::unique_ptr<PageMemory>* memory);
 
 }  // namespace air
 
