@@ -65,10 +65,11 @@ Status live_a_life() {
   AIR_RETURN_IF_ERROR(end.create(context, true));
   AIR_RETURN_IF_ERROR(start.record(stream));
   air::cuda::Graph graph;
-  AIR_RETURN_IF_ERROR(graph.record(context, stream, [&] {
+  const auto fill_both = [&] {
     AIR_RETURN_IF_ERROR(stream.fill(first.address(), 7, 100));
     return stream.on_device(second.address(), first.address(), 100);
-  }));
+  };
+  AIR_RETURN_IF_ERROR(graph.record(context, stream, fill_both));
   std::memset(host.data(), 1, 100);
   AIR_RETURN_IF_ERROR(stream.to_device(second.address(), host.data(), 100));
   AIR_RETURN_IF_ERROR(graph.launch(stream));

@@ -53,6 +53,7 @@ struct EventObject {
 namespace fake {
 
 using air::cuda::Result;
+using air::cuda::Work;
 
 // All members are guarded by `mutex`, which every exported function holds.
 class Machine {
