@@ -88,6 +88,8 @@ class Model {
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }
   const std::vector<Conversion>& conversions() const { return conversions_; }
+  // [vocab_size, embedding_length], in the mapped file.
+  const Tensor& embedding() const { return embedding_; }
   const PackCacheReport& pack_cache() const { return pack_cache_; }
   AirLayout layout() const { return layout_; }
   int64_t weight_bytes() const { return packed_bytes_ + vector_bytes_; }
