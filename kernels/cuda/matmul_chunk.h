@@ -52,46 +52,46 @@ AIR_DEVICE void multiply_group(const uint32_t (*a)[4], const uint32_t (*b)[2], f
   acc[3] = fmaf(d[3], scale8, acc[3]);
 }
 
-// One half of a chunk of one tile against 8 rows of x.
+// One half of a chunk of one tile against 8 rows of x, whose sums over the half are `sums`.
 template <class F>
-AIR_DEVICE void multiply_half(const uint32_t (&a)[2][4], const uint32_t (&b)[2][2], const Scales<F>& scales, int h,
+AIR_DEVICE void multiply_half(const uint32_t (&a)[2][4], const uint32_t (&b)[2][2], const Scales<F>& scales,
                               const float (&sums)[2], float (&acc)[4]) {
   if constexpr (F::kIsF16) {
     mma_m16n8k16(acc, a[0], b[0]);
     mma_m16n8k16(acc, a[1], b[1]);
   } else if constexpr (F::kHasGroup16) {
-    multiply_group<1>(&a[0], &b[0], scales.scale[0][2 * h], scales.scale[1][2 * h], acc);
-    multiply_group<1>(&a[1], &b[1], scales.scale[0][2 * h + 1], scales.scale[1][2 * h + 1], acc);
+    multiply_group<1>(&a[0], &b[0], scales.scale[0][0], scales.scale[1][0], acc);
+    multiply_group<1>(&a[1], &b[1], scales.scale[0][1], scales.scale[1][1], acc);
   } else {
-    multiply_group<2>(&a[0], &b[0], scales.scale[0][h], scales.scale[1][h], acc);
+    multiply_group<2>(&a[0], &b[0], scales.scale[0][0], scales.scale[1][0], acc);
   }
   if constexpr (F::kHasMin) {
-    acc[0] = fmaf(sums[0], scales.min[0][h], acc[0]);
-    acc[1] = fmaf(sums[1], scales.min[0][h], acc[1]);
-    acc[2] = fmaf(sums[0], scales.min[1][h], acc[2]);
-    acc[3] = fmaf(sums[1], scales.min[1][h], acc[3]);
+    acc[0] = fmaf(sums[0], scales.min[0], acc[0]);
+    acc[1] = fmaf(sums[1], scales.min[0], acc[1]);
+    acc[2] = fmaf(sums[0], scales.min[1], acc[2]);
+    acc[3] = fmaf(sums[1], scales.min[1], acc[3]);
   }
 }
+
+// What the sum of slices starts from: -0 + x is x to the bit, also for x = 0.
+constexpr float kNoSum = -0.0f;
 
 // acc[m][n] += one chunk of tile m times rows 8 n .. 8 n + 7 of x, laid out as the C operand of mma.m16n8k16.
 // weights: m_tiles chunks one after the other in shared memory, x: 8 n_tiles swizzled rows there.
 template <class F, int m_tiles, int n_tiles, class GroupSums>
 AIR_DEVICE void multiply_chunk(const uint8_t* weights, const uint8_t* x, GroupSums group_sums,
                                float (&acc)[m_tiles][n_tiles][4]) {
-  uint32_t words[m_tiles][2][F::kHalfWords];
-  Scales<F> scales[m_tiles];
-  AIR_UNROLL
-  for (int m = 0; m < m_tiles; ++m) {
-    load_values<F>(weights + m * F::kChunkBytes, words[m]);
-    load_scales<F>(weights + m * F::kChunkBytes + F::kValueBytes, scales[m]);
-  }
   AIR_UNROLL
   for (int h = 0; h < 2; ++h) {
     uint32_t a[m_tiles][2][4];
+    Scales<F> scales[m_tiles];
     AIR_UNROLL
     for (int m = 0; m < m_tiles; ++m) {
-      dequantize<F>(words[m][h], 0, a[m][0]);
-      dequantize<F>(words[m][h], 1, a[m][1]);
+      uint32_t words[F::kHalfWords];
+      load_values<F>(weights + m * F::kChunkBytes, h, words);
+      load_scales<F>(weights + m * F::kChunkBytes + F::kValueBytes, h, scales[m]);
+      dequantize<F>(words, 0, a[m][0]);
+      dequantize<F>(words, 1, a[m][1]);
     }
     AIR_UNROLL
     for (int n = 0; n < n_tiles; ++n) {
@@ -100,34 +100,23 @@ AIR_DEVICE void multiply_chunk(const uint8_t* weights, const uint8_t* x, GroupSu
       float sums[2] = {0.0f, 0.0f};
       if constexpr (F::kHasMin) get_sums(group_sums, b, h, n, sums);
       AIR_UNROLL
-      for (int m = 0; m < m_tiles; ++m) multiply_half<F>(a[m], b, scales[m], h, sums, acc[m][n]);
+      for (int m = 0; m < m_tiles; ++m) multiply_half<F>(a[m], b, scales[m], sums, acc[m][n]);
     }
   }
 }
 
 // Starts the copy of one warp's chunks of m_tiles tiles to shared memory, laid out as multiply_chunk reads them.
-// from: the chunk of the first tile.
+// offset: of the chunk in its tile.
 template <class F, int m_tiles>
-AIR_DEVICE void copy_weights(const uint8_t* const (&from)[m_tiles], int64_t offset, uint8_t* to) {
-  const uint32_t lane = lane_id();
+AIR_DEVICE void copy_weights(const uint8_t* const (&tiles)[m_tiles], int64_t offset, uint8_t* to) {
+  constexpr uint32_t kUnits = F::kChunkBytes / 16;
   AIR_UNROLL
   for (int m = 0; m < m_tiles; ++m) {
     AIR_UNROLL
-    for (int load = 0; load < F::kValueLoads; ++load) {
-      const uint32_t at = static_cast<uint32_t>(load) * 512 + lane * 16;
-      cp_async16(to + m * F::kChunkBytes + at, from[m] + offset + at);
-    }
-  }
-  if constexpr (F::kRecordBytes > 0) {
-    constexpr uint32_t kUnits = F::kRecordBytes / 2;  // of 16 bytes per tile: 8 records
-    static_assert(kUnits * m_tiles <= kWarp, "one copy per lane");
-    AIR_UNROLL
-    for (int m = 0; m < m_tiles; ++m) {
-      const uint32_t unit = lane - static_cast<uint32_t>(m) * kUnits;
-      if (unit < kUnits) {
-        const uint32_t at = static_cast<uint32_t>(F::kValueBytes) + unit * 16;
-        cp_async16(to + m * F::kChunkBytes + at, from[m] + offset + at);
-      }
+    for (uint32_t first = 0; first < kUnits; first += kWarp) {
+      const uint32_t at = (first + lane_id()) * 16;
+      if (first + kWarp > kUnits && first + lane_id() >= kUnits) continue;
+      cp_async16(to + m * F::kChunkBytes + at, tiles[m] + offset + at);
     }
   }
 }
@@ -163,36 +152,38 @@ AIR_DEVICE float silu(float x) {
   return x / (1.0f + canonical_exp(-x));
 }
 
+// y of one output as kSet and kAdd say. packed: the output's row of the packed weights.
+AIR_DEVICE void store_output(const MatmulParams& p, int32_t row, int32_t column, int32_t packed, float sum) {
+  float* y = static_cast<float*>(p.y) + static_cast<int64_t>(row) * p.y_stride + column;
+  const float value = p.store == MatmulStore::kAdd ? *y + sum : sum;
+  *y = p.bias != nullptr ? value + p.bias[packed] : value;
+}
+
+// One value of the hidden row from its gate and up projections.
+AIR_DEVICE void store_hidden(const MatmulParams& p, int32_t row, int32_t column, int32_t packed, float gate, float up) {
+  if (p.bias != nullptr) {
+    gate = gate + p.bias[packed];
+    up = up + p.bias[packed + 8];
+  }
+  uint16_t* hidden = static_cast<uint16_t*>(p.y) + static_cast<int64_t>(row) * p.y_stride + column;
+  *hidden = float_to_half_saturated(silu(gate) * up);
+}
+
 // Stores one tile times 8 rows, `sum` being laid out as the C operand. first_row: of the 8.
 AIR_DEVICE void store_tile(const MatmulParams& p, int32_t tile, int32_t first_row, int32_t row_end,
                            const float (&sum)[4]) {
   const int32_t g = static_cast<int32_t>(lane_id() / 4);
-  const int32_t row = first_row + static_cast<int32_t>(lane_id() % 4) * 2;
   const int32_t packed = tile * kTileRows + g;
-  float bias[2] = {0.0f, 0.0f};
-  if (p.bias != nullptr) {
-    bias[0] = p.bias[packed];
-    bias[1] = p.bias[packed + 8];
-  }
   AIR_UNROLL
   for (int i = 0; i < 2; ++i) {
-    if (row + i >= row_end) continue;
-    const int64_t y_row = static_cast<int64_t>(row + i) * p.y_stride;
+    const int32_t row = first_row + static_cast<int32_t>(lane_id() % 4) * 2 + i;
+    if (row >= row_end) continue;
     if (p.store == MatmulStore::kSwiglu) {
       const int32_t column = tile * 8 + g;
-      if (column >= p.outputs) continue;
-      const float gate = sum[i] + bias[0];
-      const float up = sum[2 + i] + bias[1];
-      static_cast<uint16_t*>(p.y)[y_row + column] = float_to_half_saturated(silu(gate) * up);
-      continue;
-    }
-    AIR_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int32_t column = packed + 8 * half;
-      if (column >= p.outputs) continue;
-      float* y = static_cast<float*>(p.y) + y_row + column;
-      const float value = p.store == MatmulStore::kAdd ? *y + sum[2 * half + i] : sum[2 * half + i];
-      *y = p.bias != nullptr ? value + bias[half] : value;
+      if (column < p.outputs) store_hidden(p, row, column, packed, sum[i], sum[2 + i]);
+    } else {
+      if (packed < p.outputs) store_output(p, row, packed, packed, sum[i]);
+      if (packed + 8 < p.outputs) store_output(p, row, packed + 8, packed + 8, sum[2 + i]);
     }
   }
 }

@@ -104,12 +104,13 @@ AIR_DEVICE void fold_slices(const MatmulParams& p, const DecodePart<m_tiles>& pa
     const int32_t tile =
         (static_cast<int32_t>(block_x()) * warp_groups + group) * m_tiles + unit / n_tiles;
     if (tile >= p.tiles) continue;
-    float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    float sum[4] = {kNoSum, kNoSum, kNoSum, kNoSum};
     for (int32_t slice = 0; slice < part.slices; ++slice) {
       const Words4 v = load_words4(shared + ((group * part.slices + slice) * kUnits + unit) * 512 + lane_id() * 16);
-      const float slice_sum[4] = {bits_float(v.x), bits_float(v.y), bits_float(v.z), bits_float(v.w)};
-      AIR_UNROLL
-      for (int i = 0; i < 4; ++i) sum[i] = slice == 0 ? slice_sum[i] : sum[i] + slice_sum[i];
+      sum[0] += bits_float(v.x);
+      sum[1] += bits_float(v.y);
+      sum[2] += bits_float(v.z);
+      sum[3] += bits_float(v.w);
     }
     store_tile(p, tile, first_row + unit % n_tiles * 8, row_end, sum);
   }

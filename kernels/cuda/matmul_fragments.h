@@ -21,23 +21,27 @@ struct Format {
   static constexpr int kChunkBytes = chunk_bytes(weight_format);
   static constexpr int kValueBytes = chunk_value_bytes(weight_format);
   static constexpr int kRecordBytes = scale_record_bytes(weight_format);
-  static constexpr int kValueLoads = kValueBytes / 512;           // 16-byte loads of a lane per chunk
-  static constexpr int kHalfWords = kIsInt4 ? 2 : kIsF16 ? 8 : 4;  // registers of a lane per half of a chunk
+  static constexpr int kHalfWords = kValueBytes / 256;  // packed words of a lane per half of a chunk
 };
 
 // --- weights ------------------------------------------------------------------------------------------------
 
-// A lane's words of one chunk, as they are packed. values: the chunk in shared memory.
+// A lane's words of half h of a chunk, as they are packed. values: the chunk in shared memory.
 template <class F>
-AIR_DEVICE void load_values(const uint8_t* values, uint32_t (&words)[2][F::kHalfWords]) {
-  AIR_UNROLL
-  for (int load = 0; load < F::kValueLoads; ++load) {
-    const Words4 v = load_words4(values + load * 512 + lane_id() * 16);
-    const uint32_t list[4] = {v.x, v.y, v.z, v.w};
+AIR_DEVICE void load_values(const uint8_t* values, int h, uint32_t (&words)[F::kHalfWords]) {
+  const uint8_t* half = values + h * (F::kValueBytes / 2);
+  if constexpr (F::kIsInt4) {
+    const Words2 v = load_words2(half + lane_id() * 8);
+    words[0] = v.x;
+    words[1] = v.y;
+  } else {
     AIR_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      const int at = load * 4 + i;
-      words[at / F::kHalfWords][at % F::kHalfWords] = list[i];
+    for (int i = 0; i < F::kHalfWords; i += 4) {
+      const Words4 v = load_words4(half + i * 128 + lane_id() * 16);
+      words[i] = v.x;
+      words[i + 1] = v.y;
+      words[i + 2] = v.z;
+      words[i + 3] = v.w;
     }
   }
 }
@@ -80,12 +84,11 @@ AIR_DEVICE void dequantize(const uint32_t (&words)[F::kHalfWords], int j, uint32
   }
 }
 
-// The scales of a lane's two rows for one chunk, in float32. Group16: four each, else two, and the mins with them.
+// What half a chunk is scaled by, of the lane's rows g and g + 8, in float32.
 template <class F>
 struct Scales {
-  static constexpr int kGroups = F::kHasGroup16 ? 4 : 2;
-  float scale[2][kGroups];             // [row g, row g + 8][group]
-  float min[2][F::kHasMin ? 2 : 1];    // what a group adds per x: min, and for INT4 8 scale more, as q - 8 is multiplied
+  float scale[2][F::kHasGroup16 ? 2 : 1];  // [row][step]
+  float min[2];  // what the half adds per x: min, and for INT4 8 scale more, as q - 8 is multiplied
 };
 
 AIR_DEVICE float low_half(uint32_t pair) {
@@ -95,40 +98,29 @@ AIR_DEVICE float high_half(uint32_t pair) {
   return half_to_float(static_cast<uint16_t>(pair >> 16));
 }
 
-// records: the chunk's scale records in shared memory, written by other lanes.
+// records: the chunk's scale records in shared memory.
 template <class F>
-AIR_DEVICE void load_scales(const uint8_t* records, Scales<F>& scales) {
-  const uint8_t* record = records + lane_id() / 4 * F::kRecordBytes;
-  if constexpr (F::kRecordBytes == 8) {
+AIR_DEVICE void load_scales(const uint8_t* records, int h, Scales<F>& scales) {
+  const uint8_t* record = records + (static_cast<uint32_t>(h) * 8 + lane_id() / 4) * F::kRecordBytes;
+  if constexpr (F::kRecordBytes == 4) {
+    const uint32_t rows = *reinterpret_cast<const uint32_t*>(record);
+    scales.scale[0][0] = low_half(rows);
+    scales.scale[1][0] = high_half(rows);
+  } else if constexpr (F::kHasGroup16) {
+    const Words2 rows = load_words2(record);
+    scales.scale[0][0] = low_half(rows.x);
+    scales.scale[0][1] = high_half(rows.x);
+    scales.scale[1][0] = low_half(rows.y);
+    scales.scale[1][1] = high_half(rows.y);
+  } else if constexpr (F::kHasMin) {
     const Words2 v = load_words2(record);
-    const uint32_t pairs[2] = {v.x, v.y};
-    AIR_UNROLL
-    for (int row = 0; row < 2; ++row) {
-      scales.scale[row][0] = low_half(pairs[row]);
-      scales.scale[row][1] = high_half(pairs[row]);
-    }
-  } else if constexpr (F::kRecordBytes == 16) {
-    const Words4 v = load_words4(record);
-    const uint32_t pairs[4] = {v.x, v.y, v.z, v.w};
-    AIR_UNROLL
-    for (int row = 0; row < 2; ++row) {
-      if constexpr (F::kHasGroup16) {
-        scales.scale[row][0] = low_half(pairs[2 * row]);
-        scales.scale[row][1] = high_half(pairs[2 * row]);
-        scales.scale[row][2] = low_half(pairs[2 * row + 1]);
-        scales.scale[row][3] = high_half(pairs[2 * row + 1]);
-      } else {
-        scales.scale[row][0] = low_half(pairs[row]);
-        scales.scale[row][1] = high_half(pairs[row]);
-        scales.min[row][0] = low_half(pairs[2 + row]);
-        scales.min[row][1] = high_half(pairs[2 + row]);
-      }
-    }
+    scales.scale[0][0] = low_half(v.x);
+    scales.scale[1][0] = high_half(v.x);
+    scales.min[0] = low_half(v.y);
+    scales.min[1] = high_half(v.y);
     if constexpr (F::kIsInt4) {
-      AIR_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        scales.min[i / 2][i % 2] = fmaf(8.0f, scales.scale[i / 2][i % 2], scales.min[i / 2][i % 2]);
-      }
+      scales.min[0] = fmaf(8.0f, scales.scale[0][0], scales.min[0]);
+      scales.min[1] = fmaf(8.0f, scales.scale[1][0], scales.min[1]);
     }
   }
 }
@@ -143,19 +135,19 @@ AIR_DEVICE uint32_t swizzle(uint32_t row) {
   return (row & 1u) << 2 | (row & 2u);
 }
 
-// Starts the copy of chunk columns [first_column, first_column + 64) of the rows [first_row, first_row + count) by the
-// threads 0 .. threads - 1, of which the caller is `thread`. Rows from row_end on and columns from cols on are zero.
+// Starts the copy of the columns [first_column, first_column + 64) of `count` rows from first_row on by `threads` threads
+// (a multiple of 8), of which the caller is `thread`. Rows from row_end on and columns from cols on are zero.
 template <int count>
 AIR_DEVICE void copy_activations(const MatmulParams& p, int32_t first_row, int32_t row_end, int32_t first_column,
                                  uint32_t thread, uint32_t threads, uint8_t* stage) {
-  AIR_UNROLL
-  for (uint32_t at = thread; at < count * 8u; at += threads) {
-    const uint32_t row = at / 8;
-    const uint32_t unit = at % 8;
-    const int32_t column = first_column + static_cast<int32_t>(unit) * 8;
+  const uint32_t unit = thread % 8;
+  const int32_t column = first_column + static_cast<int32_t>(unit) * 8;
+  const int32_t left = 2 * (p.cols - column);  // bytes of a row from here on
+  const uint32_t row_bytes = left >= 16 ? 16u : left > 0 ? static_cast<uint32_t>(left) : 0u;
+  AIR_NO_UNROLL
+  for (uint32_t row = thread / 8; row < count; row += threads / 8) {
     const int32_t x_row = first_row + static_cast<int32_t>(row);
-    const int32_t left = x_row < row_end ? 2 * (p.cols - column) : 0;  // bytes of the row from here on
-    const uint32_t bytes = left >= 16 ? 16u : left > 0 ? static_cast<uint32_t>(left) : 0u;
+    const uint32_t bytes = x_row < row_end ? row_bytes : 0u;
     const uint16_t* from = bytes > 0 ? p.x + static_cast<int64_t>(x_row) * p.x_stride + column : p.x;
     cp_async16_zero_fill(stage + row * kActivationRowBytes + (unit ^ swizzle(row)) * 16, from, bytes);
   }

@@ -18,8 +18,8 @@ namespace air::cuda {
 // Weights on the device
 //
 // W is [rows, cols] with y = W x, cut into tiles of 16 output rows as on the CPU (kernels/include/air_formats.h), but
-// each tile is a run of chunks of 64 k in the order in which mma.m16n8k16 wants its A operand: one warp reads one chunk
-// with 16-byte loads, and the bytes that a lane loads are its own registers. Nothing is shuffled or transposed.
+// each tile is a run of chunks of 64 k in the order in which mma.m16n8k16 wants its A operand: the bytes that a lane loads
+// are its own registers, and a warp's loads have no gaps. Nothing is shuffled or transposed on the device.
 //
 //   tile  = chunk 0, chunk 1, .. chunk ceil(cols / 64) - 1      chunks beyond cols are zero weights
 //   chunk = [values][scale records]
@@ -31,15 +31,15 @@ namespace air::cuda {
 //     first(j, t) = 16 j + 4 t     INT8_GROUP16: a step must lie within one scale group
 //
 //   values, by format
-//     INT4*  512 bytes   [32 lanes][h][j] words of 8 nibbles. Nibble r holds the low half of register r, nibble r + 4
+//     INT4*  512 bytes   [h][32 lanes][j] words of 8 nibbles. Nibble r holds the low half of register r, nibble r + 4
 //                        the high half: with one mask a register falls out of the word. Stored as q = w / scale + 8.
 //     INT8*  1024 bytes  [h][32 lanes][j][4 registers][2] bytes. Stored as q + 128.
 //     F16    2048 bytes  [h][j][32 lanes][4 registers][2] halves
-//   scale records, one per g, halves in the order [row g, row g + 8][groups of the chunk]
-//     INT4, INT8                   8 bytes   2 groups of 32 k
-//     INT8_GROUP16                16 bytes   4 groups of 16 k
-//     INT4_MIN, INT8_MIN          16 bytes   [scales][mins], 2 groups of 32 k each
-//     F16                         none
+//   scale records [h][g], each of float16
+//     INT4, INT8           4 bytes   scale of row g, of row g + 8
+//     INT4_MIN, INT8_MIN   8 bytes   scale of row g, of row g + 8, min of row g, of row g + 8
+//     INT8_GROUP16         8 bytes   scales of j = 0, 1 of row g, of row g + 8
+//     F16                  none
 //
 // A weight is scale * q + min with the integers and float16 numbers of the CPU's format: nothing is rounded anew.
 // F32 tiles are the CPU's bytes, float [cols][16].
@@ -68,14 +68,14 @@ AIR_HOST_DEVICE constexpr int32_t chunk_value_bytes(WeightFormat format) {
          : format == WeightFormat::kF32                                    ? 4096
                                                                            : 1024;
 }
-// Of one g.
+// Of one half and g.
 AIR_HOST_DEVICE constexpr int32_t scale_record_bytes(WeightFormat format) {
-  return format == WeightFormat::kInt4 || format == WeightFormat::kInt8   ? 8
+  return format == WeightFormat::kInt4 || format == WeightFormat::kInt8 ? 4
          : format == WeightFormat::kF16 || format == WeightFormat::kF32 ? 0
-                                                                         : 16;
+                                                                        : 8;
 }
 AIR_HOST_DEVICE constexpr int32_t chunk_bytes(WeightFormat format) {
-  return chunk_value_bytes(format) + 8 * scale_record_bytes(format);
+  return chunk_value_bytes(format) + 16 * scale_record_bytes(format);
 }
 AIR_HOST_DEVICE constexpr int32_t chunks_of(int32_t cols) {
   return (cols + kChunkColumns - 1) / kChunkColumns;
@@ -106,7 +106,7 @@ enum class MatmulStore : int32_t {
 };
 
 // Chunks that are under way to shared memory or in use there, per warp.
-constexpr int32_t kMinStages = 3;
+constexpr int32_t kMinStages = 2;
 constexpr int32_t kMaxStages = 8;
 
 struct MatmulParams {

@@ -38,18 +38,18 @@ AIR_DEVICE void fill_sum_table(const uint8_t* x, float* table) {
   }
 }
 
-// Moves the sums of a finished slice to the total.
-AIR_DEVICE void fold_slice(bool is_first, PrefillSums& acc, PrefillSums& total) {
+AIR_DEVICE void clear_sums(PrefillSums& sums, float value) {
   AIR_UNROLL
-  for (int m = 0; m < kPrefillTiles; ++m) {
-    AIR_UNROLL
-    for (int n = 0; n < kPrefillRowTiles; ++n) {
-      AIR_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        total[m][n][i] = is_first ? acc[m][n][i] : total[m][n][i] + acc[m][n][i];
-        acc[m][n][i] = 0.0f;
-      }
-    }
+  for (int at = 0; at < kPrefillTiles * kPrefillRowTiles * 4; ++at) {
+    sums[at / (kPrefillRowTiles * 4)][at / 4 % kPrefillRowTiles][at % 4] = value;
+  }
+}
+
+AIR_DEVICE void add_sums(PrefillSums& total, const PrefillSums& sums) {
+  AIR_UNROLL
+  for (int at = 0; at < kPrefillTiles * kPrefillRowTiles * 4; ++at) {
+    total[at / (kPrefillRowTiles * 4)][at / 4 % kPrefillRowTiles][at % 4] +=
+        sums[at / (kPrefillRowTiles * 4)][at / 4 % kPrefillRowTiles][at % 4];
   }
 }
 
@@ -90,33 +90,34 @@ AIR_DEVICE void matmul_prefill(const MatmulParams& p) {
     sync_threads();
     fill_sum_table<F>(pipeline + x_offset, sum_tables);
   }
-  PrefillSums acc = {};
-  PrefillSums total = {};
+  PrefillSums acc;
+  PrefillSums total;
+  clear_sums(total, kNoSum);
   uint8_t* const pipeline_end = pipeline + p.stages * stage_bytes;
   uint8_t* read = pipeline;
   uint8_t* write = pipeline_end - stage_bytes;
-  int32_t slice = 0;
-  for (int32_t chunk = 0; chunk < chunks; ++chunk) {
-    wait_for_copies(p.stages - 2 - kAhead);
-    sync_threads();  // the chunk is there for all warps; and all have read the stage written next
-    const int32_t next = chunk + p.stages - 1;
-    if (next < chunks) copy_chunk(next, write);
-    cp_async_commit();
-    write = read;
-    uint8_t* const after = read + stage_bytes == pipeline_end ? pipeline : read + stage_bytes;
-    const uint8_t* const weights = read + warp * kPrefillTiles * F::kChunkBytes;
-    if constexpr (F::kHasMin) {
-      if (chunk + 1 < chunks) fill_sum_table<F>(after + x_offset, sum_tables + (chunk + 1) % 2 * 2 * kPrefillRows);
-      const SumsByTable sums{sum_tables + chunk % 2 * 2 * kPrefillRows, kPrefillRows};
-      multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, sums, acc);
-    } else {
-      multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, SumsByMma{}, acc);
+  int32_t chunk = 0;
+  for (int32_t slice = 1; slice <= slices; ++slice) {
+    clear_sums(acc, 0.0f);
+    for (const int32_t slice_end = slice * chunks / slices; chunk < slice_end; ++chunk) {
+      wait_for_copies(p.stages - 2 - kAhead);
+      sync_threads();  // the chunk is there for all warps; and all have read the stage written next
+      const int32_t next = chunk + p.stages - 1;
+      if (next < chunks) copy_chunk(next, write);
+      cp_async_commit();
+      write = read;
+      uint8_t* const after = read + stage_bytes == pipeline_end ? pipeline : read + stage_bytes;
+      const uint8_t* const weights = read + warp * kPrefillTiles * F::kChunkBytes;
+      if constexpr (F::kHasMin) {
+        if (chunk + 1 < chunks) fill_sum_table<F>(after + x_offset, sum_tables + (chunk + 1) % 2 * 2 * kPrefillRows);
+        const SumsByTable sums{sum_tables + chunk % 2 * 2 * kPrefillRows, kPrefillRows};
+        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, sums, acc);
+      } else {
+        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, SumsByMma{}, acc);
+      }
+      read = after;
     }
-    if (chunk + 1 == (slice + 1) * chunks / slices) {
-      fold_slice(slice == 0, acc, total);
-      ++slice;
-    }
-    read = after;
+    add_sums(total, acc);
   }
   cp_async_wait<0>();
   AIR_UNROLL

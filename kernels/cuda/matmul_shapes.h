@@ -24,6 +24,9 @@ AIR_HOST_DEVICE constexpr int32_t decode_shared_bytes(WeightFormat format, int32
 constexpr int32_t kPrefillTiles = 2;      // of a warp
 constexpr int32_t kPrefillRows = 64;      // of x
 constexpr int32_t kPrefillMaxWarps = 8;
+// One more than decode's least, as the formats with mins compute a chunk ahead.
+constexpr int32_t kPrefillMinStages = 3;
+constexpr int32_t kPrefillMaxStages = 5;
 
 // Group sums of two chunks, which the formats with mins need.
 constexpr int32_t kPrefillSumBytes = 2 * 2 * kPrefillRows * 4;
@@ -34,6 +37,10 @@ AIR_HOST_DEVICE constexpr int32_t prefill_stage_bytes(WeightFormat format, int32
 AIR_HOST_DEVICE constexpr int32_t prefill_shared_bytes(WeightFormat format, int32_t warps, int32_t stages) {
   return kPrefillSumBytes + stages * prefill_stage_bytes(format, warps);
 }
+
+// --- float32: warps of a block, each with a tile; rows of x of a block --------------------------------------------
+constexpr int32_t kFloatWarps = 4;
+constexpr int32_t kFloatRows = 8;
 
 }  // namespace air::cuda
 
