@@ -24,13 +24,9 @@ namespace air::cuda {
 constexpr uint32_t kWarp = 32;
 constexpr uint32_t kAllLanes = 0xffffffffu;
 
-AIR_DEVICE uint32_t lane_id() {
-  return thread_id() % kWarp;
-}
+AIR_DEVICE uint32_t lane_id() { return thread_id() % kWarp; }
 
-AIR_DEVICE uint32_t warp_id() {
-  return thread_id() / kWarp;
-}
+AIR_DEVICE uint32_t warp_id() { return thread_id() / kWarp; }
 
 AIR_DEVICE float bits_float(uint32_t bits) {
   float value;

@@ -17,30 +17,14 @@
 namespace air::cuda {
 
 // --- indices: blocks have one dimension, grids up to three ------------------------------------------------
-AIR_DEVICE uint32_t thread_id() {
-  return threadIdx.x;
-}
-AIR_DEVICE uint32_t block_threads() {
-  return blockDim.x;
-}
-AIR_DEVICE uint32_t block_x() {
-  return blockIdx.x;
-}
-AIR_DEVICE uint32_t block_y() {
-  return blockIdx.y;
-}
-AIR_DEVICE uint32_t block_z() {
-  return blockIdx.z;
-}
-AIR_DEVICE uint32_t grid_x() {
-  return gridDim.x;
-}
-AIR_DEVICE uint32_t grid_y() {
-  return gridDim.y;
-}
-AIR_DEVICE uint32_t grid_z() {
-  return gridDim.z;
-}
+AIR_DEVICE uint32_t thread_id() { return threadIdx.x; }
+AIR_DEVICE uint32_t block_threads() { return blockDim.x; }
+AIR_DEVICE uint32_t block_x() { return blockIdx.x; }
+AIR_DEVICE uint32_t block_y() { return blockIdx.y; }
+AIR_DEVICE uint32_t block_z() { return blockIdx.z; }
+AIR_DEVICE uint32_t grid_x() { return gridDim.x; }
+AIR_DEVICE uint32_t grid_y() { return gridDim.y; }
+AIR_DEVICE uint32_t grid_z() { return gridDim.z; }
 
 // --- shared memory ------------------------------------------------------------------------------------------
 // The block's dynamic shared memory, 16-byte aligned; its contents are undefined at the start.
@@ -55,24 +39,16 @@ AIR_DEVICE uint32_t shared_address(const void* shared) {
 
 // --- synchronisation ----------------------------------------------------------------------------------------
 // All threads of the block; orders shared and global memory among them.
-AIR_DEVICE void sync_threads() {
-  __syncthreads();
-}
+AIR_DEVICE void sync_threads() { __syncthreads(); }
 
 // The lanes of mask, of which the caller is one; orders memory among them.
-AIR_DEVICE void sync_warp(uint32_t mask = 0xffffffffu) {
-  __syncwarp(mask);
-}
+AIR_DEVICE void sync_warp(uint32_t mask = 0xffffffffu) { __syncwarp(mask); }
 
 // Makes the thread's earlier writes visible to the whole device before its later ones.
-AIR_DEVICE void thread_fence() {
-  __threadfence();
-}
+AIR_DEVICE void thread_fence() { __threadfence(); }
 
 // Returns the old value.
-AIR_DEVICE uint32_t atomic_add(uint32_t* address, uint32_t value) {
-  return atomicAdd(address, value);
-}
+AIR_DEVICE uint32_t atomic_add(uint32_t* address, uint32_t value) { return atomicAdd(address, value); }
 
 // --- shuffles and votes: every lane of mask takes part; these order no memory -------------------------------
 template <typename T>
@@ -158,9 +134,7 @@ AIR_DEVICE void cp_async8(void* shared, const void* global) {
                : "memory");
 }
 // Closes the thread's group of copies.
-AIR_DEVICE void cp_async_commit() {
-  asm volatile("cp.async.commit_group;" ::: "memory");
-}
+AIR_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Until at most `pending` of the thread's latest groups are under way. Other threads see the data after a barrier.
 template <int pending>
 AIR_DEVICE void cp_async_wait() {

@@ -35,14 +35,14 @@ void undefined(const void* data, const char* what) {
 
 }  // namespace
 
-#define AIR_ACCESS_HOOKS(size)                                                                            \
-  void __tsan_read##size(void* p) { check_aligned(p, size, Touch::kRead); }                               \
-  void __tsan_write##size(void* p) { check_aligned(p, size, Touch::kWrite); }                             \
-  void __tsan_volatile_read##size(void* p) { check_aligned(p, size, Touch::kRead); }                      \
-  void __tsan_volatile_write##size(void* p) { check_aligned(p, size, Touch::kWrite); }                    \
-  void __tsan_unaligned_read##size(void* p) { check_access(p, size, Touch::kRead); }                      \
-  void __tsan_unaligned_write##size(void* p) { check_access(p, size, Touch::kWrite); }                    \
-  void __tsan_unaligned_volatile_read##size(void* p) { check_access(p, size, Touch::kRead); }             \
+#define AIR_ACCESS_HOOKS(size)                                                                \
+  void __tsan_read##size(void* p) { check_aligned(p, size, Touch::kRead); }                   \
+  void __tsan_write##size(void* p) { check_aligned(p, size, Touch::kWrite); }                 \
+  void __tsan_volatile_read##size(void* p) { check_aligned(p, size, Touch::kRead); }          \
+  void __tsan_volatile_write##size(void* p) { check_aligned(p, size, Touch::kWrite); }        \
+  void __tsan_unaligned_read##size(void* p) { check_access(p, size, Touch::kRead); }          \
+  void __tsan_unaligned_write##size(void* p) { check_access(p, size, Touch::kWrite); }        \
+  void __tsan_unaligned_volatile_read##size(void* p) { check_access(p, size, Touch::kRead); } \
   void __tsan_unaligned_volatile_write##size(void* p) { check_access(p, size, Touch::kWrite); }
 
 extern "C" {

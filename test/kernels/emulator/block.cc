@@ -40,7 +40,8 @@ void report_standstill() {
   if (at_barrier != nullptr && at_step != nullptr) {
     record_fault(Fault::kDeadlock, at_step,
                  "waits for its warp at " + describe(at_step->site) + " while thread " +
-                     std::to_string(at_barrier->id) + " waits for the block at " + describe(at_barrier->site));
+                     std::to_string(at_barrier->id) + " waits for the block at " +
+                     describe(at_barrier->site));
   } else if (at_step != nullptr) {
     record_fault(Fault::kDeadlock, at_step, "waits for its warp at " + describe(at_step->site) + " for ever");
   } else {
@@ -61,7 +62,7 @@ void run_block(std::mt19937& random) {
     thread.id = i;
     thread.state = State::kReady;
     thread.step = nullptr;
-    thread.warp_clock = 0;
+    thread.warp_clock = WarpClock();
     thread.accesses = 0;
     thread.open_copies.clear();
     thread.copy_groups.clear();
@@ -101,15 +102,13 @@ Machine& machine() {
 }
 
 const char* fault_name(Fault fault) {
-  static const char* const names[] = {"none",          "launch",      "deadlock",   "divergent barrier",
-                                      "divergent warp", "out of bounds", "misaligned", "uninitialised",
-                                      "race",          "copy in flight", "endless",    "undefined"};
+  static const char* const names[] = {"none",           "launch",         "deadlock",   "divergent barrier",
+                                      "divergent warp", "out of bounds",  "misaligned", "uninitialised",
+                                      "race",           "copy in flight", "endless",    "undefined"};
   return names[static_cast<int>(fault)];
 }
 
-bool same_site(const Site& a, const Site& b) {
-  return a.line == b.line && std::strcmp(a.file, b.file) == 0;
-}
+bool same_site(const Site& a, const Site& b) { return a.line == b.line && std::strcmp(a.file, b.file) == 0; }
 
 std::string describe(const Site& site) {
   std::string file = site.file;
@@ -157,18 +156,14 @@ void sync_threads(Site site) {
   m.waiting = 0;
   for (uint32_t i = 0; i < m.shape.threads; ++i) {
     m.thread(i).state = State::kReady;
-    m.thread(i).warp_clock = 0;
+    m.thread(i).warp_clock = WarpClock();
   }
   m.current->accesses = 0;
   begin_interval();
 }
 
-uint32_t thread_id() {
-  return machine().current->id;
-}
-uint32_t block_threads() {
-  return machine().shape.threads;
-}
+uint32_t thread_id() { return machine().current->id; }
+uint32_t block_threads() { return machine().shape.threads; }
 uint32_t block_index(int dimension) {
   const Machine& m = machine();
   return dimension == 0 ? m.block_x : dimension == 1 ? m.block_y : m.block_z;

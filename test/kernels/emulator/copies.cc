@@ -62,9 +62,7 @@ void store_vector(void* address, const void* registers, uint32_t bytes) {
   std::memcpy(address, registers, bytes);
 }
 
-void thread_fence() {
-  note_fence();
-}
+void thread_fence() { note_fence(machine().current->id); }
 
 uint32_t atomic_add(uint32_t* address, uint32_t value) {
   check_alignment(address, sizeof value, "address of an atomic");

@@ -19,14 +19,14 @@ struct WarpStep {
   WarpOp op;
   uint32_t mask;
   Site site;
-  uint64_t bits;         // kShuffle: the value; kVote: the predicate
-  uint32_t source;       // kShuffle: the lane whose value is taken; kVote: unused
-  uint64_t result;       // kShuffle: that value; kVote: the ballot
-  const void* address;   // kLoadMatrix: this lane's row
-  uint32_t matrices;     // kLoadMatrix: 2 or 4
-  bool transposed;       // kLoadMatrix
-  uint32_t* out;         // kLoadMatrix: [matrices]
-  const uint32_t* a;     // kMultiply*: fragments
+  uint64_t bits;        // kShuffle: the value; kVote: the predicate
+  uint32_t source;      // kShuffle: the lane whose value is taken; kVote: unused
+  uint64_t result;      // kShuffle: that value; kVote: the ballot
+  const void* address;  // kLoadMatrix: this lane's row
+  uint32_t matrices;    // kLoadMatrix: 2 or 4
+  bool transposed;      // kLoadMatrix
+  uint32_t* out;        // kLoadMatrix: [matrices]
+  const uint32_t* a;    // kMultiply*: fragments
   const uint32_t* b;
   void* d;
 };

@@ -19,38 +19,18 @@
 
 namespace air::cuda {
 
-AIR_DEVICE uint32_t thread_id() {
-  return emulator::thread_id();
-}
-AIR_DEVICE uint32_t block_threads() {
-  return emulator::block_threads();
-}
-AIR_DEVICE uint32_t block_x() {
-  return emulator::block_index(0);
-}
-AIR_DEVICE uint32_t block_y() {
-  return emulator::block_index(1);
-}
-AIR_DEVICE uint32_t block_z() {
-  return emulator::block_index(2);
-}
-AIR_DEVICE uint32_t grid_x() {
-  return emulator::grid_size(0);
-}
-AIR_DEVICE uint32_t grid_y() {
-  return emulator::grid_size(1);
-}
-AIR_DEVICE uint32_t grid_z() {
-  return emulator::grid_size(2);
-}
-AIR_DEVICE uint8_t* shared_memory() {
-  return emulator::shared_memory();
-}
+AIR_DEVICE uint32_t thread_id() { return emulator::thread_id(); }
+AIR_DEVICE uint32_t block_threads() { return emulator::block_threads(); }
+AIR_DEVICE uint32_t block_x() { return emulator::block_index(0); }
+AIR_DEVICE uint32_t block_y() { return emulator::block_index(1); }
+AIR_DEVICE uint32_t block_z() { return emulator::block_index(2); }
+AIR_DEVICE uint32_t grid_x() { return emulator::grid_size(0); }
+AIR_DEVICE uint32_t grid_y() { return emulator::grid_size(1); }
+AIR_DEVICE uint32_t grid_z() { return emulator::grid_size(2); }
+AIR_DEVICE uint8_t* shared_memory() { return emulator::shared_memory(); }
 
 // --- synchronisation ----------------------------------------------------------------------------------------
-AIR_DEVICE void sync_threads(AIR_SITE_PARAMETERS) {
-  emulator::sync_threads({file, line});
-}
+AIR_DEVICE void sync_threads(AIR_SITE_PARAMETERS) { emulator::sync_threads({file, line}); }
 AIR_DEVICE void sync_warp(uint32_t mask = 0xffffffffu, AIR_SITE_PARAMETERS) {
   emulator::WarpStep step = {};
   step.op = emulator::WarpOp::kSync;
@@ -58,9 +38,7 @@ AIR_DEVICE void sync_warp(uint32_t mask = 0xffffffffu, AIR_SITE_PARAMETERS) {
   step.site = {file, line};
   emulator::run_warp_step(&step);
 }
-AIR_DEVICE void thread_fence() {
-  emulator::thread_fence();
-}
+AIR_DEVICE void thread_fence() { emulator::thread_fence(); }
 AIR_DEVICE uint32_t atomic_add(uint32_t* address, uint32_t value) {
   return emulator::atomic_add(address, value);
 }
@@ -127,32 +105,18 @@ AIR_DEVICE Words4 load_words4(const void* address) {
   emulator::load_vector(&v, address, sizeof v);
   return v;
 }
-AIR_DEVICE void store_words2(void* address, Words2 v) {
-  emulator::store_vector(address, &v, sizeof v);
-}
-AIR_DEVICE void store_words4(void* address, Words4 v) {
-  emulator::store_vector(address, &v, sizeof v);
-}
-AIR_DEVICE Words4 load_words4_once(const void* address) {
-  return load_words4(address);
-}
+AIR_DEVICE void store_words2(void* address, Words2 v) { emulator::store_vector(address, &v, sizeof v); }
+AIR_DEVICE void store_words4(void* address, Words4 v) { emulator::store_vector(address, &v, sizeof v); }
+AIR_DEVICE Words4 load_words4_once(const void* address) { return load_words4(address); }
 
 // --- cp.async -------------------------------------------------------------------------------------------------
-AIR_DEVICE void cp_async16(void* shared, const void* global) {
-  emulator::copy_async(shared, global, 16, 16);
-}
+AIR_DEVICE void cp_async16(void* shared, const void* global) { emulator::copy_async(shared, global, 16, 16); }
 AIR_DEVICE void cp_async16_zero_fill(void* shared, const void* global, uint32_t bytes) {
   emulator::copy_async(shared, global, bytes, 16);
 }
-AIR_DEVICE void cp_async4(void* shared, const void* global) {
-  emulator::copy_async(shared, global, 4, 4);
-}
-AIR_DEVICE void cp_async8(void* shared, const void* global) {
-  emulator::copy_async(shared, global, 8, 8);
-}
-AIR_DEVICE void cp_async_commit() {
-  emulator::commit_copies();
-}
+AIR_DEVICE void cp_async4(void* shared, const void* global) { emulator::copy_async(shared, global, 4, 4); }
+AIR_DEVICE void cp_async8(void* shared, const void* global) { emulator::copy_async(shared, global, 8, 8); }
+AIR_DEVICE void cp_async_commit() { emulator::commit_copies(); }
 template <int pending>
 AIR_DEVICE void cp_async_wait() {
   emulator::wait_for_copies(pending);
@@ -205,28 +169,16 @@ AIR_DEVICE void mma_m16n8k32_s8(int32_t (&d)[4], const uint32_t (&a)[4], const u
 }
 
 // --- binary16 ------------------------------------------------------------------------------------------------------
-AIR_DEVICE float half_to_float(uint16_t half) {
-  return emulator::half_to_float(half);
-}
-AIR_DEVICE uint16_t float_to_half(float value) {
-  return emulator::float_to_half(value);
-}
+AIR_DEVICE float half_to_float(uint16_t half) { return emulator::half_to_float(half); }
+AIR_DEVICE uint16_t float_to_half(float value) { return emulator::float_to_half(value); }
 AIR_DEVICE uint32_t pack_halves(float low, float high) {
   return static_cast<uint32_t>(float_to_half(low)) | static_cast<uint32_t>(float_to_half(high)) << 16;
 }
 // a + b = a * 1 + b, and a - b = b * -1 + a.
-AIR_DEVICE uint32_t add_halves(uint32_t a, uint32_t b) {
-  return emulator::halves_fma(a, 0x3c003c00u, b);
-}
-AIR_DEVICE uint32_t sub_halves(uint32_t a, uint32_t b) {
-  return emulator::halves_fma(b, 0xbc00bc00u, a);
-}
-AIR_DEVICE uint32_t mul_halves(uint32_t a, uint32_t b) {
-  return emulator::halves_mul(a, b);
-}
-AIR_DEVICE uint32_t fma_halves(uint32_t a, uint32_t b, uint32_t c) {
-  return emulator::halves_fma(a, b, c);
-}
+AIR_DEVICE uint32_t add_halves(uint32_t a, uint32_t b) { return emulator::halves_fma(a, 0x3c003c00u, b); }
+AIR_DEVICE uint32_t sub_halves(uint32_t a, uint32_t b) { return emulator::halves_fma(b, 0xbc00bc00u, a); }
+AIR_DEVICE uint32_t mul_halves(uint32_t a, uint32_t b) { return emulator::halves_mul(a, b); }
+AIR_DEVICE uint32_t fma_halves(uint32_t a, uint32_t b, uint32_t c) { return emulator::halves_fma(a, b, c); }
 
 // --- bits ----------------------------------------------------------------------------------------------------------
 template <int table>

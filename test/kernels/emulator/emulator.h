@@ -12,6 +12,8 @@
 #include <functional>
 #include <string>
 
+#include "kernels/cuda/launch/shape.h"
+
 namespace air::emulator {
 
 enum class Fault {
@@ -30,11 +32,7 @@ enum class Fault {
 };
 const char* fault_name(Fault fault);
 
-struct Shape {
-  uint32_t grid_x = 1, grid_y = 1, grid_z = 1;
-  uint32_t threads = 1;
-  uint32_t shared_bytes = 0;
-};
+using Shape = cuda::LaunchShape;
 
 // The order in which blocks, and the threads of a block between barriers, run. Right kernels do not notice.
 enum class Order { kForward, kBackward, kShuffled };

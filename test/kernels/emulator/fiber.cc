@@ -42,9 +42,7 @@ namespace air::emulator {
 
 namespace {
 
-size_t guard_bytes() {
-  return static_cast<size_t>(sysconf(_SC_PAGESIZE));
-}
+size_t guard_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 }  // namespace
 

@@ -41,13 +41,9 @@ uint16_t fma_half(uint16_t a, uint16_t b, uint16_t c) {
 
 }  // namespace
 
-float half_to_float(uint16_t half) {
-  return air::half_to_float(half);
-}
+float half_to_float(uint16_t half) { return air::half_to_float(half); }
 
-uint16_t float_to_half(float value) {
-  return std::isnan(value) ? 0x7fff : air::float_to_half(value);
-}
+uint16_t float_to_half(float value) { return std::isnan(value) ? 0x7fff : air::float_to_half(value); }
 
 uint32_t halves_mul(uint32_t a, uint32_t b) {
   uint32_t result = 0;
@@ -63,10 +59,10 @@ uint32_t halves_mul(uint32_t a, uint32_t b) {
 uint32_t halves_fma(uint32_t a, uint32_t b, uint32_t c) {
   uint32_t result = 0;
   for (int shift = 0; shift < 32; shift += 16) {
-    result |= static_cast<uint32_t>(fma_half(static_cast<uint16_t>(a >> shift),
-                                             static_cast<uint16_t>(b >> shift),
-                                             static_cast<uint16_t>(c >> shift)))
-              << shift;
+    result |=
+        static_cast<uint32_t>(fma_half(static_cast<uint16_t>(a >> shift), static_cast<uint16_t>(b >> shift),
+                                       static_cast<uint16_t>(c >> shift)))
+        << shift;
   }
   return result;
 }

@@ -11,6 +11,7 @@
 #include "test/kernels/emulator/device_calls.h"
 #include "test/kernels/emulator/emulator.h"
 #include "test/kernels/emulator/fiber.h"
+#include "test/kernels/emulator/shadow.h"
 
 namespace air::emulator {
 
@@ -28,10 +29,10 @@ struct Thread {
   Fiber fiber;
   uint32_t id = 0;
   State state = State::kReady;
-  Site site = {};             // where it waits
-  WarpStep* step = nullptr;   // what it waits in, kAtWarpStep
-  uint32_t warp_clock = 0;    // sync_warp()s that order its accesses, since the last block barrier
-  uint64_t accesses = 0;      // since it last waited
+  Site site = {};            // where it waits
+  WarpStep* step = nullptr;  // what it waits in, kAtWarpStep
+  WarpClock warp_clock;
+  uint64_t accesses = 0;     // since it last waited
   std::vector<PendingCopy> open_copies;
   std::deque<std::vector<PendingCopy>> copy_groups;
 };

@@ -26,9 +26,7 @@ float half_of(const uint32_t* registers, int index) {
   return half_to_float(static_cast<uint16_t>(registers[index / 2] >> 16 * (index % 2)));
 }
 
-int32_t byte_of(uint32_t word, int index) {
-  return static_cast<int8_t>(word >> 8 * index);
-}
+int32_t byte_of(uint32_t word, int index) { return static_cast<int8_t>(word >> 8 * index); }
 
 }  // namespace
 

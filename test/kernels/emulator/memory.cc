@@ -16,7 +16,7 @@ namespace air::emulator {
 
 namespace {
 
-constexpr uint64_t kEndlessAccesses = uint64_t{1} << 28;
+constexpr uint64_t kEndlessAccesses = uint64_t{1} << 26;
 
 struct Buffer {
   std::string name;
@@ -130,17 +130,11 @@ void begin_block_memory() {
   m.shared.shadow.resize(m.shared.bytes);
 }
 
-void begin_interval() {
-  start_interval_time();
-}
+void begin_interval() { start_interval_time(); }
 
-void end_launch_memory() {
-  memory().shared.bytes = 0;
-}
+void end_launch_memory() { memory().shared.bytes = 0; }
 
-uint8_t* shared_memory() {
-  return reinterpret_cast<uint8_t*>(memory().shared.begin);
-}
+uint8_t* shared_memory() { return reinterpret_cast<uint8_t*>(memory().shared.begin); }
 
 bool in_shared_memory(const void* address) {
   const Memory& m = memory();

@@ -1,7 +1,7 @@
 // What threads may touch, and in which order they touched it.
 //
 // Time is counted in intervals: one passes at every barrier of a block and at every start of a block. Two accesses of
-// one interval by different threads are concurrent, unless a sync_warp() of their warp lies between (Thread::warp_clock).
+// one interval by different threads are concurrent, unless a sync_warp() of their warp lies between (WarpClock).
 // Accesses of different blocks of a launch are concurrent, unless the first block's thread_fence() and atomic and an
 // atomic of the second lie between. What is concurrent and not read-only is a race, whatever order the emulator
 // happened to run it in.

@@ -13,6 +13,9 @@ constexpr uint32_t kWarp = 32;
 struct BlockTime {
   uint32_t first;
   uint32_t released_until = 0;  // accesses of the block up to here are visible after its atomic
+  // So are those of this thread in this interval, where it fenced and executed the atomic itself.
+  uint32_t releasing_thread = 0;
+  uint32_t released_interval = 0;
 };
 
 struct Time {
@@ -20,6 +23,7 @@ struct Time {
   uint32_t launch_start = 0;
   std::vector<BlockTime> blocks;
   uint32_t fenced = 0;            // interval of the block's latest thread_fence()
+  uint32_t fencing_thread = 0;    // which executed it
   uint32_t acquired = 0;          // interval of the block's first atomic, 0: none yet
   uint32_t acquiring_thread = 0;  // which executed it
 };
@@ -38,11 +42,13 @@ bool is_released(const Access& access, bool atomic, uint32_t thread) {
   const auto after =
       std::upper_bound(t.blocks.begin(), t.blocks.end(), access.interval,
                        [](uint32_t interval, const BlockTime& block) { return interval < block.first; });
-  return access.interval <= std::prev(after)->released_until;
+  const BlockTime& block = *std::prev(after);
+  if (access.interval == block.released_interval && access.thread == block.releasing_thread) return true;
+  return access.interval <= block.released_until;
 }
 
 // True when the access happened before the thread's next one on every schedule.
-bool is_ordered(const Access& access, bool atomic, uint32_t thread, uint32_t warp_clock) {
+bool is_ordered(const Access& access, bool atomic, uint32_t thread, const WarpClock& clock) {
   const Time& t = time();
   if (access.interval < t.launch_start) return true;
   if (access.interval < t.blocks.back().first) return is_released(access, atomic, thread);
@@ -50,7 +56,10 @@ bool is_ordered(const Access& access, bool atomic, uint32_t thread, uint32_t war
   if (access.thread == thread) return true;
   if (access.thread >= kSeveralWarps) return false;
   const uint32_t warp = access.thread >= kWarpOf ? access.thread - kWarpOf : access.thread / kWarp;
-  return warp == thread / kWarp && access.clock < warp_clock;
+  if (warp != thread / kWarp) return false;
+  // Of several lanes only the latest time is kept: with partial masks a race with one of them can stay unseen.
+  if (access.thread >= kWarpOf) return access.clock < clock.now;
+  return access.clock < clock.known[access.thread % kWarp];
 }
 
 std::string name_of(const Access& access, const char* did) {
@@ -61,10 +70,10 @@ std::string name_of(const Access& access, const char* did) {
   return who + "thread " + std::to_string(access.thread) + " " + did;
 }
 
-void note_read(Access& read, uint32_t thread, uint32_t warp_clock) {
+void note_read(Access& read, uint32_t thread, const WarpClock& clock) {
   const uint32_t now = time().now;
-  const auto clock = static_cast<uint16_t>(std::min(warp_clock, 0xffffu));
-  const Access self = {now, static_cast<uint16_t>(thread), clock};
+  const auto time_of_lane = static_cast<uint16_t>(std::min(clock.now, 0xffffu));
+  const Access self = {now, static_cast<uint16_t>(thread), time_of_lane};
   if (read.interval != now || read.thread == thread) {
     read = self;
     return;
@@ -73,7 +82,7 @@ void note_read(Access& read, uint32_t thread, uint32_t warp_clock) {
   const uint32_t warp = read.thread >= kWarpOf ? read.thread - kWarpOf : read.thread / kWarp;
   if (warp != thread / kWarp) {
     read.thread = kSeveralWarps;
-  } else if (read.clock < clock) {
+  } else if (read.clock < time_of_lane) {
     read = self;  // the warp has met since the earlier reads
   } else {
     read.thread = static_cast<uint16_t>(kWarpOf + warp);
@@ -94,12 +103,11 @@ void start_block_time() {
   t.fenced = t.acquired = 0;
 }
 
-void start_interval_time() {
-  ++time().now;
-}
+void start_interval_time() { ++time().now; }
 
-void note_fence() {
+void note_fence(uint32_t thread) {
   time().fenced = time().now;
+  time().fencing_thread = thread;
 }
 
 void note_atomic(uint32_t thread) {
@@ -107,35 +115,38 @@ void note_atomic(uint32_t thread) {
   // What the block did before the interval of its fence, and, where all its threads fence before a barrier, in it.
   if (t.fenced != 0) {
     const uint32_t until = t.fenced < t.now ? t.fenced : t.now - 1;
-    t.blocks.back().released_until = std::max(t.blocks.back().released_until, until);
+    BlockTime& block = t.blocks.back();
+    block.released_until = std::max(block.released_until, until);
+    if (t.fenced == t.now && t.fencing_thread == thread) {
+      block.released_interval = t.now;
+      block.releasing_thread = thread;
+    }
   }
   if (t.acquired != 0) return;
   t.acquired = t.now;
   t.acquiring_thread = thread;
 }
 
-Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, uint32_t warp_clock) {
+Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, const WarpClock& clock) {
   if (shadow.in_flight) return {Fault::kCopyInFlight, std::to_string(shadow.write.thread)};
   const bool both_atomic = touch == Touch::kAtomic && shadow.atomic;
   if (!both_atomic && shadow.write.interval != 0 &&
-      !is_ordered(shadow.write, shadow.atomic, thread, warp_clock)) {
+      !is_ordered(shadow.write, shadow.atomic, thread, clock)) {
     return {Fault::kRace, name_of(shadow.write, "wrote")};
   }
-  if (touch != Touch::kWrite && shadow.write.interval == 0) {
-    note_read(shadow.read, thread, warp_clock);
-    if (touch == Touch::kRead) return {Fault::kUninitialised, ""};
-  }
+  Conflict result;
+  if (touch != Touch::kWrite && shadow.write.interval == 0) result.fault = Fault::kUninitialised;
   if (touch == Touch::kRead) {
-    note_read(shadow.read, thread, warp_clock);
-    return {};
+    note_read(shadow.read, thread, clock);
+    return result;
   }
-  if (shadow.read.interval != 0 && !is_ordered(shadow.read, false, thread, warp_clock)) {
+  if (shadow.read.interval != 0 && !is_ordered(shadow.read, false, thread, clock)) {
     return {Fault::kRace, name_of(shadow.read, "read")};
   }
   shadow.write = {time().now, static_cast<uint16_t>(thread),
-                  static_cast<uint16_t>(std::min(warp_clock, 0xffffu))};
+                  static_cast<uint16_t>(std::min(clock.now, 0xffffu))};
   shadow.atomic = touch == Touch::kAtomic;
-  return {};
+  return result;
 }
 
 }  // namespace air::emulator

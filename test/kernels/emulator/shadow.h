@@ -15,8 +15,15 @@ namespace air::emulator {
 struct Access {
   uint32_t interval;  // 0: never
   uint16_t thread;    // id, or kWarpOf + warp: several of its lanes, or kSeveralWarps
-  uint16_t clock;     // the thread's warp_clock, the latest of several
+  uint16_t clock;     // the thread's WarpClock::now, the latest of several
 };
+
+// A lane's time within an interval. It passes when the lane meets others in a sync_warp().
+struct WarpClock {
+  uint32_t now = 0;
+  uint32_t known[32] = {};  // accesses of lane l at a time below known[l] happened before the lane's next one
+};
+
 constexpr uint16_t kWarpOf = 0x4000;
 constexpr uint16_t kSeveralWarps = 0x8000;
 
@@ -49,13 +56,13 @@ struct Conflict {
 };
 
 // Checks one thread's access to one byte against the earlier ones, and notes it.
-Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, uint32_t warp_clock);
+Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, const WarpClock& clock);
 
 void start_launch_time();
 void start_block_time();
 void start_interval_time();
 // The running thread's fence and atomic, which together order its block before the blocks whose atomics follow.
-void note_fence();
+void note_fence(uint32_t thread);
 void note_atomic(uint32_t thread);
 
 }  // namespace air::emulator

@@ -18,9 +18,7 @@ struct Warp {
   Thread& lane(uint32_t lane) const { return machine().thread(first + lane); }
 };
 
-std::string lane_name(uint32_t lane) {
-  return "lane " + std::to_string(lane);
-}
+std::string lane_name(uint32_t lane) { return "lane " + std::to_string(lane); }
 
 // Fails when the step can never be completed, or not by what its lanes are at. True when all lanes are there.
 bool all_lanes_came(const Warp& warp, uint32_t self, const WarpStep& step) {
@@ -44,26 +42,34 @@ bool all_lanes_came(const Warp& warp, uint32_t self, const WarpStep& step) {
       continue;
     }
     const WarpStep& theirs = *other.step;
-    if (theirs.op != step.op || theirs.mask != step.mask || !same_site(theirs.site, step.site)) {
-      fail(Fault::kDivergentWarp, "names " + lane_name(lane) + " at " + describe(step.site) +
-                                      ", which is at another instruction or mask at " +
-                                      describe(theirs.site));
-    }
+    if (theirs.op == step.op && theirs.mask == step.mask && same_site(theirs.site, step.site)) continue;
+    complete = false;
+    // A lane that does not wait for this one will go on and may still come.
+    if ((theirs.mask >> self & 1) == 0) continue;
+    fail(Fault::kDivergentWarp, "names " + lane_name(lane) + " at " + describe(step.site) +
+                                    ", which is at another instruction or mask at " + describe(theirs.site));
   }
   return complete;
+}
+
+// Every lane learns what each of them knew, and of each what it did so far.
+void join_clocks(const std::array<WarpStep*, kWarp>& lanes, const Warp& warp) {
+  WarpClock joined;
+  for (uint32_t i = 0; i < kWarp; ++i) {
+    if (lanes[i] == nullptr) continue;
+    const WarpClock& clock = warp.lane(i).warp_clock;
+    joined.now = std::max(joined.now, clock.now + 1);
+    for (uint32_t l = 0; l < kWarp; ++l) joined.known[l] = std::max(joined.known[l], clock.known[l]);
+    joined.known[i] = std::max(joined.known[i], clock.now + 1);
+  }
+  for (uint32_t i = 0; i < kWarp; ++i)
+    if (lanes[i] != nullptr) warp.lane(i).warp_clock = joined;
 }
 
 void perform(const std::array<WarpStep*, kWarp>& lanes, uint32_t mask, const Warp& warp) {
   const WarpStep& any = *lanes[static_cast<size_t>(__builtin_ctz(mask))];
   switch (any.op) {
-    case WarpOp::kSync: {
-      uint32_t latest = 0;
-      for (uint32_t i = 0; i < kWarp; ++i)
-        if (lanes[i] != nullptr) latest = std::max(latest, warp.lane(i).warp_clock);
-      for (uint32_t i = 0; i < kWarp; ++i)
-        if (lanes[i] != nullptr) warp.lane(i).warp_clock = latest + 1;
-      return;
-    }
+    case WarpOp::kSync: return join_clocks(lanes, warp);
     case WarpOp::kShuffle:
       for (WarpStep* step : lanes) {
         if (step == nullptr) continue;
@@ -82,9 +88,12 @@ void perform(const std::array<WarpStep*, kWarp>& lanes, uint32_t mask, const War
         if (step != nullptr) step->result = ballot;
       return;
     }
-    case WarpOp::kLoadMatrix: return load_matrices(lanes.data());
-    case WarpOp::kMultiplyHalf: return multiply_half(lanes.data());
-    case WarpOp::kMultiplyInt8: return multiply_int8(lanes.data());
+    case WarpOp::kLoadMatrix:
+      return load_matrices(lanes.data());
+    case WarpOp::kMultiplyHalf:
+      return multiply_half(lanes.data());
+    case WarpOp::kMultiplyInt8:
+      return multiply_int8(lanes.data());
   }
 }
 
