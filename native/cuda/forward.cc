@@ -293,7 +293,8 @@ Status Forward::logits(int64_t first, int64_t count) {
 }
 
 Status Forward::peaks(const StepPlan& plan, const StepMemory& memory, DevicePointer probabilities) {
-  const Step step{plan, memory, {}};
+  const LayerHooks none;
+  const Step step{plan, memory, none};
   const Rows rows = rows_of(step, true);
   PeakParams p{};
   p.logits = pointer<const float>(activations_->logits);

@@ -10,11 +10,11 @@ namespace {
 
 class StepFiller {
  public:
-  StepFiller(const StepPlan& plan, const Batch& batch, const std::vector<ReadRange>& ranges, const KvArena& arena,
-             uint8_t* block)
+  StepFiller(const StepPlan& plan, const StepSource& source, const KvArena& arena, uint8_t* block)
       : plan_(plan),
-        batch_(batch),
-        ranges_(ranges),
+        batch_(source.batch),
+        ranges_(source.ranges),
+        table_offset_(source.table_offset),
         arena_(arena),
         spec_(arena.model()->spec()),
         block_(block),
@@ -49,7 +49,7 @@ class StepFiller {
       auto* out = at<CacheRange>(plan_.layout.ranges) + group * stride_;
       for (int64_t token = 0; token < tokens; ++token) {
         const ReadRange& range = ranges_[static_cast<size_t>(group * tokens + token)];
-        out[token] = {static_cast<int32_t>(range.page_table - batch_.page_tables.data()),
+        out[token] = {static_cast<int32_t>(table_offset_ + (range.page_table - batch_.page_tables.data())),
                       range.sink_tokens,
                       range.window_start,
                       range.end,
@@ -120,6 +120,7 @@ class StepFiller {
   const StepPlan& plan_;
   const Batch& batch_;
   const std::vector<ReadRange>& ranges_;
+  const int64_t table_offset_;
   const KvArena& arena_;
   const DecoderSpec& spec_;
   uint8_t* const block_;
@@ -128,9 +129,8 @@ class StepFiller {
 
 }  // namespace
 
-void fill_step(const StepPlan& plan, const Batch& batch, const std::vector<ReadRange>& ranges,
-               const std::vector<int32_t>& feed_sources, const KvArena& arena, uint8_t* block) {
-  StepFiller(plan, batch, ranges, arena, block).fill(feed_sources);
+void fill_step(const StepPlan& plan, const StepSource& source, const KvArena& arena, uint8_t* block) {
+  StepFiller(plan, source, arena, block).fill(source.feed_sources);
 }
 
 }  // namespace air::cuda

@@ -11,10 +11,15 @@
 
 namespace air::cuda {
 
-// ranges: [groups, tokens] of check_batch. feed_sources: where each token's drafted predecessor is; or empty.
+struct StepSource {
+  const Batch& batch;
+  const std::vector<ReadRange>& ranges;      // [groups, tokens] of check_batch
+  const std::vector<int32_t>& feed_sources;  // where each token's drafted predecessor is; or empty
+  int64_t table_offset;                      // of the batch's page tables among those on the device
+};
+
 // block: plan.layout.bytes, 16-byte aligned.
-void fill_step(const StepPlan& plan, const Batch& batch, const std::vector<ReadRange>& ranges,
-               const std::vector<int32_t>& feed_sources, const KvArena& arena, uint8_t* block);
+void fill_step(const StepPlan& plan, const StepSource& source, const KvArena& arena, uint8_t* block);
 
 }  // namespace air::cuda
 
