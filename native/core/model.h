@@ -3,6 +3,7 @@
 #define AIR_CORE_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "native/core/progress.h"
 #include "native/core/pruning.h"
 #include "native/core/status.h"
+#include "native/core/thread_pool.h"
 #include "native/core/weights/packer.h"
 #include "native/core/weights/tensor.h"
 
@@ -53,12 +55,16 @@ struct LayerWeights {
   Linear down;                           // [embedding_length, feed_forward_length]
 };
 
+class Model;
+
 struct LoadOptions {
   int threads = 1;
   std::string pack_cache;  // directory of pack files (native/core/weights/pack_file.h), or empty
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
   Pruning pruning{};
+  // Takes the packed matrices to a device: the model lets go of them afterwards. Empty: they stay.
+  std::function<Status(const Model& model, ThreadPool& pool)> upload;
 };
 
 // What came of LoadOptions::pack_cache.
