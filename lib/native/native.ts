@@ -24,6 +24,7 @@ export type NativeErrorCode =
   | "AIR_ERR_MODEL_FORMAT"
   | "AIR_ERR_UNSUPPORTED"
   | "AIR_ERR_NO_DEVICE"
+  | "AIR_ERR_DEVICE"
   | "AIR_ERR_OUT_OF_MEMORY"
   | "AIR_ERR_IO"
   | "AIR_ERR_INTERNAL";

@@ -10,6 +10,7 @@
 #include "native/binding/row_ops_binding.h"
 #include "native/binding/thread_options.h"
 #include "native/binding/values.h"
+#include "native/core/cpu_runner.h"
 #include "native/core/cpu_topology.h"
 #include "native/core/isa.h"
 
@@ -86,7 +87,7 @@ Napi::Value create_runner(const Napi::CallbackInfo& info) {
   throw_if_error(env, select_kernels(&kernels));
   std::unique_ptr<Runner> runner;
   throw_if_error(
-      env, guarded("activations", [&] { return Runner::create(*kernels, arena->arena, options, &runner); }));
+      env, guarded("activations", [&] { return CpuRunner::create(*kernels, arena->arena, options, &runner); }));
   return RunnerHandle::create(env, std::move(runner), arena);
 }
 

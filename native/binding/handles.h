@@ -104,7 +104,6 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   Napi::Promise submit(Napi::Env env, EngineThread::Work work);
 
   std::shared_ptr<EngineThread> engine_;
-  std::shared_ptr<std::vector<float>> draft_logits_;  // scratch of propose()
   std::shared_ptr<SharedArena> arena_;
 };
 

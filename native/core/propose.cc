@@ -19,38 +19,6 @@ struct Draft {
 
 constexpr int32_t kMaxCount = 1024;
 
-// What forward() does not check, and what is used before it.
-Status check(const ProposeRequest& request, int64_t max_sequences) {
-  const Batch& batch = request.batch;
-  const int64_t sequences = batch.sequence_count();
-  if (sequences < 1 || sequences > max_sequences) {
-    return {StatusCode::kShape, "expected 2 to maxSequences + 1 (" + std::to_string(max_sequences + 1) +
-                                    ") entries for sequenceStarts but received " +
-                                    std::to_string(sequences + 1)};
-  }
-  if (static_cast<int64_t>(request.counts.size()) != sequences) {
-    return {StatusCode::kShape, "expected an entry for each of " + std::to_string(sequences) +
-                                    " sequences for counts but received " +
-                                    std::to_string(request.counts.size())};
-  }
-  for (int64_t s = 0; s < sequences; ++s) {
-    const int32_t count = request.counts[static_cast<size_t>(s)];
-    if (count < 1 || count > kMaxCount) {
-      return {StatusCode::kArgument, "expected 1 to " + std::to_string(kMaxCount) + " for counts[" +
-                                         std::to_string(s) + "] but received " + std::to_string(count)};
-    }
-  }
-  bool is_last_rows = batch.row_count() == sequences;
-  for (int64_t s = 0; is_last_rows && s < sequences; ++s) {
-    is_last_rows =
-        batch.logit_rows[static_cast<size_t>(s)] + 1 == batch.sequence_starts[static_cast<size_t>(s + 1)];
-  }
-  if (!is_last_rows) {
-    return {StatusCode::kShape, "expected the last token of each sequence for logitRows but received others"};
-  }
-  return {};
-}
-
 // The step that feeds each draft its last token, `step` tokens after those of `first`.
 class NextBatch {
  public:
@@ -110,9 +78,40 @@ class NextBatch {
 
 }  // namespace
 
-Status propose(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
-               ProposeResult* result) {
-  AIR_RETURN_IF_ERROR(check(request, runner.options().max_sequences));
+Status check_request(const ProposeRequest& request, int64_t max_sequences) {
+  const Batch& batch = request.batch;
+  const int64_t sequences = batch.sequence_count();
+  if (sequences < 1 || sequences > max_sequences) {
+    return {StatusCode::kShape, "expected 2 to maxSequences + 1 (" + std::to_string(max_sequences + 1) +
+                                    ") entries for sequenceStarts but received " +
+                                    std::to_string(sequences + 1)};
+  }
+  if (static_cast<int64_t>(request.counts.size()) != sequences) {
+    return {StatusCode::kShape, "expected an entry for each of " + std::to_string(sequences) +
+                                    " sequences for counts but received " +
+                                    std::to_string(request.counts.size())};
+  }
+  for (int64_t s = 0; s < sequences; ++s) {
+    const int32_t count = request.counts[static_cast<size_t>(s)];
+    if (count < 1 || count > kMaxCount) {
+      return {StatusCode::kArgument, "expected 1 to " + std::to_string(kMaxCount) + " for counts[" +
+                                         std::to_string(s) + "] but received " + std::to_string(count)};
+    }
+  }
+  bool is_last_rows = batch.row_count() == sequences;
+  for (int64_t s = 0; is_last_rows && s < sequences; ++s) {
+    is_last_rows =
+        batch.logit_rows[static_cast<size_t>(s)] + 1 == batch.sequence_starts[static_cast<size_t>(s + 1)];
+  }
+  if (!is_last_rows) {
+    return {StatusCode::kShape, "expected the last token of each sequence for logitRows but received others"};
+  }
+  return {};
+}
+
+Status propose_by_steps(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
+                        ProposeResult* result) {
+  AIR_RETURN_IF_ERROR(check_request(request, runner.options().max_sequences));
   const int64_t sequences = request.batch.sequence_count();
   const int64_t vocab_size = runner.spec().vocab_size;
   result->width = *std::max_element(request.counts.begin(), request.counts.end());

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <random>
 
+#include "native/core/cpu_runner.h"
 #include "native/core/isa.h"
 #include "test/native/check.h"
 
@@ -29,7 +30,7 @@ Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const E
   runner_options.max_tokens = options.max_context;
   runner_options.max_sequences = options.sequences;
   runner_options.threads = options.threads;
-  status = air::Runner::create(*kernels, engine.arena, runner_options, &engine.runner);
+  status = air::CpuRunner::create(*kernels, engine.arena, runner_options, &engine.runner);
   CHECK_MSG(status.ok(), status.message());
   return engine;
 }
