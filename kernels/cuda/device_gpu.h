@@ -11,6 +11,7 @@
   extern "C" __global__ void __launch_bounds__(max_threads, min_blocks)
 #define AIR_DEVICE static __device__ __forceinline__
 #define AIR_UNROLL _Pragma("unroll")
+#define AIR_NO_UNROLL _Pragma("unroll 1")
 // A table that every thread reads: AIR_CONSTANT float kTable[4] = {..};
 #define AIR_CONSTANT static __device__ const
 
