@@ -13,6 +13,7 @@
 #define AIR_DEVICE [[maybe_unused]] static inline __attribute__((always_inline))
 #define AIR_UNROLL
 #define AIR_NO_UNROLL
+#define AIR_UNROLL_BY(count)
 #define AIR_CONSTANT static const
 
 // The place of a call in the kernel's source, as default arguments of the wrapper called there.
