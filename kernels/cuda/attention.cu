@@ -67,7 +67,6 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
   const TileWork& work = block.work;
   const int32_t stages = params.stages;
   uint8_t* ring = block.shared + block.plan.ring;
-  float* totals = totals_of(block);
   const bool is_whole = params.split_lanes == 0;
   int32_t current = settle(work, order, 0);
   int32_t ahead = current;  // the next block to fetch, and where its stripes lie
@@ -81,7 +80,9 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
     place = find_stripe(params, work, ahead);
   };
   for (int32_t i = 1; i < stages; ++i) fetch();
-  if (is_whole) clear_totals<M, C>(totals);
+  load_tile<M>(block);
+  TileTotals<M> totals;
+  if (is_whole) clear_totals<M, C>(block, &totals);
   SplitSums<M, C> sums;
   clear_sums(&sums);
   int32_t stage_index = 0;
@@ -89,13 +90,17 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
     const int32_t begin = current * kBlockTokens;
     const uint8_t* stage = ring + stage_index * block.plan.stage.bytes;
     stage_index = stage_index + 1 == stages ? 0 : stage_index + 1;
+    if (stages == 1) {  // memory for no more: the copies are waited for
+      sync_threads();
+      fetch();
+    }
     wait_for_stage(stages);
     float s[M][2][4];
     score_any<M>(block, begin, stage, s);
     mask_scores<M>(block, begin, s);
     share_maxima<M>(block, s);
     sync_threads();
-    fetch();  // into the stage that all warps have left
+    if (stages > 1) fetch();  // into the stage that all warps have left
     float correction[M][2];
     weigh<M, C>(block, s, correction, &sums);
 #ifndef AIR_PLANT_BARRIER  // test/kernels: weights are read before they are there
@@ -106,7 +111,7 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
     if (next / kSplitBlocks != current / kSplitBlocks || next * kBlockTokens >= work.end) {
       join_warps<M, C>(block, &sums);
       if (is_whole) {
-        fold_into_totals<M, C>(sums, totals);
+        fold_into_totals<M, C>(sums, &totals);
       } else {
         store_partial<M, C>(block, current / kSplitBlocks, sums);
       }
@@ -135,13 +140,13 @@ AIR_DEVICE void attend(const AttentionParams& params) {
   block.cells = params.padded_dim / kCellDims;
   block.m_tiles = (block.work.queries + kMmaQueries - 1) / kMmaQueries;
   block.share = share_values(block.cells);
-  load_tile<M>(block);
   attend_tile<M, C>(block, order);
 }
 
 }  // namespace
 }  // namespace air::cuda
 
+#ifndef AIR_ATTENTION_KERNELS  // test/kernels/planted has its own
 // attention_M_C: 16 M queries, heads of up to 128 C dims.
 AIR_KERNEL(128) attention_1_1(air::cuda::AttentionParams params) {
   air::cuda::attend<1, 1>(params);
@@ -158,3 +163,4 @@ AIR_KERNEL(128) attention_1_2(air::cuda::AttentionParams params) {
 AIR_KERNEL(128) attention_2_2(air::cuda::AttentionParams params) {
   air::cuda::attend<2, 2>(params);
 }
+#endif

@@ -12,10 +12,6 @@
 
 namespace air::cuda {
 
-struct FoldFactors {
-  float keep, add;
-};
-
 AIR_DEVICE FoldFactors fold_factors(float largest, float of_split) {
   const float both = larger(largest, of_split);
   return {largest == kNothingRead ? 0.0f : canonical_exp(largest - both),
@@ -70,35 +66,40 @@ AIR_DEVICE void join_warps(const TileBlock& block, SplitSums<M, C>* sums) {
   }
 }
 
-// The sums of the splits so far, of this thread, [128] apart: [16 M C] acc, [2 M] largest, [2 M] sum.
-AIR_DEVICE float* totals_of(const TileBlock& block) {
-  return reinterpret_cast<float*>(block.shared + block.plan.totals) + thread_id();
-}
+// Of the splits so far. The threads' acc are in shared memory, [16 M C] floats, 128 apart.
+template <int M>
+struct TileTotals {
+  float* acc;
+  float largest[M][2];
+  float sum[M][2];
+};
 
 template <int M, int C>
-AIR_DEVICE void clear_totals(float* totals) {
-  for (int i = 0; i < 16 * M * C + 4 * M; ++i) {
-    const bool is_largest = i >= 16 * M * C && i < 16 * M * C + 2 * M;
-    totals[i * kAttentionThreads] = is_largest ? kNothingRead : 0.0f;
+AIR_DEVICE void clear_totals(const TileBlock& block, TileTotals<M>* totals) {
+  totals->acc = reinterpret_cast<float*>(block.shared + block.plan.totals) + thread_id();
+  for (int i = 0; i < 16 * M * C; ++i) totals->acc[i * kAttentionThreads] = 0.0f;
+  AIR_UNROLL
+  for (int i = 0; i < 2 * M; ++i) {
+    totals->largest[i / 2][i % 2] = kNothingRead;
+    totals->sum[i / 2][i % 2] = 0.0f;
   }
 }
 
 template <int M, int C>
-AIR_DEVICE void fold_into_totals(const SplitSums<M, C>& sums, float* totals) {
-  float* largest = totals + 16 * M * C * kAttentionThreads;
-  float* sum = largest + 2 * M * kAttentionThreads;
-  FoldFactors factors[2 * M];
+AIR_DEVICE void fold_into_totals(const SplitSums<M, C>& sums, TileTotals<M>* totals) {
+  FoldFactors factors[M][2];
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
-    const int at = i * kAttentionThreads;
-    factors[i] = fold_factors(largest[at], sums.largest[i / 2][i % 2]);
-    largest[at] = larger(largest[at], sums.largest[i / 2][i % 2]);
-    sum[at] = fold(sum[at], sums.sum[i / 2][i % 2], factors[i]);
+    const int m = i / 2, h = i % 2;
+    factors[m][h] = fold_factors(totals->largest[m][h], sums.largest[m][h]);
+    totals->largest[m][h] = larger(totals->largest[m][h], sums.largest[m][h]);
+    totals->sum[m][h] = fold(totals->sum[m][h], sums.sum[m][h], factors[m][h]);
   }
   AIR_UNROLL
   for (int i = 0; i < 16 * M * C; ++i) {
-    float* acc = totals + i * kAttentionThreads;
-    *acc = fold(*acc, sums.acc[i / 16 / M][i / 16 % M][i / 4 % 4][i % 4], factors[2 * (i / 16 % M) + i / 2 % 2]);
+    const int m = i / 16 % M;
+    float* acc = totals->acc + i * kAttentionThreads;
+    *acc = fold(*acc, sums.acc[i / 16 / M][m][i / 4 % 4][i % 4], factors[m][i / 2 % 2]);
   }
 }
 
@@ -136,14 +137,13 @@ AIR_DEVICE void for_each_result(const TileBlock& block, Each each) {
 }
 
 template <int M, int C>
-AIR_DEVICE void store_totals(const TileBlock& block, const float* totals) {
-  const float* sum = totals + (16 * M * C + 2 * M) * kAttentionThreads;
+AIR_DEVICE void store_totals(const TileBlock& block, const TileTotals<M>& totals) {
   for_each_result<M, C>(block, [&](int m, int h, int c, int32_t target, int32_t dim) {
-    const float inverse = inverse_of(sum[(2 * m + h) * kAttentionThreads]);
+    const float inverse = inverse_of(totals.sum[m][h]);
     float x[8];
     AIR_UNROLL
     for (int k = 0; k < 8; ++k)
-      x[k] = totals[(((c * M + m) * 4 + k % 4) * 4 + 2 * h + k / 4) * kAttentionThreads] * inverse;
+      x[k] = totals.acc[(((c * M + m) * 4 + k % 4) * 4 + 2 * h + k / 4) * kAttentionThreads] * inverse;
     store_attended(*block.params, target, dim, x);
   });
 }

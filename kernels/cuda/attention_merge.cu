@@ -11,15 +11,7 @@
 namespace air::cuda {
 namespace {
 
-constexpr int32_t kChunk = kAttentionThreads;  // splits whose factors are found together
-
-struct MergeMemory {
-  float largest[kChunk];
-  float sum[kChunk];
-  FoldFactors factors[kChunk];
-  int64_t base[kChunk];  // of the split's slot, in queries
-  int32_t group;         // of the head's KV head; -1: none
-};
+constexpr int32_t kChunk = kMergeSplits;
 
 // The splits that a row reads: those of the sinks, and those of the window that are not the sinks'.
 struct RowSplits {

@@ -85,7 +85,7 @@ struct AttentionParams {
 
   // The shape of the launch (launch/attention.h).
   int32_t head_parts;   // pieces of a KV head's query heads, of 16 * m each
-  int32_t stages;       // 2 .. 4 blocks of 64 tokens in flight
+  int32_t stages;       // 1 .. 4 blocks of 64 tokens in shared memory
   int32_t split_lanes;  // grid_x of a launch whose splits are merged; 0: blocks compute whole tiles
   int32_t split_slots;  // partial results of a row, by slot_of_split
   int32_t partial_rows;

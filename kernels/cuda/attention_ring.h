@@ -89,17 +89,15 @@ AIR_DEVICE void fetch_block(const AttentionParams& params, const TileWork& work,
   }
 }
 
-// Until the oldest of `stages` - 1 groups of copies has landed, for this warp.
+// Until the oldest group of copies has landed, for this warp. With one or two stages there is but one.
 AIR_DEVICE void wait_for_stage(int32_t stages) {
-#ifndef AIR_PLANT_WAIT  // test/kernels: reads what has not landed
-  if (stages == 2) {
+  if (stages <= 2) {
     cp_async_wait<0>();
   } else if (stages == 3) {
     cp_async_wait<1>();
   } else {
     cp_async_wait<2>();
   }
-#endif
   sync_warp();
 }
 

@@ -127,6 +127,7 @@ AIR_DEVICE void mask_scores(const TileBlock& block, int32_t begin, float (&s)[M]
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
     const int m = i / 2, h = i % 2;
+    if (M > 1 && m >= block.m_tiles) continue;
     const QuerySlot slot = slots[m * kMmaQueries + h * 8 + lane / 4];
     AIR_UNROLL
     for (int k = 0; k < 4; ++k) {
@@ -149,6 +150,7 @@ AIR_DEVICE void share_maxima(const TileBlock& block, const float (&s)[M][2][4]) 
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
     const int m = i / 2, h = i % 2;
+    if (M > 1 && m >= block.m_tiles) continue;
     float largest = kNothingRead;
     AIR_UNROLL
     for (int k = 0; k < 4; ++k) largest = larger(largest, s[m][k / 2][2 * h + k % 2]);
@@ -168,6 +170,7 @@ AIR_DEVICE void weigh(const TileBlock& block, float (&s)[M][2][4], float (&corre
   const uint32_t lane = lane_id();
   AIR_UNROLL
   for (int m = 0; m < M; ++m) {
+    correction[m][0] = correction[m][1] = 0.0f;
     if (M > 1 && m >= block.m_tiles) continue;
     uint32_t fragment[4];
     AIR_UNROLL

@@ -35,7 +35,7 @@ struct SharedPlan {
   int32_t sums;          // float [16 m][4 warps]
   int32_t slots;         // QuerySlot [16 m]
   int32_t parts;         // float [3][16 m c][32], what warps that share a cell add up; when cells is 1 or 2
-  int32_t totals;        // float [16 m c + 4 m][128], of the splits so far; when the block computes whole tiles
+  int32_t totals;        // float [16 m c][128], of the splits so far; when the block computes whole tiles
   int32_t ring;          // [stages] stages
   int32_t bytes;
 };
@@ -65,10 +65,25 @@ AIR_ANYWHERE SharedPlan plan_shared(const AttentionParams& params, int32_t m, in
   plan.slots = plan.sums + m * 256;
   plan.parts = plan.slots + m * 256;
   plan.totals = plan.parts + (cells <= 2 ? 3 * m * c * 2048 : 0);
-  plan.ring = plan.totals + (params.split_lanes == 0 ? (16 * m * c + 4 * m) * kAttentionThreads * 4 : 0);
+  plan.ring = plan.totals + (params.split_lanes == 0 ? 16 * m * c * kAttentionThreads * 4 : 0);
   plan.bytes = plan.ring + params.stages * plan.stage.bytes;
   return plan;
 }
+
+// Of merge_attention.
+struct FoldFactors {
+  float keep, add;
+};
+
+constexpr int32_t kMergeSplits = kAttentionThreads;  // whose factors are found together
+
+struct MergeMemory {
+  float largest[kMergeSplits];
+  float sum[kMergeSplits];
+  FoldFactors factors[kMergeSplits];
+  int64_t base[kMergeSplits];  // of the split's slot, in queries
+  int32_t group;               // of the head's KV head; -1: none
+};
 
 }  // namespace air::cuda
 

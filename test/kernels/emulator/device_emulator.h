@@ -12,6 +12,8 @@
 #define AIR_KERNEL_RESIDENT(max_threads, min_blocks) extern "C" void
 #define AIR_DEVICE [[maybe_unused]] static inline __attribute__((always_inline))
 #define AIR_UNROLL
+#define AIR_NO_UNROLL
+#define AIR_UNROLL_BY(count)
 #define AIR_CONSTANT static const
 
 // The place of a call in the kernel's source, as default arguments of the wrapper called there.
