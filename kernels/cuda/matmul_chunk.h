@@ -76,32 +76,42 @@ AIR_DEVICE void multiply_half(const uint32_t (&a)[2][4], const uint32_t (&b)[2][
 // What the sum of slices starts from: -0 + x is x to the bit, also for x = 0.
 constexpr float kNoSum = -0.0f;
 
-// acc[m][n] += one chunk of tile m times rows 8 n .. 8 n + 7 of x, laid out as the C operand of mma.m16n8k16.
+// acc[m][n] += half h of a chunk of tile m times rows 8 n .. 8 n + 7 of x, laid out as the C operand of mma.m16n8k16.
 // weights: m_tiles chunks one after the other in shared memory, x: 8 n_tiles swizzled rows there.
+template <class F, int m_tiles, int n_tiles, class GroupSums>
+AIR_DEVICE void multiply_half_chunk(const uint8_t* weights, const uint8_t* x, GroupSums group_sums, int h,
+                                    float (&acc)[m_tiles][n_tiles][4]) {
+  uint32_t a[m_tiles][2][4];
+  Scales<F> scales[m_tiles];
+  AIR_UNROLL
+  for (int m = 0; m < m_tiles; ++m) {
+    uint32_t words[F::kHalfWords];
+    load_values<F>(weights + m * F::kChunkBytes, h, words);
+    load_scales<F>(weights + m * F::kChunkBytes + F::kValueBytes, h, scales[m]);
+    dequantize<F>(words, 0, a[m][0]);
+    dequantize<F>(words, 1, a[m][1]);
+  }
+  AIR_UNROLL
+  for (int n = 0; n < n_tiles; ++n) {
+    uint32_t b[2][2];
+    load_activations<F>(x + n * 8 * kActivationRowBytes, h, b);
+    float sums[2] = {0.0f, 0.0f};
+    if constexpr (F::kHasMin) get_sums(group_sums, b, h, n, sums);
+    AIR_UNROLL
+    for (int m = 0; m < m_tiles; ++m) multiply_half<F>(a[m], b, scales[m], sums, acc[m][n]);
+  }
+}
+
+// Both halves of a chunk. With many rows the compiler would load so far ahead that it runs out of registers.
 template <class F, int m_tiles, int n_tiles, class GroupSums>
 AIR_DEVICE void multiply_chunk(const uint8_t* weights, const uint8_t* x, GroupSums group_sums,
                                float (&acc)[m_tiles][n_tiles][4]) {
-  AIR_UNROLL
-  for (int h = 0; h < 2; ++h) {
-    uint32_t a[m_tiles][2][4];
-    Scales<F> scales[m_tiles];
+  if constexpr (n_tiles > 4) {
+    AIR_NO_UNROLL
+    for (int h = 0; h < 2; ++h) multiply_half_chunk<F, m_tiles, n_tiles>(weights, x, group_sums, h, acc);
+  } else {
     AIR_UNROLL
-    for (int m = 0; m < m_tiles; ++m) {
-      uint32_t words[F::kHalfWords];
-      load_values<F>(weights + m * F::kChunkBytes, h, words);
-      load_scales<F>(weights + m * F::kChunkBytes + F::kValueBytes, h, scales[m]);
-      dequantize<F>(words, 0, a[m][0]);
-      dequantize<F>(words, 1, a[m][1]);
-    }
-    AIR_UNROLL
-    for (int n = 0; n < n_tiles; ++n) {
-      uint32_t b[2][2];
-      load_activations<F>(x + n * 8 * kActivationRowBytes, h, b);
-      float sums[2] = {0.0f, 0.0f};
-      if constexpr (F::kHasMin) get_sums(group_sums, b, h, n, sums);
-      AIR_UNROLL
-      for (int m = 0; m < m_tiles; ++m) multiply_half<F>(a[m], b, scales[m], sums, acc[m][n]);
-    }
+    for (int h = 0; h < 2; ++h) multiply_half_chunk<F, m_tiles, n_tiles>(weights, x, group_sums, h, acc);
   }
 }
 
