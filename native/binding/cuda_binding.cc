@@ -36,8 +36,6 @@ Status list(Listed* listed) {
   return {};
 }
 
-}  // namespace
-
 Napi::Object describe_device(Napi::Env env, const cuda::DeviceInfo& device) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("index", number(env, device.ordinal));
@@ -48,6 +46,25 @@ Napi::Object describe_device(Napi::Env env, const cuda::DeviceInfo& device) {
   object.Set("totalBytes", number(env, device.total_bytes));
   object.Set("isIntegrated", Napi::Boolean::New(env, device.is_integrated));
   return object;
+}
+
+}  // namespace
+
+Napi::Object describe_loaded(Napi::Env env, const cuda::Kernels& kernels) {
+  Napi::Object object = describe_device(env, kernels.context().device());
+  const cuda::ModuleReport& report = kernels.report();
+  object.Set("image", report.image);
+  object.Set("imageMicros", number(env, report.load_micros));
+  if (!report.sass_refused.empty()) object.Set("sassRefused", report.sass_refused);
+  return object;
+}
+
+Napi::Value probe_cuda_device(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto ordinal = static_cast<int>(to_integer(info[0], "device", 0, kMaxDevice));
+  std::shared_ptr<const cuda::Kernels> kernels;
+  throw_if_error(env, guarded("kernels", [&] { return open_cuda_device(ordinal, &kernels); }));
+  return describe_loaded(env, *kernels);
 }
 
 Napi::Value list_cuda_devices(const Napi::CallbackInfo& info) {

@@ -12,13 +12,18 @@
 
 namespace air::binding {
 
-// listCudaDevices(): see lib/native/native.ts.
+// listCudaDevices() and probeCudaDevice(): see lib/native/native.ts.
 Napi::Value list_cuda_devices(const Napi::CallbackInfo& info);
 
 // A device with the kernels of this build loaded.
 Status open_cuda_device(int ordinal, std::shared_ptr<const cuda::Kernels>* kernels);
 
-Napi::Object describe_device(Napi::Env env, const cuda::DeviceInfo& device);
+constexpr int64_t kMaxDevice = 255;  // index of a device
+
+Napi::Value probe_cuda_device(const Napi::CallbackInfo& info);
+
+// LoadedDevice of lib/native/native.ts.
+Napi::Object describe_loaded(Napi::Env env, const cuda::Kernels& kernels);
 
 }  // namespace air::binding
 

@@ -17,7 +17,6 @@ namespace air::binding {
 
 namespace {
 
-constexpr int64_t kMaxDevice = 255;
 constexpr int64_t kMaxSafeInteger = (int64_t{1} << 53) - 1;
 
 TensorEntry read_tensor(const Napi::Value& value) {

@@ -83,12 +83,7 @@ Napi::Value ModelHandle::device(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   open(env);
   if (loaded_.device == nullptr) return env.Undefined();
-  Napi::Object object = describe_device(env, loaded_.device->context().device());
-  const cuda::ModuleReport& report = loaded_.device->kernels().report();
-  object.Set("image", report.image);
-  object.Set("imageMicros", number(env, report.load_micros));
-  if (!report.sass_refused.empty()) object.Set("sassRefused", report.sass_refused);
-  return object;
+  return describe_loaded(env, loaded_.device->kernels());
 }
 
 Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
