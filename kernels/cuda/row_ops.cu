@@ -39,10 +39,13 @@ AIR_DEVICE Words philox4x32(Words counter, uint32_t key0, uint32_t key1) {
 constexpr uint32_t kTokenStream = 1;
 
 AIR_DEVICE double uniform_of(const DeviceDrawKey& key, uint32_t id) {
-  const Words words = philox4x32({{key.position, key.purpose, id / 4, kTokenStream}}, static_cast<uint32_t>(key.seed),
-                                 static_cast<uint32_t>(key.seed >> 32));
+  const Words words = philox4x32({{key.position, key.purpose, id / 4, kTokenStream}},
+                                 static_cast<uint32_t>(key.seed), static_cast<uint32_t>(key.seed >> 32));
   const uint32_t lane = id % 4;
-  const uint32_t word = lane == 0 ? words.word[0] : lane == 1 ? words.word[1] : lane == 2 ? words.word[2] : words.word[3];
+  const uint32_t word = lane == 0   ? words.word[0]
+                        : lane == 1 ? words.word[1]
+                        : lane == 2 ? words.word[2]
+                                    : words.word[3];
   return (word + 0.5) / 4294967296.0;
 }
 
@@ -106,7 +109,8 @@ AIR_KERNEL(1024) air_row_sample(air::cuda::SampleParams p) {
   // The least ratio, of equal ones the lowest index; a thread without a draw has none.
   for (uint32_t distance = kWarp / 2; distance > 0; distance /= 2) {
     const Draw other = {shuffle_xor(least.ratio, distance), shuffle_xor(least.index, distance)};
-    const bool is_less = other.ratio < least.ratio || (other.ratio == least.ratio && other.index < least.index);
+    const bool is_less =
+        other.ratio < least.ratio || (other.ratio == least.ratio && other.index < least.index);
     if (other.index >= 0 && (least.index < 0 || is_less)) least = other;
   }
   // A warp that met an invalid weight reports -2.
@@ -120,7 +124,8 @@ AIR_KERNEL(1024) air_row_sample(air::cuda::SampleParams p) {
   for (uint32_t warp = 1; warp < block_threads() / kWarp; ++warp) {
     if (least.index == -2) break;
     const Draw other = {ratios[warp], indices[warp]};
-    const bool is_less = other.ratio < least.ratio || (other.ratio == least.ratio && other.index < least.index);
+    const bool is_less =
+        other.ratio < least.ratio || (other.ratio == least.ratio && other.index < least.index);
     if (other.index == -2 || (other.index >= 0 && (least.index < 0 || is_less))) least = other;
   }
   p.indices[row] = least.index < 0 ? -1 : least.index;

@@ -67,7 +67,8 @@ AIR_DEVICE void write_query(const RopeWriteParams& p, int32_t token, int32_t hea
   }
   if (group < 0) return;  // nobody reads it
   const int64_t to = (static_cast<int64_t>(token) * p.query_heads + head_index) * p.padded_dim;
-  const int32_t passes = p.ranges[static_cast<int64_t>(group) * p.range_stride + token].sink_tokens > 0 ? 2 : 1;
+  const int32_t passes =
+      p.ranges[static_cast<int64_t>(group) * p.range_stride + token].sink_tokens > 0 ? 2 : 1;
   for (int32_t pass = 0; pass < passes; ++pass) {
     load_head(p, from, p.query_scale, head);
     rotate_head(p, static_cast<int64_t>(pass == 0 ? 0 : 1 + group) * p.angle_stride + token, head);
@@ -124,8 +125,8 @@ AIR_DEVICE int32_t quantized(float x, uint16_t half, float low, float high) {
 }
 
 // One token's D values of one head into a section of keys or values. scratch: shared [4]
-AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* member, int32_t offset, const float* head,
-                              uint32_t* scratch) {
+AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* member, int32_t offset,
+                              const float* head, uint32_t* scratch) {
   const int32_t type = is_key ? p.key_type : p.value_type;
   uint8_t* section = member + (is_key ? 0 : p.values_offset);
   auto* section_scales =
@@ -167,8 +168,8 @@ AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* me
   }
 }
 
-AIR_DEVICE void write_entry(const RopeWriteParams& p, int32_t token, int32_t kv_head, bool is_key, float* head,
-                            uint32_t* scratch) {
+AIR_DEVICE void write_entry(const RopeWriteParams& p, int32_t token, int32_t kv_head, bool is_key,
+                            float* head, uint32_t* scratch) {
   const KvMember& member = p.members[kv_head];
   if (member.group < 0) return;
   const int32_t slot = p.slots[static_cast<int64_t>(member.group) * p.range_stride + token];

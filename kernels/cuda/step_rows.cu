@@ -21,7 +21,8 @@ struct Peak {
 
 // The larger of two, the lower index of equals.
 AIR_DEVICE Peak better(const Peak& a, const Peak& b) {
-  const bool takes_b = b.index >= 0 && (a.index < 0 || b.value > a.value || (b.value == a.value && b.index < a.index));
+  const bool takes_b =
+      b.index >= 0 && (a.index < 0 || b.value > a.value || (b.value == a.value && b.index < a.index));
   const Peak& best = takes_b ? b : a;
   return {best.value, best.index, a.nans | b.nans};
 }

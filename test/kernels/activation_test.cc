@@ -39,7 +39,8 @@ TEST(gated_values_are_those_of_the_reference) {
   DeviceArray<float> device_up("up", up);
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{kRows});
   DeviceArray<uint16_t> y("y", static_cast<size_t>(kMost) * kOutStride);
-  const ActivateParams p = {device_gate.data(), device_up.data(), row_count.data(), y.data(), kCols, kStride, kOutStride};
+  const ActivateParams p = {device_gate.data(), device_up.data(), row_count.data(), y.data(), kCols, kStride,
+                            kOutStride};
   air::cuda::LaunchShape shape;
   shape.grid_x = kMost;
   shape.grid_y = (kCols + 255) / 256;
@@ -49,7 +50,8 @@ TEST(gated_values_are_those_of_the_reference) {
   std::vector<float> expected(kCols);
   for (int32_t row = 0; row < kMost; ++row) {
     if (row < kRows) {
-      air_kernels_reference()->silu_mul(gate.data() + row * kStride, up.data() + row * kStride, kCols, expected.data());
+      air_kernels_reference()->silu_mul(gate.data() + row * kStride, up.data() + row * kStride, kCols,
+                                        expected.data());
     }
     for (int32_t k = 0; k < kOutStride; ++k) {
       const bool is_written = row < kRows && k < kCols;

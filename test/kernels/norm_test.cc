@@ -27,8 +27,8 @@ struct Norm {
 
 Norm make_norm(int32_t rows, int32_t cols, float scale) {
   air_test::Random random(static_cast<uint64_t>(cols));
-  Norm norm = {air_test::random_floats(random, int64_t{rows} * cols), air_test::random_floats(random, cols), cols,
-               cols + 5};
+  Norm norm = {air_test::random_floats(random, int64_t{rows} * cols), air_test::random_floats(random, cols),
+               cols, cols + 5};
   for (float& value : norm.x) value *= scale;
   return norm;
 }
@@ -39,7 +39,8 @@ std::vector<uint16_t> run(const Norm& norm, int32_t rows, int32_t most, air::emu
   DeviceArray<float> weight("weight", norm.weight);
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{rows});
   DeviceArray<uint16_t> y("y", static_cast<size_t>(most) * static_cast<size_t>(norm.y_stride));
-  const NormParams p = {x.data(), weight.data(), row_count.data(), y.data(), kEpsilon, norm.cols, norm.y_stride};
+  const NormParams p = {x.data(), weight.data(), row_count.data(), y.data(),
+                        kEpsilon, norm.cols,     norm.y_stride};
   LaunchShape shape;
   shape.grid_x = static_cast<uint32_t>(most);
   shape.threads = 256;
@@ -58,7 +59,8 @@ TEST(rows_are_normalised_as_the_reference_does) {
     const std::vector<uint16_t> y = run(norm, 3, 3, air::emulator::Order::kForward);
     std::vector<float> expected(static_cast<size_t>(cols));
     for (int32_t row = 0; row < 3; ++row) {
-      air_kernels_reference()->rms_norm(norm.x.data() + row * cols, norm.weight.data(), kEpsilon, cols, expected.data());
+      air_kernels_reference()->rms_norm(norm.x.data() + row * cols, norm.weight.data(), kEpsilon, cols,
+                                        expected.data());
       for (int32_t k = 0; k < norm.y_stride; ++k) {
         const uint16_t bits = y[static_cast<size_t>(row * norm.y_stride + k)];
         if (k >= cols) {

@@ -86,7 +86,8 @@ RopeStep::RopeStep(const Case& c) : case_(c), dims_((c.head_dim + 31) / 32 * 32)
   }
   // Neighbours in a page, the page's last token, another page; one token of group 1 is not written.
   const int32_t page = c.page_tokens;
-  slots_ = {page + 3, page + 4, page + 5, 2 * page - 1, 2 * page, -7, 2 * page + 9, -1, page, page + 1, page + 14, -7};
+  slots_ = {page + 3,     page + 4, page + 5, 2 * page - 1, 2 * page,  -7,
+            2 * page + 9, -1,       page,     page + 1,     page + 14, -7};
   ranges_.resize(kGroups * kMost);
   for (size_t token = 0; token < kMost; ++token) ranges_[kMost + token].sink_tokens = token == 2 ? 0 : 4;
 }
@@ -173,8 +174,8 @@ void RopeStep::run(air::emulator::Order order) {
 
 void RopeStep::rotate(float* head, int32_t table, int32_t token) const {
   const size_t angles = static_cast<size_t>(table * kMost + token) * pairs();
-  air_kernels_reference()->rope(head, 1, dims_, case_.rope_dims, cosines_.data() + angles, sines_.data() + angles,
-                                case_.pairing);
+  air_kernels_reference()->rope(head, 1, dims_, case_.rope_dims, cosines_.data() + angles,
+                                sines_.data() + angles, case_.pairing);
   if (case_.rotates_keys) air::hadamard_transform(head, dims_);
 }
 
@@ -185,9 +186,11 @@ void RopeStep::check_queries(bool of_sinks) const {
     for (int32_t q = 0; q < kQueryHeads; ++q) {
       const int32_t group = kGroupOf[q / 2];
       bool is_written = token < kTokens && group >= 0;
-      if (of_sinks && is_written) is_written = ranges_[static_cast<size_t>(group * kMost + token)].sink_tokens > 0;
+      if (of_sinks && is_written)
+        is_written = ranges_[static_cast<size_t>(group * kMost + token)].sink_tokens > 0;
       std::vector<float> head(static_cast<size_t>(dims_), 0.0f);
-      for (int32_t d = 0; d < case_.head_dim; ++d) head[static_cast<size_t>(d)] = projected(token, 0, q)[d] * scale;
+      for (int32_t d = 0; d < case_.head_dim; ++d)
+        head[static_cast<size_t>(d)] = projected(token, 0, q)[d] * scale;
       if (is_written) rotate(head.data(), of_sinks ? 1 + group : 0, token);
       for (int32_t d = 0; d < dims_; ++d) {
         const float value = std::fmin(std::fmax(head[static_cast<size_t>(d)], -65504.0f), 65504.0f);
@@ -214,11 +217,13 @@ void RopeStep::check_pages(int32_t group) const {
       if (slot < 0 || slot / layout_.page_tokens != page) continue;
       std::vector<float> key(static_cast<size_t>(dims_), 0.0f);
       std::vector<float> value = key;
-      std::memcpy(key.data(), projected(token, key_column_, kv_head), sizeof(float) * static_cast<size_t>(case_.head_dim));
+      std::memcpy(key.data(), projected(token, key_column_, kv_head),
+                  sizeof(float) * static_cast<size_t>(case_.head_dim));
       std::memcpy(value.data(), projected(token, value_column_, kv_head),
                   sizeof(float) * static_cast<size_t>(case_.head_dim));
       rotate(key.data(), 0, token);
-      air_kernels_reference()->kv_write(&layout_, member.data(), slot % layout_.page_tokens, key.data(), value.data());
+      air_kernels_reference()->kv_write(&layout_, member.data(), slot % layout_.page_tokens, key.data(),
+                                        value.data());
     }
     air::cuda::member_to_device(layout_, member.data(), device_member);
   }

@@ -67,11 +67,13 @@ void check_top_k(const std::vector<float>& rows, int32_t cols, int32_t k, const 
   const TopK actual = top_k(rows, cols, k);
   TopK expected = {std::vector<int32_t>(static_cast<size_t>(k)), std::vector<float>(static_cast<size_t>(k))};
   for (size_t row = 0; row < rows.size() / static_cast<size_t>(cols); ++row) {
-    air::top_k_row(rows.data() + row * static_cast<size_t>(cols), cols, k, expected.ids.data(), expected.values.data());
+    air::top_k_row(rows.data() + row * static_cast<size_t>(cols), cols, k, expected.ids.data(),
+                   expected.values.data());
     for (size_t i = 0; i < static_cast<size_t>(k); ++i) {
       const size_t at = row * static_cast<size_t>(k) + i;
       CHECK_MSG(actual.ids[at] == expected.ids[i] && actual.values[at] == expected.values[i],
-                name + ", k=" + std::to_string(k) + ": place " + std::to_string(i) + " of row " + std::to_string(row));
+                name + ", k=" + std::to_string(k) + ": place " + std::to_string(i) + " of row " +
+                    std::to_string(row));
     }
   }
 }
@@ -84,14 +86,15 @@ std::vector<int32_t> sample(const std::vector<float>& weights, const std::vector
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{count});
   DeviceArray<DeviceDrawKey> device_keys("keys", keys);
   DeviceArray<int32_t> indices("indices", keys.size());
-  const air::cuda::SampleParams p = {device_weights.data(),  ids.empty() ? nullptr : device_ids.data(), row_count.data(),
-                                     device_keys.data(), indices.data(), cols};
+  const air::cuda::SampleParams p = {device_weights.data(), ids.empty() ? nullptr : device_ids.data(),
+                                     row_count.data(),      device_keys.data(),
+                                     indices.data(),        cols};
   CHECK_LAUNCH(air_row_sample, air::cuda::sample_shape(count, cols), p);
   return indices.download();
 }
 
-int32_t sample_on_host(const std::vector<float>& weights, size_t row, const std::vector<int32_t>& ids, int32_t cols,
-                       const DeviceDrawKey& key) {
+int32_t sample_on_host(const std::vector<float>& weights, size_t row, const std::vector<int32_t>& ids,
+                       int32_t cols, const DeviceDrawKey& key) {
   const size_t at = row * static_cast<size_t>(cols);
   return air::sample_row(weights.data() + at, ids.empty() ? nullptr : ids.data() + at, cols,
                          {key.seed, key.position, key.purpose});
@@ -102,8 +105,8 @@ std::vector<float> residual(const std::vector<float>& target, const std::vector<
   DeviceArray<float> device_target("target", target, air_test::WritableArray<float>());
   DeviceArray<float> device_draft("draft", draft);
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{count});
-  const air::cuda::ResidualParams p = {device_target.data(), device_draft.data(), row_count.data(), device_target.data(),
-                                       cols};
+  const air::cuda::ResidualParams p = {device_target.data(), device_draft.data(), row_count.data(),
+                                       device_target.data(), cols};
   CHECK_LAUNCH(air_row_residual, air::cuda::residual_shape(count, cols), p);
   return device_target.download();
 }
@@ -119,7 +122,8 @@ Peaks peaks(const std::vector<float>& rows, int32_t cols, uint32_t threads = 256
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{count});
   DeviceArray<int32_t> tokens("tokens", static_cast<size_t>(count));
   DeviceArray<float> probabilities("probabilities", static_cast<size_t>(count));
-  const air::cuda::PeakParams p = {logits.data(), row_count.data(), tokens.data(), probabilities.data(), cols};
+  const air::cuda::PeakParams p = {logits.data(), row_count.data(), tokens.data(), probabilities.data(),
+                                   cols};
   LaunchShape shape;
   shape.grid_x = static_cast<uint32_t>(count) + 1;
   shape.threads = threads;
@@ -169,7 +173,8 @@ TEST(the_largest_are_those_of_the_host) {
 }
 
 TEST(nan_is_last_and_zeros_are_equal) {
-  const std::vector<float> row = {kNan, -0.0f, 0.0f, -kInfinity, 3.0f, kNan, kInfinity, -1e-40f, 1e-40f, -3.0f};
+  const std::vector<float> row = {kNan, -0.0f,     0.0f,    -kInfinity, 3.0f,
+                                  kNan, kInfinity, -1e-40f, 1e-40f,     -3.0f};
   for (int32_t k = 1; k <= 10; ++k) check_top_k(row, 10, k, "specials");
 }
 
@@ -183,7 +188,8 @@ TEST(draws_are_those_of_the_host) {
     ids[i] = static_cast<int32_t>((i * 7919) % 151936);
   }
   std::vector<DeviceDrawKey> keys;
-  for (uint32_t row = 0; row < kRows; ++row) keys.push_back({0x123456789abcdefull * (row + 1), 17 + row, row % 3});
+  for (uint32_t row = 0; row < kRows; ++row)
+    keys.push_back({0x123456789abcdefull * (row + 1), 17 + row, row % 3});
   const std::vector<int32_t> plain = sample(weights, {}, kCols, keys);
   const std::vector<int32_t> named = sample(weights, ids, kCols, keys);
   int32_t differing = 0;
@@ -258,7 +264,8 @@ TEST(rows_are_gathered_with_a_bias) {
   LaunchShape shape;
   shape.grid_x = 4;
   shape.threads = 256;
-  const air::cuda::GatherParams p = {device_from.data(), rows.data(), row_count.data(), device_bias.data(), to.data(), 300};
+  const air::cuda::GatherParams p = {device_from.data(), rows.data(), row_count.data(),
+                                     device_bias.data(), to.data(),   300};
   CHECK_LAUNCH(air_step_gather, shape, p);
   const std::vector<float> out = to.download();
   for (size_t k = 0; k < 300; ++k) {
@@ -269,8 +276,8 @@ TEST(rows_are_gathered_with_a_bias) {
   }
   // In place, every row.
   DeviceArray<float> residual("residual", from, air_test::WritableArray<float>());
-  const air::cuda::GatherParams in_place = {residual.data(), nullptr, row_count.data(), device_bias.data(), residual.data(),
-                                            300};
+  const air::cuda::GatherParams in_place = {residual.data(),    nullptr,         row_count.data(),
+                                            device_bias.data(), residual.data(), 300};
   CHECK_LAUNCH(air_step_gather, shape, in_place);
   const std::vector<float> after = residual.download();
   for (size_t i = 0; i < 4 * 300; ++i) CHECK_EQ(after[i], i < 900 ? from[i] + bias[i % 300] : from[i]);

@@ -127,7 +127,8 @@ void begin_launch_memory(uint32_t shared_bytes) {
   start_launch_time();
   // A line of its own at each end, so that no neighbour is met by going over it.
   const size_t room = shared_bytes + 512;
-  if (m.checks && (room > m.shared_bytes.size() || m.is_spoilt)) m.shared.shadow.resize(std::max(room, m.shared_bytes.size()));
+  if (m.checks && (room > m.shared_bytes.size() || m.is_spoilt))
+    m.shared.shadow.resize(std::max(room, m.shared_bytes.size()));
   m.is_spoilt = false;
   m.shared_bytes.resize(std::max(room, m.shared_bytes.size()));
   m.shared.name = "shared memory";
