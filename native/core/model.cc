@@ -176,6 +176,11 @@ class ModelLoader {
     model_->packed_bytes_ = packer_.packed_bytes();
     AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
     model_->conversions_ = packer_.conversions();
+    if (options_.upload) {
+      AIR_RETURN_IF_ERROR(options_.upload(*model_, pool));
+      packer_.place(nullptr);
+      model_->packed_ = AlignedBuffer();
+    }
     progress_.finish();
     return progress_.report();
   }

@@ -21,18 +21,18 @@ Status read_device(const Driver& driver, int ordinal, DeviceInfo* info) {
   };
   int major = 0;
   int minor = 0;
-  int shared = 0;
   int integrated = 0;
   AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kComputeCapabilityMajor, &major));
   AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kComputeCapabilityMinor, &minor));
   AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kMultiprocessorCount, &info->multiprocessors));
-  AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kMaxSharedMemoryPerBlockOptin, &shared));
+  AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kMaxSharedMemoryPerBlockOptin, &info->shared_bytes));
+  AIR_RETURN_IF_ERROR(
+      attribute(DeviceAttribute::kMaxSharedMemoryPerMultiprocessor, &info->shared_bytes_per_multiprocessor));
   AIR_RETURN_IF_ERROR(attribute(DeviceAttribute::kIntegrated, &integrated));
   info->ordinal = ordinal;
   info->handle = device;
   info->name = name;
   info->capability = 10 * major + minor;
-  info->shared_bytes = shared;
   info->total_bytes = static_cast<int64_t>(total);
   info->is_integrated = integrated != 0;
   return {};

@@ -71,6 +71,7 @@ enum class DeviceAttribute : int {
   kIntegrated = 18,
   kComputeCapabilityMajor = 75,
   kComputeCapabilityMinor = 76,
+  kMaxSharedMemoryPerMultiprocessor = 81,
   kMaxSharedMemoryPerBlockOptin = 97,
 };
 

@@ -121,7 +121,7 @@ TEST(devices_are_listed_and_an_unknown_or_old_one_is_refused) {
   CHECK_EQ(devices[1].ordinal, 1);
   CHECK_EQ(devices[1].capability, 87);
   CHECK_EQ(devices[1].name, "Fake GPU");
-  CHECK_EQ(devices[1].shared_bytes, int64_t{163 * 1024});
+  CHECK_EQ(devices[1].shared_bytes, 163 * 1024);
   CHECK(devices[1].is_integrated);
   std::shared_ptr<Context> context;
   CHECK(Context::create(driver, 2, &context).code() == StatusCode::kNoDevice);

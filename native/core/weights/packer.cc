@@ -79,7 +79,7 @@ void Packer::set_conversion_errors(const std::vector<ConversionError>& errors) {
 
 void Packer::place(const uint8_t* packed) const {
   for (const Job& job : jobs_) {
-    if (job.matrix != nullptr) job.matrix->data = packed + job.offset;
+    if (job.matrix != nullptr) job.matrix->data = packed == nullptr ? nullptr : packed + job.offset;
   }
 }
 

@@ -39,7 +39,7 @@ class Packer {
   const std::vector<Conversion>& conversions() const noexcept { return conversions_; }
   void set_conversion_errors(const std::vector<ConversionError>& errors);
 
-  // Points the matrices into `packed`, which holds packed_bytes(), 4096-aligned.
+  // Points the matrices into `packed`, which holds packed_bytes(), 4096-aligned; or, with null, nowhere.
   void place(const uint8_t* packed) const;
 
   // Packs everything into `packed`, checks every weight, measures the conversions and, for a pack cache, hashes

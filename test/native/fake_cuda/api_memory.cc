@@ -121,6 +121,9 @@ AIR_FAKE_EXPORT Result cuDeviceGetAttribute(int* value, DeviceAttribute attribut
     case DeviceAttribute::kComputeCapabilityMinor:
       *value = capability % 10;
       return kSuccess;
+    case DeviceAttribute::kMaxSharedMemoryPerMultiprocessor:
+      *value = 164 * 1024;
+      return kSuccess;
     case DeviceAttribute::kMaxSharedMemoryPerBlockOptin:
       *value = 163 * 1024;
       return kSuccess;
