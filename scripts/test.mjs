@@ -17,6 +17,7 @@ const steps = {
   layering: [path.join(modules, "dependency-cruiser", "bin", "dependency-cruise.mjs"), "lib"],
   unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
   native: ["scripts/native-tests.mjs"],
+  cuda: ["scripts/native-tests.mjs", "kernels"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
@@ -24,7 +25,7 @@ const steps = {
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
 };
-const quick = ["addon", "dist", "lint", "format", "types", "layering", "unit", "native", "integration"];
+const quick = ["addon", "dist", "lint", "format", "types", "layering", "unit", "native", "cuda", "integration"];
 const groups = {
   quick,
   isa: ["isa"],

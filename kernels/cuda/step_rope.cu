@@ -13,6 +13,7 @@ namespace air::cuda {
 namespace {
 
 constexpr int32_t kThreads = 128;
+constexpr uint16_t kNanScale = 0x7e00;  // of values that are not finite, so that it shows
 // The dim whose nibble shares a byte with that of dim d is d ^ this (kv_layout.h).
 constexpr int32_t kKeyNibblePartner = 2;
 constexpr int32_t kValueNibblePartner = 1;
@@ -66,7 +67,8 @@ AIR_DEVICE void write_query(const RopeWriteParams& p, int32_t token, int32_t hea
   }
   if (group < 0) return;  // nobody reads it
   const int64_t to = (static_cast<int64_t>(token) * p.query_heads + head_index) * p.padded_dim;
-  const int32_t passes = p.ranges[static_cast<int64_t>(group) * p.range_stride + token].sink_tokens > 0 ? 2 : 1;
+  const int32_t passes =
+      p.ranges[static_cast<int64_t>(group) * p.range_stride + token].sink_tokens > 0 ? 2 : 1;
   for (int32_t pass = 0; pass < passes; ++pass) {
     load_head(p, from, p.query_scale, head);
     rotate_head(p, static_cast<int64_t>(pass == 0 ? 0 : 1 + group) * p.angle_stride + token, head);
@@ -76,26 +78,42 @@ AIR_DEVICE void write_query(const RopeWriteParams& p, int32_t token, int32_t hea
   }
 }
 
-AIR_DEVICE uint32_t magnitude_bits(const float* x, int32_t count) {
-  uint32_t largest = 0;
-  for (int32_t i = 0; i < count; ++i) {
-    const uint32_t bits = float_bits(x[i]) & 0x7fffffffu;
-    largest = bits > largest ? bits : largest;
+// Of all lanes' values: as bits of floats, whose order is that of integers, a NaN above everything.
+AIR_DEVICE uint32_t warp_magnitude(uint32_t bits) {
+  for (uint32_t distance = kWarp / 2; distance > 0; distance /= 2) {
+    const uint32_t other = shuffle_xor(bits, distance);
+    bits = other > bits ? other : bits;
   }
-  return largest;
+  return bits;
 }
 
-// The scale of x [count], which is `steps` of it at its largest: 127 for a head, 8 for a group of int4.
-AIR_DEVICE uint16_t scale_of(const float* x, int32_t count, bool is_int4) {
-  const uint32_t bits = magnitude_bits(x, count);
-  if (bits >= 0x7f800000u) return 0x7e00;  // NaN, so that it shows
-  const float largest = bits_float(bits);
-  const float exact = is_int4 ? largest / 8.0f : largest / 127.0f;
-  uint16_t half = float_to_half(exact > 65504.0f ? 65504.0f : exact);
-  if (!is_int4 || half == 0) return half;
-  for (int32_t i = 0; i < count; ++i)
-    if (x[i] == largest) half |= 0x8000u;  // the largest magnitude becomes -8, whatever its sign
-  return half;
+// The scale of values of which the largest magnitude is that of `bits`: a 127th or an eighth of it.
+AIR_DEVICE uint16_t scale_of(uint32_t bits, float steps) {
+  if (bits >= 0x7f800000u) return kNanScale;
+  const float exact = bits_float(bits) / steps;
+  return float_to_half(exact > 65504.0f ? 65504.0f : exact);
+}
+
+// Of a head of D values. warps: shared [4]
+AIR_DEVICE uint16_t head_scale(const RopeWriteParams& p, const float* head, uint32_t* warps) {
+  uint32_t bits = 0;
+  for (auto d = static_cast<int32_t>(thread_id()); d < p.padded_dim; d += kThreads) {
+    const uint32_t magnitude = float_bits(head[d]) & 0x7fffffffu;
+    bits = magnitude > bits ? magnitude : bits;
+  }
+  bits = warp_magnitude(bits);
+  if (lane_id() == 0) warps[warp_id()] = bits;
+  sync_threads();
+  for (uint32_t warp = 0; warp < kThreads / kWarp; ++warp) bits = warps[warp] > bits ? warps[warp] : bits;
+  return scale_of(bits, 127.0f);
+}
+
+// Of a group of 32 values, one to a lane. The largest magnitude becomes -8, whatever its sign.
+AIR_DEVICE uint16_t group_scale(float x) {
+  const uint32_t bits = warp_magnitude(float_bits(x) & 0x7fffffffu);
+  const uint16_t half = scale_of(bits, 8.0f);
+  const bool is_positive = vote_any(x == bits_float(bits));
+  return half == 0 || half == kNanScale || !is_positive ? half : static_cast<uint16_t>(half | 0x8000u);
 }
 
 AIR_DEVICE int32_t quantized(float x, uint16_t half, float low, float high) {
@@ -106,9 +124,9 @@ AIR_DEVICE int32_t quantized(float x, uint16_t half, float low, float high) {
   return static_cast<int32_t>(rounded);
 }
 
-// One token's D values of one head into a section of keys or values. scales: shared [8]
-AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* member, int32_t offset, const float* head,
-                              uint16_t* scales) {
+// One token's D values of one head into a section of keys or values. scratch: shared [4]
+AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* member, int32_t offset,
+                              const float* head, uint32_t* scratch) {
   const int32_t type = is_key ? p.key_type : p.value_type;
   uint8_t* section = member + (is_key ? 0 : p.values_offset);
   auto* section_scales =
@@ -122,19 +140,23 @@ AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* me
       *reinterpret_cast<uint16_t*>(section + place_of(d).byte) = float_to_half(head[d]);
     return;
   }
-  const bool is_int4 = type == AIR_KV_INT4;
-  const int32_t groups = is_int4 ? p.padded_dim / AIR_GROUP : 1;
-  if (thread < groups) {
-    scales[thread] = scale_of(head + thread * AIR_GROUP, is_int4 ? AIR_GROUP : p.padded_dim, is_int4);
-    const int64_t stripe = offset / AIR_STRIPE;
-    section_scales[is_int4 ? (stripe * groups + thread) * AIR_STRIPE + offset % AIR_STRIPE : offset] = scales[thread];
-  }
-  sync_threads();
-  if (!is_int4) {
+  const int64_t stripe = offset / AIR_STRIPE;
+  if (type == AIR_KV_INT8) {
+    const uint16_t scale = head_scale(p, head, scratch);
+    if (thread == 0) section_scales[offset] = scale;
     for (int32_t d = thread; d < p.padded_dim; d += kThreads)
-      section[place_of(d).byte] = static_cast<uint8_t>(quantized(head[d], scales[0], -127.0f, 127.0f) + 128);
+      section[place_of(d).byte] = static_cast<uint8_t>(quantized(head[d], scale, -127.0f, 127.0f) + 128);
     return;
   }
+  auto* scales = reinterpret_cast<uint16_t*>(scratch);
+  const int32_t groups = p.padded_dim / AIR_GROUP;
+  for (auto g = static_cast<int32_t>(warp_id()); g < groups; g += kThreads / static_cast<int32_t>(kWarp)) {
+    const uint16_t scale = group_scale(head[g * AIR_GROUP + static_cast<int32_t>(lane_id())]);
+    if (lane_id() != 0) continue;
+    scales[g] = scale;
+    section_scales[(stripe * groups + g) * AIR_STRIPE + offset % AIR_STRIPE] = scale;
+  }
+  sync_threads();
   // Both nibbles of a byte are this token's: the thread that has the lower one writes it.
   for (int32_t d = thread; d < p.padded_dim; d += kThreads) {
     const KvPlace place = place_of(d);
@@ -146,8 +168,8 @@ AIR_DEVICE void write_section(const RopeWriteParams& p, bool is_key, uint8_t* me
   }
 }
 
-AIR_DEVICE void write_entry(const RopeWriteParams& p, int32_t token, int32_t kv_head, bool is_key, float* head,
-                            uint16_t* scales) {
+AIR_DEVICE void write_entry(const RopeWriteParams& p, int32_t token, int32_t kv_head, bool is_key,
+                            float* head, uint32_t* scratch) {
   const KvMember& member = p.members[kv_head];
   if (member.group < 0) return;
   const int32_t slot = p.slots[static_cast<int64_t>(member.group) * p.range_stride + token];
@@ -157,7 +179,7 @@ AIR_DEVICE void write_entry(const RopeWriteParams& p, int32_t token, int32_t kv_
   load_head(p, from, 1.0f, head);
   if (is_key) rotate_head(p, token, head);
   uint8_t* page = member.pages + slot / p.page_tokens * member.page_stride;
-  write_section(p, is_key, page, slot % p.page_tokens, head, scales);
+  write_section(p, is_key, page, slot % p.page_tokens, head, scratch);
 }
 
 }  // namespace
@@ -169,11 +191,11 @@ AIR_KERNEL(128) air_step_rope(air::cuda::RopeWriteParams p) {
   const auto item = static_cast<int32_t>(block_y());
   if (token >= *p.token_count) return;
   auto* head = reinterpret_cast<float*>(shared_memory());
-  auto* scales = reinterpret_cast<uint16_t*>(head + AIR_MAX_HEAD_DIM);
+  auto* scratch = reinterpret_cast<uint32_t*>(head + AIR_MAX_HEAD_DIM);
   if (item < p.query_heads) {
     write_query(p, token, item, head);
     return;
   }
   const int32_t entry = item - p.query_heads;
-  write_entry(p, token, entry % p.kv_heads, entry < p.kv_heads, head, scales);
+  write_entry(p, token, entry % p.kv_heads, entry < p.kv_heads, head, scratch);
 }

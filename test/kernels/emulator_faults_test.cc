@@ -15,6 +15,7 @@ using air_test::DeviceArray;
 
 namespace {
 
+const char* const kReason = "a device does not check";
 constexpr Order kOrders[] = {Order::kForward, Order::kBackward, Order::kShuffled};
 
 std::vector<float> counting(size_t count) {
@@ -139,6 +140,7 @@ const Planted kPlanted[] = {
 }  // namespace
 
 TEST(right_kernels_pass_in_every_order) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   for (const Order order : kOrders) {
     std::vector<float> out;
     const auto check = [&](const Result& result) { CHECK_MSG(result.ok(), result.message); };
@@ -156,6 +158,7 @@ TEST(right_kernels_pass_in_every_order) {
 
 // Whether a fault is seen must not depend on the order in which the emulator happens to run the threads.
 TEST(every_planted_fault_is_caught_in_every_order) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   for (const Planted& planted : kPlanted) {
     for (const Order order : kOrders) {
       const Result result = planted.run(planted.plant, order);
@@ -168,6 +171,7 @@ TEST(every_planted_fault_is_caught_in_every_order) {
 }
 
 TEST(a_fault_names_kernel_block_thread_and_place) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   const Result past = addresses(probe::kReadPastEnd, Order::kForward);
   CHECK_EQ(past.message,
            "probe_addresses, block (0, 0, 0), thread 3: out of bounds: reads 4 bytes at in + 1024 (of 1024 "
@@ -187,6 +191,7 @@ TEST(a_fault_names_kernel_block_thread_and_place) {
 }
 
 TEST(an_endless_loop_is_stopped) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   DeviceArray<float> in("in", counting(4));
   DeviceArray<float> out("out", 4);
   const Result result = LAUNCH(probe_addresses, shape_of(1, 1, 16), in.data(), out.data(),
@@ -195,6 +200,7 @@ TEST(an_endless_loop_is_stopped) {
 }
 
 TEST(launches_that_no_device_takes_are_refused) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   DeviceArray<float> in("in", counting(64));
   DeviceArray<float> out("out", 64);
   const auto fault_of = [&](const LaunchShape& shape) {
@@ -211,6 +217,7 @@ TEST(launches_that_no_device_takes_are_refused) {
 }
 
 TEST(arrays_that_are_gone_may_not_be_touched) {
+  if (air_test::gpu::skips_on_device(kReason)) return;
   DeviceArray<float> out("out", 64);
   const float* gone;
   {

@@ -199,7 +199,7 @@ Result launch(const char* kernel, const Shape& shape, const std::function<void()
     run_block(random);
     if (!m.result.ok()) break;
   }
-  end_launch_memory();
+  end_launch_memory(!m.result.ok());
   return m.result;
 }
 

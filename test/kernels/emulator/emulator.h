@@ -52,6 +52,10 @@ Result launch(const char* kernel, const Shape& shape, const std::function<void()
 void add_buffer(const char* name, void* begin, size_t bytes, bool initialised, bool writable);
 void release_buffer(void* begin);
 
+// Off: any address is good and races go unseen, for kernels that were built without instrumentation. Barriers, warp
+// instructions and the arrival of copies stay as strict as they are. On at the start.
+void set_memory_checks(bool on);
+
 }  // namespace air::emulator
 
 #endif  // AIR_TEST_KERNELS_EMULATOR_EMULATOR_H_

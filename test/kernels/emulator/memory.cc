@@ -32,6 +32,8 @@ struct Memory {
   Buffer shared;                        // of the running block
   std::vector<uint8_t> shared_bytes;
   Buffer* latest = nullptr;  // the buffer of the latest access
+  bool checks = true;
+  bool is_spoilt = false;  // what is noted of shared memory is not right any more
 };
 
 Memory& memory() {
@@ -79,7 +81,9 @@ void check_bytes(Buffer& buffer, uintptr_t address, uint64_t bytes, Touch touch,
     fail(Fault::kOutOfBounds, std::string(verb(touch)) + " read-only " + place(buffer, address));
   }
   Shadow* shadow = buffer.shadow.at(address - buffer.begin);
+  const bool is_shared = &buffer == &memory().shared;
   for (uint64_t i = 0; i < bytes; ++i) {
+    if (is_shared) forget_other_blocks(shadow[i]);
     const Conflict conflict = note_access(shadow[i], touch, thread.id, thread.warp_clock);
     if (conflict.fault == Fault::kNone) continue;
     if (conflict.fault == Fault::kUninitialised) {
@@ -113,11 +117,20 @@ void release_buffer(void* begin) {
   memory().buffers.erase(reinterpret_cast<uintptr_t>(begin));
 }
 
+void set_memory_checks(bool on) {
+  memory().checks = on;
+  memory().is_spoilt = true;  // shared memory was not watched meanwhile
+}
+
 void begin_launch_memory(uint32_t shared_bytes) {
   Memory& m = memory();
   start_launch_time();
   // A line of its own at each end, so that no neighbour is met by going over it.
-  m.shared_bytes.resize(shared_bytes + 512);
+  const size_t room = shared_bytes + 512;
+  if (m.checks && (room > m.shared_bytes.size() || m.is_spoilt))
+    m.shared.shadow.resize(std::max(room, m.shared_bytes.size()));
+  m.is_spoilt = false;
+  m.shared_bytes.resize(std::max(room, m.shared_bytes.size()));
   m.shared.name = "shared memory";
   m.shared.begin = (reinterpret_cast<uintptr_t>(m.shared_bytes.data()) + 255) / 128 * 128;
   m.shared.bytes = shared_bytes;
@@ -127,12 +140,14 @@ void begin_block_memory() {
   Memory& m = memory();
   start_block_time();
   std::memset(reinterpret_cast<void*>(m.shared.begin), 0xff, m.shared.bytes);
-  m.shared.shadow.resize(m.shared.bytes);
 }
 
 void begin_interval() { start_interval_time(); }
 
-void end_launch_memory() { memory().shared.bytes = 0; }
+void end_launch_memory(bool was_stopped) {
+  memory().shared.bytes = 0;
+  if (was_stopped) memory().is_spoilt = true;  // copies may have been in flight
+}
 
 uint8_t* shared_memory() { return reinterpret_cast<uint8_t*>(memory().shared.begin); }
 
@@ -144,7 +159,7 @@ bool in_shared_memory(const void* address) {
 void check_access(const void* pointer, uint64_t bytes, Touch touch) {
   Thread* thread = machine().current;
   const auto address = reinterpret_cast<uintptr_t>(pointer);
-  if (thread == nullptr || thread->fiber.on_stack(address)) return;
+  if (thread == nullptr || !memory().checks || thread->fiber.on_stack(address)) return;
   if (++thread->accesses > kEndlessAccesses) {
     fail(Fault::kEndless, std::string(verb(touch)) + " memory for ever without meeting other threads");
   }
@@ -175,10 +190,11 @@ void check_shared_row(int lane, const void* address, const Site& site) {
   }
   if (memory().shared.bytes - (value - memory().shared.begin) < 16)
     fail_out_of_bounds(value, 16, Touch::kRead);
-  check_bytes(memory().shared, value, 16, Touch::kRead, other);
+  if (memory().checks) check_bytes(memory().shared, value, 16, Touch::kRead, other);
 }
 
 void mark_in_flight(const void* shared, uint32_t bytes, bool in_flight) {
+  if (!memory().checks) return;
   Buffer& buffer = memory().shared;
   Shadow* shadow = buffer.shadow.at(reinterpret_cast<uintptr_t>(shared) - buffer.begin);
   for (uint32_t i = 0; i < bytes; ++i) shadow[i].in_flight = in_flight;

@@ -19,7 +19,7 @@ enum class Touch { kRead, kWrite, kAtomic };
 void begin_launch_memory(uint32_t shared_bytes);
 void begin_block_memory();
 void begin_interval();
-void end_launch_memory();
+void end_launch_memory(bool was_stopped);
 
 // Fails unless the running thread may touch these bytes now; then notes that it did.
 void check_access(const void* address, uint64_t bytes, Touch touch);

@@ -127,6 +127,12 @@ void note_atomic(uint32_t thread) {
   t.acquiring_thread = thread;
 }
 
+void forget_other_blocks(Shadow& shadow) {
+  const uint32_t first = time().blocks.back().first;
+  if (shadow.write.interval < first) shadow.write.interval = 0;
+  if (shadow.read.interval < first) shadow.read.interval = 0;
+}
+
 Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, const WarpClock& clock) {
   if (shadow.in_flight) return {Fault::kCopyInFlight, std::to_string(shadow.write.thread)};
   const bool both_atomic = touch == Touch::kAtomic && shadow.atomic;

@@ -57,6 +57,8 @@ struct Conflict {
 
 // Checks one thread's access to one byte against the earlier ones, and notes it.
 Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, const WarpClock& clock);
+// Shared memory is another block's no more: forgets what was noted before the running block.
+void forget_other_blocks(Shadow& shadow);
 
 void start_launch_time();
 void start_block_time();

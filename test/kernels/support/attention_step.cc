@@ -340,14 +340,14 @@ air::emulator::Result AttentionStep::launch_rows(const char* kernel, const Launc
   shape.shared_bytes =
       static_cast<uint32_t>(air::cuda::plan_shared(params, launch.m, layout_.head_dim > 128 ? 2 : 1).bytes);
   const AttentionKernel run = find_attention_kernel(kernel);
-  air::emulator::Result result = air::emulator::launch(kernel, shape, [&] { run(params); }, order);
+  air::emulator::Result result = launch_kernel(kernel, run, shape, order, params);
   if (result.ok() && splits) {
     air::cuda::LaunchShape merge;
     merge.grid_x = static_cast<uint32_t>(row_count + 1);
     merge.grid_y = static_cast<uint32_t>(query_heads_);
     merge.threads = air::cuda::kAttentionThreads;
     merge.shared_bytes = sizeof(air::cuda::MergeMemory);
-    result = air::emulator::launch("merge_attention", merge, [&] { merge_attention(params); }, order);
+    result = launch_kernel("merge_attention", &merge_attention, merge, order, params);
   }
   *attended = out.download();
   return result;

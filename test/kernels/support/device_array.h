@@ -1,4 +1,5 @@
-// Memory of the device under test and launches on it: what kernel tests are written with.
+// Memory of the device under test and launches on it: what kernel tests are written with. The device is the emulator, or
+// a real one (gpu.h).
 //
 //   DeviceArray<float> x("x", values);            filled, kernels may only read it
 //   DeviceArray<float> y("y", rows * cols);       kernels must write before they read
@@ -10,10 +11,13 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "kernels/cuda/launch/shape.h"
 #include "test/kernels/emulator/emulator.h"
+#include "test/kernels/support/gpu.h"
 #include "test/native/check.h"
 
 namespace air_test {
@@ -33,8 +37,8 @@ class DeviceBytes {
 
  private:
   size_t bytes_;
-  void* allocation_;
-  void* data_;
+  void* allocation_ = nullptr;
+  void* data_ = nullptr;
 };
 
 template <typename T>
@@ -70,10 +74,22 @@ class DeviceArray {
 template <typename T>
 using WritableArray = typename DeviceArray<T>::Writable;
 
+template <typename... Parameters, size_t... Indices>
+air::emulator::Result launch_on_gpu(const char* name, const air::cuda::LaunchShape& shape,
+                                    std::tuple<Parameters...> values, std::index_sequence<Indices...>) {
+  void* pointers[] = {&std::get<Indices>(values)...};
+  return gpu::launch(name, shape, pointers);
+}
+
+// On a real device, the kernel of that name; the order is its own.
 template <typename... Parameters, typename... Arguments>
 air::emulator::Result launch_kernel(const char* name, void (*kernel)(Parameters...),
                                     const air::cuda::LaunchShape& shape, air::emulator::Order order,
                                     const Arguments&... arguments) {
+  if (gpu::in_use()) {
+    return launch_on_gpu(name, shape, std::tuple<Parameters...>(static_cast<Parameters>(arguments)...),
+                         std::index_sequence_for<Parameters...>());
+  }
   return air::emulator::launch(
       name, shape, [&] { kernel(static_cast<Parameters>(arguments)...); }, order);
 }
