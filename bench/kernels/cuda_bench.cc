@@ -59,9 +59,8 @@ void CudaBench::download(void* to, air::cuda::DevicePointer from, int64_t bytes)
 }
 
 double CudaBench::time(const std::function<air::Status()>& enqueue) {
-  launcher_.rehearse(true);
-  require(enqueue());
-  launcher_.rehearse(false);
+  require(enqueue());  // kernels may be loaded when they are first asked for, which must not be while a stream records
+  require(launcher_.stream().synchronize());
   air::cuda::Graph graph;
   require(graph.record(context_, launcher_.stream(), enqueue));
   air::cuda::Event start, end;
