@@ -109,19 +109,34 @@ TestActivations::TestActivations(int64_t row_count, int64_t col_count, uint64_t 
   }
 }
 
+namespace {
+
+// The run's launch, of a size that the smallest device takes that can run the kernel at all.
+air::cuda::MatmulLaunch shape_run(const air::cuda::DeviceMatrix& matrix, const MatmulRun& run, int32_t rows) {
+  const air::cuda::MatmulDevice small = {16, 99 * 1024, 100 * 1024};
+  const air::cuda::MatmulDevice orin;
+  const auto shape = [&](const air::cuda::MatmulDevice& device) {
+    return shape_matmul(run.kernel, matrix.format, matrix.tiles, matrix.cols, rows, device);
+  };
+  air::cuda::MatmulLaunch launch = shape(small);
+  if (launch.stages == 0) launch = shape(orin);
+  if (run.stages == 0) return launch;
+  const uint32_t fixed = run.kernel == MatmulKernel::kPrefill ? air::cuda::kPrefillSumBytes : 0;
+  const uint32_t stage_bytes = (launch.shape.shared_bytes - fixed) / static_cast<uint32_t>(launch.stages);
+  const uint32_t bytes = fixed + stage_bytes * static_cast<uint32_t>(run.stages);
+  if (bytes > static_cast<uint32_t>(orin.shared_bytes_per_block)) return launch;
+  launch.stages = run.stages;
+  launch.shape.shared_bytes = bytes;
+  return launch;
+}
+
+}  // namespace
+
 air::emulator::Result multiply_by(MatmulFunction function, const char* name, const TestWeights& weights,
                                   const TestActivations& x, const MatmulRun& run, std::vector<float>* y) {
   const air::cuda::DeviceMatrix& matrix = weights.matrix();
   const int64_t grid_rows = run.grid_rows > 0 ? run.grid_rows : run.rows;
-  const air::cuda::MatmulDevice orin;
-  air::cuda::MatmulLaunch launch = shape_matmul(run.kernel, matrix.format, matrix.tiles, matrix.cols,
-                                                static_cast<int32_t>(grid_rows), orin);
-  if (run.stages > 0) {
-    launch.shape.shared_bytes =
-        launch.shape.shared_bytes / static_cast<uint32_t>(launch.stages) * static_cast<uint32_t>(run.stages);
-    if (run.kernel == MatmulKernel::kPrefill) launch.shape.shared_bytes += air::cuda::kPrefillSumBytes;
-    launch.stages = run.stages;
-  }
+  const air::cuda::MatmulLaunch launch = shape_run(matrix, run, static_cast<int32_t>(grid_rows));
   const size_t outputs = static_cast<size_t>(grid_rows * (matrix.outputs + kGuardColumns));
   const bool is_hidden = run.store == MatmulStore::kSwiglu;
   const DeviceArray<uint8_t> device_weights("weights", weights.bytes());

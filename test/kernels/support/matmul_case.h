@@ -59,7 +59,7 @@ struct MatmulRun {
   air::cuda::MatmulStore store = air::cuda::MatmulStore::kSet;
   int64_t rows = 1;         // of the activations
   int64_t grid_rows = 0;    // that the grid is sized for; 0: rows
-  int32_t stages = 0;       // 0: as many as Orin has room for
+  int32_t stages = 0;       // 0, or more than Orin has room for: as many as a small device has room for
   std::vector<float> bias;  // arranged, or empty
   air::emulator::Order order = air::emulator::Order::kForward;
 };
