@@ -32,7 +32,7 @@ struct Thread {
   Site site = {};            // where it waits
   WarpStep* step = nullptr;  // what it waits in, kAtWarpStep
   WarpClock warp_clock;
-  uint64_t accesses = 0;     // since it last waited
+  uint64_t accesses = 0;  // since it last waited
   std::vector<PendingCopy> open_copies;
   std::deque<std::vector<PendingCopy>> copy_groups;
 };

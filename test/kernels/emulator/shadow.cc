@@ -130,8 +130,7 @@ void note_atomic(uint32_t thread) {
 Conflict note_access(Shadow& shadow, Touch touch, uint32_t thread, const WarpClock& clock) {
   if (shadow.in_flight) return {Fault::kCopyInFlight, std::to_string(shadow.write.thread)};
   const bool both_atomic = touch == Touch::kAtomic && shadow.atomic;
-  if (!both_atomic && shadow.write.interval != 0 &&
-      !is_ordered(shadow.write, shadow.atomic, thread, clock)) {
+  if (!both_atomic && shadow.write.interval != 0 && !is_ordered(shadow.write, shadow.atomic, thread, clock)) {
     return {Fault::kRace, name_of(shadow.write, "wrote")};
   }
   Conflict result;

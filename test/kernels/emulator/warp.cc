@@ -69,7 +69,8 @@ void join_clocks(const std::array<WarpStep*, kWarp>& lanes, const Warp& warp) {
 void perform(const std::array<WarpStep*, kWarp>& lanes, uint32_t mask, const Warp& warp) {
   const WarpStep& any = *lanes[static_cast<size_t>(__builtin_ctz(mask))];
   switch (any.op) {
-    case WarpOp::kSync: return join_clocks(lanes, warp);
+    case WarpOp::kSync:
+      return join_clocks(lanes, warp);
     case WarpOp::kShuffle:
       for (WarpStep* step : lanes) {
         if (step == nullptr) continue;
