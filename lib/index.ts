@@ -26,6 +26,7 @@ export type { EvaluateOptions, Model, ModelInfo, ModelStats } from "./runtime/mo
 export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";
 export type {
+  DeviceChoice,
   GenerateOptions,
   LoadModelOptions,
   SessionOptions,
@@ -51,7 +52,10 @@ export type {
   Backend,
   ConversionReport,
   CpuIsa,
+  CudaDevice,
+  CudaDevices,
   KvType,
+  LoadedDevice,
   NativeAddon,
   PackCacheReport,
   RowOps,

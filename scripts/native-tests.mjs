@@ -22,7 +22,8 @@ function run(command, args, options = {}) {
 function build({ folder, type, sanitize }) {
   const ninja = run("ninja", ["--version"]).ok;
   const configure = ["-S", root, "-B", folder, `-DCMAKE_BUILD_TYPE=${type}`, `-DAIR_SANITIZE=${sanitize}`];
-  configure.push("-DAIR_BUILD_ADDON=OFF", "-DAIR_BUILD_TESTS=ON", ...(ninja ? ["-G", "Ninja"] : []));
+  // Kernels run in the emulator; compiling them for GPUs is the addon's build's.
+  configure.push("-DAIR_CUDA=OFF", "-DAIR_BUILD_ADDON=OFF", "-DAIR_BUILD_TESTS=ON", ...(ninja ? ["-G", "Ninja"] : []));
   const steps = [configure, ["--build", folder, "--parallel", cpus]];
   for (const args of steps) {
     const { ok, output } = run("cmake", args);

@@ -11,8 +11,12 @@
   extern "C" __global__ void __launch_bounds__(max_threads, min_blocks)
 #define AIR_DEVICE static __device__ __forceinline__
 #define AIR_UNROLL _Pragma("unroll")
+<<<<<<< HEAD
+#define AIR_NO_UNROLL _Pragma("unroll 1")
+=======
 #define AIR_PRAGMA(text) _Pragma(#text)
 #define AIR_UNROLL_BY(count) AIR_PRAGMA(unroll count)
+>>>>>>> c-att
 // A table that every thread reads: AIR_CONSTANT float kTable[4] = {..};
 #define AIR_CONSTANT static __device__ const
 

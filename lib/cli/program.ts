@@ -7,6 +7,7 @@ import { benchCommand } from "./bench.js";
 import { calibrateCommand } from "./calibrate.js";
 import { chatCommand } from "./chat.js";
 import { configCommand } from "./config.js";
+import { doctorCommand } from "./doctor.js";
 import { generateCommand } from "./generate.js";
 import { inspectCommand } from "./inspect.js";
 import { type CliIo, writeJson } from "./io.js";
@@ -55,6 +56,7 @@ export function createProgram(io: CliIo): Command {
     calibrateCommand,
     benchCommand,
     tokenizeCommand,
+    doctorCommand,
   ];
   for (const create of commands) program.addCommand(create(io));
   const withSubcommands = program.commands.flatMap((command) => [command, ...command.commands]);

@@ -5,9 +5,10 @@ import { type HeadsFile, pruningOf, readHeadsFile } from "../model/heads-file.js
 import { fingerprintModel } from "../model/fingerprint.js";
 import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
-import type { NativeAddon, NativeModel } from "../native/native.js";
+import type { Backend, NativeAddon, NativeModel } from "../native/native.js";
 import { parseOptions, pickGiven } from "../util/options.js";
 import { headsIdentity } from "./kv-identity.js";
+import { chooseDevice } from "./device.js";
 import { kvDemand, kvSettings, rotatesKeys } from "./kv-settings.js";
 import { checkMemory, draftBatchTokens } from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
@@ -40,19 +41,21 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const resolved = parseOptions(loadModelSchema, options, "model options");
   const { packCache } = resolved;
   if (packCache !== undefined) await preparePackCache(packCache);
+  const addon = (): NativeAddon => options.addon ?? loadAddon();
+  const { backend, ...room } = chooseDevice(addon, resolved.device);
   const target = await readHeader(path, resolved.heads);
   const { onProgress } = options;
   const draft = resolved.draft === undefined ? undefined : await readHeader(resolved.draft, undefined);
   if (draft !== undefined) assertSharedVocabulary(target.tokenizer, draft.tokenizer);
-  if (!resolved.force) await checkMemory(target, draft?.description, resolved);
-  if (draft === undefined) return loadParts(target, resolved, options.addon, onProgress);
+  if (!resolved.force) await checkMemory(target, draft?.description, { ...room, ...resolved });
+  if (draft === undefined) return loadParts(target, { ...resolved, backend }, addon(), onProgress);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
-  const parts = await loadParts(target, resolved, options.addon, (done) => onProgress?.(done * share));
+  const parts = await loadParts(target, { ...resolved, backend }, addon(), (done) => onProgress?.(done * share));
   const { contextTokens } = parts.info;
-  const draftOptions = { ...resolved, contextTokens, maxBatchTokens: draftBatchTokens };
+  const draftOptions = { ...resolved, backend, contextTokens, maxBatchTokens: draftBatchTokens };
   try {
     const draftProgress = (done: number): void => onProgress?.(share + done * (1 - share));
-    return { ...parts, draft: await loadParts(draft, draftOptions, options.addon, draftProgress) };
+    return { ...parts, draft: await loadParts(draft, draftOptions, addon(), draftProgress) };
   } catch (error) {
     for (const handle of [parts.runner, parts.arena, parts.native]) handle.close();
     throw error;
@@ -87,15 +90,14 @@ function tensorBytes({ description }: ModelHeader): number {
 
 async function loadParts(
   header: ModelHeader,
-  options: ResolvedLoadModelOptions,
-  givenAddon: NativeAddon | undefined,
+  options: ResolvedLoadModelOptions & { readonly backend: Backend },
+  addon: NativeAddon,
   onProgress: ((fraction: number) => void) | undefined,
 ): Promise<ModelParts> {
   const { directory, spec } = header.description;
   const pruning = header.heads && pruningOf(header.heads, spec);
-  const addon = givenAddon ?? loadAddon();
   const native = await addon.loadModel(directory, spec, {
-    backend: "cpu",
+    backend: options.backend,
     ...pickGiven(options, [...threadOptionNames, "packCache"]),
     ...(pruning && { pruning }),
     onProgress: (doneBytes, totalBytes) => onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
@@ -145,6 +147,7 @@ function assemble(
       kv: types,
       policy: policy.name,
       fingerprint,
+      device: native.device,
       threads: runner.threads,
       conversions: native.conversions,
       packCache: native.packCache,

@@ -7,6 +7,10 @@ import type { ProposerName } from "../decoding/proposer.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
+/** Where a model may be asked to run. */
+export const deviceChoices = ["cpu", "cuda", "auto"] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+
 /** Options of loadModel(). */
 export interface LoadModelOptions {
   /** Most tokens of one text, prompt and output together. Default: what the model was trained for, at most 4096. */
@@ -35,6 +39,11 @@ export interface LoadModelOptions {
   readonly policy?: EvictionPolicy;
   /** File that `air calibrate` made for this model: which heads keep less of the cache, and which are left out. */
   readonly heads?: string;
+  /**
+   * Where the model runs: `cuda` is an NVIDIA GPU, AIR_ERR_NO_DEVICE when there is none; `auto` is that if there is one,
+   * and else the CPU. Default `cpu`. See docs/cuda.md.
+   */
+  readonly device?: DeviceChoice;
   /**
    * Compute threads, of which a cgroup's CPU quota may allow fewer. Default: one for each physical core (on arm
    * big.LITTLE: big core) that this process may use, or for each CPU of cpuList.
@@ -189,6 +198,7 @@ export const loadModelSchema = z.strictObject(
       )
       .optional(),
     heads: z.string("a heads file").min(1, "a heads file").optional(),
+    device: z.enum(deviceChoices, '"cpu", "cuda" or "auto"').default("cpu"),
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),

@@ -1,6 +1,5 @@
 #include "native/core/kv_arena.h"
 
-#include <cstring>
 #include <limits>
 #include <string>
 
@@ -52,6 +51,11 @@ Status check_pruned_heads(const Model& model, const std::vector<uint8_t>& head_m
 
 Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
                        std::shared_ptr<KvArena>* arena) {
+  return create(std::move(model), options, make_host_pages, arena);
+}
+
+Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
+                       const PageMemoryMaker& make_memory, std::shared_ptr<KvArena>* arena) {
   const DecoderSpec& spec = model->spec();
   const auto group_count = static_cast<int64_t>(options.page_counts.size());
   if (group_count < 1 || group_count > kMaxGroups) {
@@ -104,7 +108,7 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
               "expected KV pages that fit the address space for pageCounts but received " +
                   std::to_string(group.page_count)};
     }
-    AIR_RETURN_IF_ERROR(group.memory.allocate(group.page_count * group.page_bytes, "KV pages"));
+    AIR_RETURN_IF_ERROR(make_memory(created->layout_, group.page_count * group.page_bytes, &group.memory));
   }
   *arena = std::move(created);
   return {};
@@ -112,7 +116,7 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
 
 int64_t KvArena::bytes() const {
   int64_t total = 0;
-  for (const Group& group : groups_) total += group.memory.bytes();
+  for (const Group& group : groups_) total += group.memory->bytes();
   return total;
 }
 
@@ -145,13 +149,13 @@ Status KvArena::check_page_bytes(int64_t group, const int32_t* pages, int64_t co
 Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count) {
   AIR_RETURN_IF_ERROR(check_pages(group, src, count, "copyPages"));
   AIR_RETURN_IF_ERROR(check_pages(group, dst, count, "copyPages"));
-  Group& pages = groups_[static_cast<size_t>(group)];
+  const Group& pages = groups_[static_cast<size_t>(group)];
   if (pages.page_bytes == 0) return {};  // a group without heads has no memory
   for (int64_t i = 0; i < count; ++i) {
-    std::memmove(pages.memory.data() + dst[i] * pages.page_bytes,
-                 pages.memory.data() + src[i] * pages.page_bytes, static_cast<size_t>(pages.page_bytes));
+    AIR_RETURN_IF_ERROR(
+        pages.memory->copy(src[i] * pages.page_bytes, dst[i] * pages.page_bytes, pages.page_bytes));
   }
-  return {};
+  return pages.memory->finish();
 }
 
 Status KvArena::read_pages(int64_t group, const int32_t* pages, int64_t count, uint8_t* out,
@@ -160,22 +164,22 @@ Status KvArena::read_pages(int64_t group, const int32_t* pages, int64_t count, u
   const Group& source = groups_[static_cast<size_t>(group)];
   if (source.page_bytes == 0) return {};
   for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(out + i * source.page_bytes, source.memory.data() + pages[i] * source.page_bytes,
-                static_cast<size_t>(source.page_bytes));
+    AIR_RETURN_IF_ERROR(source.memory->read(pages[i] * source.page_bytes, out + i * source.page_bytes,
+                                            source.page_bytes));
   }
-  return {};
+  return source.memory->finish();
 }
 
 Status KvArena::write_pages(int64_t group, const int32_t* pages, int64_t count, const uint8_t* bytes,
                             int64_t length) {
   AIR_RETURN_IF_ERROR(check_page_bytes(group, pages, count, length, "writePages"));
-  Group& target = groups_[static_cast<size_t>(group)];
+  const Group& target = groups_[static_cast<size_t>(group)];
   if (target.page_bytes == 0) return {};
   for (int64_t i = 0; i < count; ++i) {
-    std::memcpy(target.memory.data() + pages[i] * target.page_bytes, bytes + i * target.page_bytes,
-                static_cast<size_t>(target.page_bytes));
+    AIR_RETURN_IF_ERROR(target.memory->write(pages[i] * target.page_bytes, bytes + i * target.page_bytes,
+                                             target.page_bytes));
   }
-  return {};
+  return target.memory->finish();
 }
 
 }  // namespace air

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/include/air_formats.h"
-#include "native/core/aligned_buffer.h"
 #include "native/core/model.h"
+#include "native/core/page_memory.h"
 #include "native/core/status.h"
 
 namespace air {
@@ -30,7 +30,7 @@ class KvArena {
     int64_t members = 0;  // (layer, KV head) pairs
     int64_t page_count = 0;
     int64_t page_bytes = 0;  // members * layout.member_bytes
-    AlignedBuffer memory;    // [page_count, page_bytes]
+    std::unique_ptr<PageMemory> memory;  // [page_count, page_bytes]
   };
   // Where one KV head of one layer lives.
   struct Member {
@@ -38,8 +38,12 @@ class KvArena {
     int64_t offset = 0;  // bytes into every page of the group
   };
 
+  // Pages in host memory.
   static Status create(std::shared_ptr<const Model> model, const ArenaOptions& options,
                        std::shared_ptr<KvArena>* arena);
+  // Pages in memory that make_memory gives, one for each group.
+  static Status create(std::shared_ptr<const Model> model, const ArenaOptions& options,
+                       const PageMemoryMaker& make_memory, std::shared_ptr<KvArena>* arena);
 
   const std::shared_ptr<const Model>& model() const { return model_; }
   const AirKvLayout& layout() const { return layout_; }
@@ -49,9 +53,9 @@ class KvArena {
   const Member& member(int64_t layer, int64_t kv_head) const {
     return members_[static_cast<size_t>(layer * model_->spec().kv_heads + kv_head)];
   }
-  // Page 0 of the group at the member's offset; member.group >= 0.
+  // Page 0 of the group at the member's offset; member.group >= 0, and the pages are in host memory.
   uint8_t* member_pages(const Member& member) {
-    return groups_[static_cast<size_t>(member.group)].memory.data() + member.offset;
+    return groups_[static_cast<size_t>(member.group)].memory->host_data() + member.offset;
   }
   int64_t bytes() const;
 

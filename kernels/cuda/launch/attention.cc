@@ -1,5 +1,7 @@
 #include "kernels/cuda/launch/attention.h"
 
+#include <initializer_list>
+
 #include "kernels/cuda/attention_shared.h"
 
 namespace air::cuda {

@@ -12,6 +12,7 @@
 #define AIR_KERNEL_RESIDENT(max_threads, min_blocks) extern "C" void
 #define AIR_DEVICE [[maybe_unused]] static inline __attribute__((always_inline))
 #define AIR_UNROLL
+#define AIR_NO_UNROLL
 #define AIR_UNROLL_BY(count)
 #define AIR_CONSTANT static const
 

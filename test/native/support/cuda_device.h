@@ -1,0 +1,57 @@
+// A tiny model on the fake CUDA device. Only for test binaries that link it.
+#ifndef AIR_TEST_NATIVE_SUPPORT_CUDA_DEVICE_H_
+#define AIR_TEST_NATIVE_SUPPORT_CUDA_DEVICE_H_
+
+#include <memory>
+
+#include "native/cuda/device_model.h"
+#include "native/cuda/device_pages.h"
+#include "native/cuda/runner.h"
+#include "test/native/check.h"
+#include "test/native/fake_cuda/fake_cuda.h"
+#include "test/native/support/tiny_engine.h"
+
+namespace air_test {
+
+// An image that the fake driver takes, whatever this build has been compiled with.
+inline air::cuda::KernelImage fake_image() {
+  static const uint8_t fatbin[] = {0x50, 0xed, 0x55, 0xba, 0, 0, 0, 0};
+  return {"fake", fatbin, sizeof(fatbin), ".version 7.4\n"};
+}
+
+// Matrices that are there already.
+class PackedMatrices final : public air::MatrixSource {
+ public:
+  air::Status provide(const AirMatrix* const*, int) override { return {}; }
+};
+
+inline air::Status load_device_model(const air::Model& model, std::shared_ptr<const air::cuda::DeviceModel>* out) {
+  std::shared_ptr<const air::cuda::Driver> driver;
+  AIR_RETURN_IF_ERROR(air::cuda::Driver::open(AIR_FAKE_CUDA_LIBRARY, &driver));
+  std::shared_ptr<air::cuda::Context> context;
+  AIR_RETURN_IF_ERROR(air::cuda::Context::create(driver, 0, &context));
+  std::shared_ptr<const air::cuda::Kernels> kernels;
+  AIR_RETURN_IF_ERROR(air::cuda::Kernels::load(context, {fake_image()}, &kernels));
+  air::ThreadPool pool;
+  AIR_RETURN_IF_ERROR(pool.start(1));
+  PackedMatrices matrices;
+  return air::cuda::DeviceModel::create(kernels, model, pool, matrices, out);
+}
+
+// As make_engine(), on the device.
+inline air::Status make_cuda_engine(const TinyModel& tiny, const EngineOptions& options, Engine* engine) {
+  std::shared_ptr<const air::cuda::DeviceModel> device;
+  AIR_RETURN_IF_ERROR(load_device_model(*tiny.model, &device));
+  engine->pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
+  const air::ArenaOptions arena_options = arena_options_of(tiny, options);
+  AIR_RETURN_IF_ERROR(air::KvArena::create(tiny.model, arena_options,
+                                           air::cuda::device_page_maker(device->shared_context()), &engine->arena));
+  air::RunnerOptions runner_options;
+  runner_options.max_tokens = options.max_context;
+  runner_options.max_sequences = options.sequences;
+  return air::cuda::CudaRunner::create(device, engine->arena, runner_options, &engine->runner);
+}
+
+}  // namespace air_test
+
+#endif  // AIR_TEST_NATIVE_SUPPORT_CUDA_DEVICE_H_
