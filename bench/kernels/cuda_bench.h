@@ -18,8 +18,8 @@ namespace air_bench {
 void require(const air::Status& status);
 
 struct CudaCeilings {
-  double read_gbps = 0;     // kernels/cuda/ceilings.cu
-  double copy_gbps = 0;     // the driver's copy on the device, bytes read and written
+  double read_gbps = 0;      // kernels/cuda/ceilings.cu
+  double copy_gbps = 0;      // the driver's copy on the device, bytes read and written
   double matrix_tflops = 0;  // mma.m16n8k16, float16 to float32
 };
 

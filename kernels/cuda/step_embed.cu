@@ -13,17 +13,13 @@ namespace {
 AIR_DEVICE uint16_t load_half(const uint8_t* bytes) {
   return static_cast<uint16_t>(bytes[0] | bytes[1] << 8);
 }
-AIR_DEVICE float half_at(const uint8_t* bytes) {
-  return half_to_float(load_half(bytes));
-}
+AIR_DEVICE float half_at(const uint8_t* bytes) { return half_to_float(load_half(bytes)); }
 
 // 32 nibbles in 16 bytes: low ones first.
 AIR_DEVICE int32_t nibble_of_32(const uint8_t* quants, int32_t e) {
   return e < 16 ? quants[e] & 15 : quants[e - 16] >> 4;
 }
-AIR_DEVICE int32_t fifth_bit(const uint8_t* bits, int32_t e) {
-  return (bits[e / 8] >> (e % 8) & 1) << 4;
-}
+AIR_DEVICE int32_t fifth_bit(const uint8_t* bits, int32_t e) { return (bits[e / 8] >> (e % 8) & 1) << 4; }
 // scale * S[g] * q - min * M[g]: the 6-bit numbers of a Q4_K or Q5_K block.
 AIR_DEVICE float k_weight(const uint8_t* block, int32_t group, int32_t q) {
   const uint8_t* packed = block + 4;

@@ -64,7 +64,8 @@ TEST(every_kernel_file_has_sass_for_every_target_and_ptx_of_version_7_4) {
       CHECK_MSG(std::find(targets.begin(), targets.end(), target) != targets.end(),
                 std::string(image.name) + " has no SASS for sm_" + std::to_string(target));
     }
-    CHECK_MSG(std::strstr(image.ptx, "\n.version 7.4\n") != nullptr, std::string(image.name) + " has other PTX");
+    CHECK_MSG(std::strstr(image.ptx, "\n.version 7.4\n") != nullptr,
+              std::string(image.name) + " has other PTX");
     CHECK_MSG(std::strstr(image.ptx, ".target sm_80") != nullptr, std::string(image.name) + " has other PTX");
   }
 #ifdef AIR_HAS_CUDA_KERNELS
