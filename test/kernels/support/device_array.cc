@@ -27,7 +27,10 @@ DeviceBytes::DeviceBytes(const char* name, const void* contents, size_t bytes, b
 }
 
 DeviceBytes::~DeviceBytes() {
-  if (gpu::in_use()) return gpu::release(data_);
+  if (gpu::in_use()) {
+    gpu::release(data_);
+    return;
+  }
   air::emulator::release_buffer(data_);
   std::free(allocation_);
 }
