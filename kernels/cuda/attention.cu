@@ -34,7 +34,8 @@ AIR_DEVICE void clear_closed(const AttentionParams& params, const TileWork& work
       is_empty = params.ranges[group + params.row_tokens[row]].end <= 0;
     }
     if (!is_empty) continue;
-    uint16_t* to = params.attended + (static_cast<int64_t>(row) * params.query_heads + head) * params.head_dim;
+    uint16_t* to =
+        params.attended + (static_cast<int64_t>(row) * params.query_heads + head) * params.head_dim;
     for (auto d = static_cast<int32_t>(lane_id()); d < params.head_dim; d += 32) to[d] = 0;
   }
 }
@@ -73,7 +74,8 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
   StripePlace place = find_stripe(params, work, ahead);
   int32_t free_stage = 0;
   const auto fetch = [&]() {
-    fetch_block(params, work, block.share, block.plan.stage, place, ring + free_stage * block.plan.stage.bytes);
+    fetch_block(params, work, block.share, block.plan.stage, place,
+                ring + free_stage * block.plan.stage.bytes);
     cp_async_commit();
     free_stage = free_stage + 1 == stages ? 0 : free_stage + 1;
     ahead = next_block(work, order, ahead);
@@ -81,7 +83,7 @@ AIR_DEVICE void attend_tile(const TileBlock& block, const BlockOrder& order) {
   };
   for (int32_t i = 1; i < stages; ++i) fetch();
   load_tile<M>(block);
-  TileTotals<M> totals;
+  TileTotals<M> totals = {};
   if (is_whole) clear_totals<M, C>(block, &totals);
   SplitSums<M, C> sums;
   clear_sums(&sums);
@@ -148,19 +150,9 @@ AIR_DEVICE void attend(const AttentionParams& params) {
 
 #ifndef AIR_ATTENTION_KERNELS  // test/kernels/planted has its own
 // attention_M_C: 16 M queries, heads of up to 128 C dims.
-AIR_KERNEL(128) attention_1_1(air::cuda::AttentionParams params) {
-  air::cuda::attend<1, 1>(params);
-}
-AIR_KERNEL(128) attention_2_1(air::cuda::AttentionParams params) {
-  air::cuda::attend<2, 1>(params);
-}
-AIR_KERNEL(128) attention_4_1(air::cuda::AttentionParams params) {
-  air::cuda::attend<4, 1>(params);
-}
-AIR_KERNEL(128) attention_1_2(air::cuda::AttentionParams params) {
-  air::cuda::attend<1, 2>(params);
-}
-AIR_KERNEL(128) attention_2_2(air::cuda::AttentionParams params) {
-  air::cuda::attend<2, 2>(params);
-}
+AIR_KERNEL(128) attention_1_1(air::cuda::AttentionParams params) { air::cuda::attend<1, 1>(params); }
+AIR_KERNEL(128) attention_2_1(air::cuda::AttentionParams params) { air::cuda::attend<2, 1>(params); }
+AIR_KERNEL(128) attention_4_1(air::cuda::AttentionParams params) { air::cuda::attend<4, 1>(params); }
+AIR_KERNEL(128) attention_1_2(air::cuda::AttentionParams params) { air::cuda::attend<1, 2>(params); }
+AIR_KERNEL(128) attention_2_2(air::cuda::AttentionParams params) { air::cuda::attend<2, 2>(params); }
 #endif

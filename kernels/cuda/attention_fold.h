@@ -53,9 +53,10 @@ AIR_DEVICE void join_warps(const TileBlock& block, SplitSums<M, C>* sums) {
   sync_threads();
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
-    const float* of_warps =
-        shared_sums + (static_cast<uint32_t>(i / 2 * kMmaQueries + i % 2 * 8) + lane / 4) * kAttentionWarps;
-    sums->sum[i / 2][i % 2] = ((of_warps[0] + of_warps[1]) + of_warps[2]) + of_warps[3];
+    const Words4 of_warps = load_words4(
+        shared_sums + (static_cast<uint32_t>(i / 2 * kMmaQueries + i % 2 * 8) + lane / 4) * kAttentionWarps);
+    sums->sum[i / 2][i % 2] =
+        ((bits_float(of_warps.x) + bits_float(of_warps.y)) + bits_float(of_warps.z)) + bits_float(of_warps.w);
   }
   if (part_count == 1 || block.share.part > 0) return;
   for (int32_t part = 1; part < part_count; ++part) {
@@ -104,7 +105,8 @@ AIR_DEVICE void fold_into_totals(const SplitSums<M, C>& sums, TileTotals<M>* tot
 }
 
 // Eight dims of a query's result as binary16, from dim `first` on; head_dim may end among them.
-AIR_DEVICE void store_attended(const AttentionParams& params, int32_t target, int32_t first, const float (&x)[8]) {
+AIR_DEVICE void store_attended(const AttentionParams& params, int32_t target, int32_t first,
+                               const float (&x)[8]) {
   uint16_t* to = params.attended + static_cast<int64_t>(target) * params.head_dim + first;
   uint16_t halves[8];
   AIR_UNROLL

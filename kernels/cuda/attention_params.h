@@ -23,7 +23,8 @@ struct CacheRange {
   int32_t sink_tokens;   // of the text's entries, [0, sink_tokens) and [window_start, end) are read
   int32_t window_start;  // not below sink_tokens when something is left out
   int32_t end;
-  int32_t gap_begin;  // the entries [gap_begin, gap_begin + gap) were dropped and have no page; multiples of page_tokens
+  int32_t
+      gap_begin;  // the entries [gap_begin, gap_begin + gap) were dropped and have no page; multiples of page_tokens
   int32_t gap;
   int32_t sink_shift;  // how far before the token's position its sink queries are rotated to
   int32_t reserved;
@@ -57,7 +58,7 @@ struct AttentionParams {
   // Binary16, times 1/sqrt(head_dim), rotated, zero-padded: [tokens, query_heads, D].
   const uint16_t* queries;
   const uint16_t* sink_queries;  // the same for the sinks' distance; null when no range has sinks
-  uint16_t* attended;            // [rows, query_heads * head_dim] binary16, saturated; 0 for closed and dropped heads
+  uint16_t* attended;  // [rows, query_heads * head_dim] binary16, saturated; 0 for closed and dropped heads
 
   // The step.
   const AttentionTile* tiles;

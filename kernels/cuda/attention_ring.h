@@ -15,9 +15,7 @@ struct ValueShare {
   int32_t part;     // of those that share a cell
 };
 
-AIR_DEVICE int32_t value_parts(int32_t cells) {
-  return cells == 1 ? 4 : cells == 2 ? 2 : 1;
-}
+AIR_DEVICE int32_t value_parts(int32_t cells) { return cells == 1 ? 4 : cells == 2 ? 2 : 1; }
 
 AIR_DEVICE ValueShare share_values(int32_t cells) {
   const auto warp = static_cast<int32_t>(warp_id());
@@ -36,7 +34,8 @@ struct StripePlace {
 };
 
 AIR_DEVICE StripePlace find_stripe(const AttentionParams& params, const TileWork& work, int32_t block) {
-  const int32_t begin = block * kBlockTokens + static_cast<int32_t>(lane_id()) % kStripesPerBlock * AIR_STRIPE;
+  const int32_t begin =
+      block * kBlockTokens + static_cast<int32_t>(lane_id()) % kStripesPerBlock * AIR_STRIPE;
   if (!is_read(work, begin, AIR_STRIPE)) return {0, 0, 0};
   const int32_t entry = begin < work.gap_begin ? begin : begin - work.gap;
 #ifdef AIR_PLANT_PAGE  // test/kernels: the page after the right one, where there is one

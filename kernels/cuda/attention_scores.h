@@ -31,6 +31,11 @@ struct SplitSums {
   float sum[M][2];
 };
 
+// Whether the eight queries 16 m + 8 h .. + 7 have one among them.
+AIR_DEVICE bool has_queries(const TileBlock& block, int m, int h) {
+  return block.work.queries > m * kMmaQueries + h * 8;
+}
+
 // The scales of the lane's four tokens of a stripe, as float32 [i][x].
 AIR_DEVICE void load_key_scales(const uint8_t* scales, float (&out)[2][2]) {
   const Words2 words = load_words2(scales + lane_id() % 4 * 8);
@@ -79,7 +84,8 @@ AIR_DEVICE void add_scores(const TileBlock& block, const uint8_t* keys, const ui
 
 // A block with sinks has two passes, each with the keys of the other as zeros: what adds nothing to a sum.
 template <int M, int type>
-AIR_DEVICE void score_block(const TileBlock& block, int32_t begin, const uint8_t* stage, float (&s)[M][2][4]) {
+AIR_DEVICE void score_block(const TileBlock& block, int32_t begin, const uint8_t* stage,
+                            float (&s)[M][2][4]) {
   const uint32_t lane = lane_id();
   const uint32_t warp = warp_id();
   const StagePlan& plan = block.plan.stage;
@@ -89,13 +95,13 @@ AIR_DEVICE void score_block(const TileBlock& block, int32_t begin, const uint8_t
   for (int i = 0; i < 8 * M; ++i) s[i / 8][i / 4 % 2][i % 4] = 0.0f;
   // B's column l / 4 of tile i is this token, and the next but one.
   const auto column = static_cast<int32_t>(lane / 4);
-  const int32_t token =
-      begin + static_cast<int32_t>(warp) * AIR_STRIPE + 4 * (column / 2) + column % 2;
+  const int32_t token = begin + static_cast<int32_t>(warp) * AIR_STRIPE + 4 * (column / 2) + column % 2;
   const bool with_sinks = begin < block.work.sink_tokens;
   for (int pass = with_sinks ? 0 : 1; pass < 2; ++pass) {
     const bool first = token < block.work.sink_tokens;
     const bool second = token + 2 < block.work.sink_tokens;
-    const uint32_t keep[2] = {first == (pass == 0) ? 0xffffffffu : 0u, second == (pass == 0) ? 0xffffffffu : 0u};
+    const uint32_t keep[2] = {first == (pass == 0) ? 0xffffffffu : 0u,
+                              second == (pass == 0) ? 0xffffffffu : 0u};
     const uint8_t* queries = block.shared + (pass == 0 ? block.plan.sink_queries : block.plan.queries);
     add_scores<M, type>(block, keys, scales, queries, with_sinks, keep, s);
   }
@@ -127,7 +133,7 @@ AIR_DEVICE void mask_scores(const TileBlock& block, int32_t begin, float (&s)[M]
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
     const int m = i / 2, h = i % 2;
-    if (M > 1 && m >= block.m_tiles) continue;
+    if (!has_queries(block, m, h)) continue;
     const QuerySlot slot = slots[m * kMmaQueries + h * 8 + lane / 4];
     AIR_UNROLL
     for (int k = 0; k < 4; ++k) {
@@ -150,14 +156,15 @@ AIR_DEVICE void share_maxima(const TileBlock& block, const float (&s)[M][2][4]) 
   AIR_UNROLL
   for (int i = 0; i < 2 * M; ++i) {
     const int m = i / 2, h = i % 2;
-    if (M > 1 && m >= block.m_tiles) continue;
+    if (!has_queries(block, m, h)) continue;
     float largest = kNothingRead;
     AIR_UNROLL
     for (int k = 0; k < 4; ++k) largest = larger(largest, s[m][k / 2][2 * h + k % 2]);
     largest = larger(largest, shuffle_xor(largest, 1));
     largest = larger(largest, shuffle_xor(largest, 2));
     if (lane % 4 == 0)
-      maxima[(static_cast<uint32_t>(m * kMmaQueries + h * 8) + lane / 4) * kAttentionWarps + warp_id()] = largest;
+      maxima[(static_cast<uint32_t>(m * kMmaQueries + h * 8) + lane / 4) * kAttentionWarps + warp_id()] =
+          largest;
   }
 }
 
@@ -170,16 +177,18 @@ AIR_DEVICE void weigh(const TileBlock& block, float (&s)[M][2][4], float (&corre
   const uint32_t lane = lane_id();
   AIR_UNROLL
   for (int m = 0; m < M; ++m) {
-    correction[m][0] = correction[m][1] = 0.0f;
-    if (M > 1 && m >= block.m_tiles) continue;
-    uint32_t fragment[4];
+    uint32_t fragment[4] = {0, 0, 0, 0};
     AIR_UNROLL
     for (int h = 0; h < 2; ++h) {
-      const float* of_warps = maxima + (static_cast<uint32_t>(m * kMmaQueries + h * 8) + lane / 4) * kAttentionWarps;
+      correction[m][h] = 0.0f;
+      if (!has_queries(block, m, h)) continue;
+      const Words4 of_warps =
+          load_words4(maxima + (static_cast<uint32_t>(m * kMmaQueries + h * 8) + lane / 4) * kAttentionWarps);
       const float old_largest = sums->largest[m][h];
-      float largest = old_largest;
-      AIR_UNROLL
-      for (int w = 0; w < kAttentionWarps; ++w) largest = larger(largest, of_warps[w]);
+      float largest = larger(old_largest, bits_float(of_warps.x));
+      largest = larger(largest, bits_float(of_warps.y));
+      largest = larger(largest, bits_float(of_warps.z));
+      largest = larger(largest, bits_float(of_warps.w));
       correction[m][h] = old_largest == kNothingRead ? 0.0f : canonical_exp(old_largest - largest);
       sums->largest[m][h] = largest;
       float p[4];
@@ -192,8 +201,10 @@ AIR_DEVICE void weigh(const TileBlock& block, float (&s)[M][2][4], float (&corre
       fragment[h] = pack_halves(p[0], p[1]);
       fragment[2 + h] = pack_halves(p[2], p[3]);
     }
-    uint8_t* weights = block.shared + block.plan.weights + ((m * kAttentionWarps + static_cast<int>(warp_id())) * 32) * 16;
-    store_words4(weights + lane * 16, {fragment[0], fragment[1], fragment[2], fragment[3]});
+    if (M > 1 && m >= block.m_tiles) continue;
+    const int stripe = m * kAttentionWarps + static_cast<int>(warp_id());
+    store_words4(block.shared + block.plan.weights + stripe * 512 + lane * 16,
+                 {fragment[0], fragment[1], fragment[2], fragment[3]});
   }
 }
 

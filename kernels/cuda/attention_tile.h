@@ -68,8 +68,10 @@ AIR_DEVICE void fill_slots(const AttentionParams& params, const TileWork& work, 
       open_before -= is_open(params, head) ? 1 : 0;
     const int32_t row = work.tile.first_row + i / work.open_heads;
     const int32_t token = params.row_tokens[row];
-    const CacheRange& range = params.ranges[static_cast<int64_t>(work.member.group) * params.range_stride + token];
-    slot = {range.end, range.window_start, token * params.query_heads + head, row * params.query_heads + head};
+    const CacheRange& range =
+        params.ranges[static_cast<int64_t>(work.member.group) * params.range_stride + token];
+    slot = {range.end, range.window_start, token * params.query_heads + head,
+            row * params.query_heads + head};
   }
   slots[i] = slot;
 }
@@ -120,7 +122,9 @@ AIR_DEVICE int32_t settle(const TileWork& work, const BlockOrder& order, int32_t
 }
 
 AIR_DEVICE int32_t next_block(const TileWork& work, const BlockOrder& order, int32_t block) {
-  return settle(work, order, block + 1);
+  const int32_t next = block + 1;
+  if (next % kSplitBlocks != 0 && is_read(work, next * kBlockTokens, kBlockTokens)) return next;
+  return settle(work, order, next);
 }
 
 // Where a split's partial results lie. A text may be longer than what is cached of it: the splits of the window take

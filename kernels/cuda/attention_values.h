@@ -29,16 +29,18 @@ AIR_DEVICE void add_cell(const TileBlock& block, int32_t begin, int32_t cell, co
     Words2 scales = {0, 0};
     if (type != AIR_KV_F16) {
       const int32_t group = type == AIR_KV_INT4 ? cell * 2 * AIR_STRIPE : 0;
-      scales = load_words2(stage + plan.value_scales + stripe * plan.value_scale_bytes + group + lane % 4 * 8);
+      scales =
+          load_words2(stage + plan.value_scales + stripe * plan.value_scale_bytes + group + lane % 4 * 8);
       scales = {scales.x & keep.x, scales.y & keep.y};
     }
     uint32_t b[4][2];
-    load_values<type>(stage + plan.values + stripe * plan.value_stripe + cell * kv_cell_bytes(type), scales, keep, b);
+    load_values<type>(stage + plan.values + stripe * plan.value_stripe + cell * kv_cell_bytes(type), scales,
+                      keep, b);
     AIR_UNROLL
     for (int m = 0; m < M; ++m) {
       if (M > 1 && m >= block.m_tiles) continue;
-      const Words4 v =
-          load_words4(block.shared + block.plan.weights + ((m * kStripesPerBlock + stripe) * 32) * 16 + lane * 16);
+      const Words4 v = load_words4(block.shared + block.plan.weights +
+                                   ((m * kStripesPerBlock + stripe) * 32) * 16 + lane * 16);
       const uint32_t a[4] = {v.x, v.y, v.z, v.w};
       AIR_UNROLL
       for (int j = 0; j < 4; ++j) mma_m16n8k16(acc[m][j], a, b[j]);

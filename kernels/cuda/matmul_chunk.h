@@ -158,9 +158,7 @@ AIR_DEVICE int32_t active_rows(const MatmulParams& p) {
   return count < p.max_rows ? count : p.max_rows;
 }
 
-AIR_DEVICE float silu(float x) {
-  return x / (1.0f + canonical_exp(-x));
-}
+AIR_DEVICE float silu(float x) { return x / (1.0f + canonical_exp(-x)); }
 
 // y of one output as kSet and kAdd say. packed: the output's row of the packed weights.
 AIR_DEVICE void store_output(const MatmulParams& p, int32_t row, int32_t column, int32_t packed, float sum) {
@@ -170,7 +168,8 @@ AIR_DEVICE void store_output(const MatmulParams& p, int32_t row, int32_t column,
 }
 
 // One value of the hidden row from its gate and up projections.
-AIR_DEVICE void store_hidden(const MatmulParams& p, int32_t row, int32_t column, int32_t packed, float gate, float up) {
+AIR_DEVICE void store_hidden(const MatmulParams& p, int32_t row, int32_t column, int32_t packed, float gate,
+                             float up) {
   if (p.bias != nullptr) {
     gate = gate + p.bias[packed];
     up = up + p.bias[packed + 8];

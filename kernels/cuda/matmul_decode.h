@@ -44,8 +44,8 @@ AIR_DEVICE DecodePart<m_tiles> decode_part(const MatmulParams& p) {
 
 // The warp's sums over its slice.
 template <class F, int m_tiles, int n_tiles>
-AIR_DEVICE void sum_slice(const MatmulParams& p, const DecodePart<m_tiles>& part, int32_t first_row, int32_t row_end,
-                          uint8_t* pipeline, float (&acc)[m_tiles][n_tiles][4]) {
+AIR_DEVICE void sum_slice(const MatmulParams& p, const DecodePart<m_tiles>& part, int32_t first_row,
+                          int32_t row_end, uint8_t* pipeline, float (&acc)[m_tiles][n_tiles][4]) {
   constexpr int kStageBytes = decode_stage_bytes(F::kFormat, m_tiles, n_tiles);
   const uint8_t* tiles[m_tiles];
   AIR_UNROLL
@@ -56,8 +56,8 @@ AIR_DEVICE void sum_slice(const MatmulParams& p, const DecodePart<m_tiles>& part
   }
   const auto copy_chunk = [&](int32_t chunk, uint8_t* stage) {
     copy_weights<F, m_tiles>(tiles, static_cast<int64_t>(chunk) * F::kChunkBytes, stage);
-    copy_activations<8 * n_tiles>(p, first_row, row_end, chunk * kChunkColumns, lane_id(), kWarp,
-                                  stage + m_tiles * F::kChunkBytes);
+    copy_activations_by_warp<8 * n_tiles>(p, first_row, row_end, chunk * kChunkColumns,
+                                          stage + m_tiles * F::kChunkBytes);
   };
   // A group of copies is closed for every stage, with or without a chunk, so that counting them is simple.
   for (int32_t ahead = 0; ahead < p.stages - 1; ++ahead) {
@@ -70,8 +70,14 @@ AIR_DEVICE void sum_slice(const MatmulParams& p, const DecodePart<m_tiles>& part
   uint8_t* read = pipeline;
   uint8_t* write = pipeline_end - kStageBytes;
   for (int32_t chunk = part.chunk_begin; chunk < part.chunk_end; ++chunk) {
+#ifdef AIR_PLANT_WAIT  // test/kernels: one group of copies too few is waited for
+    wait_for_copies(p.stages - 1);
+#else
     wait_for_copies(p.stages - 2);
-    sync_warp();  // scales and activations came through other lanes; and all have read the stage written next
+#endif
+#ifndef AIR_PLANT_WARP_BARRIER  // test/kernels: lanes read what others have not copied yet
+    sync_warp();                // the lanes copied for each other; and all have read the stage written next
+#endif
     const int32_t next = chunk + p.stages - 1;
     if (next < part.chunk_end) copy_chunk(next, write);
     cp_async_commit();
@@ -101,12 +107,12 @@ AIR_DEVICE void fold_slices(const MatmulParams& p, const DecodePart<m_tiles>& pa
   for (int32_t at = warp; at < warp_groups * kUnits; at += kDecodeWarps) {
     const int32_t group = at / kUnits;
     const int32_t unit = at % kUnits;
-    const int32_t tile =
-        (static_cast<int32_t>(block_x()) * warp_groups + group) * m_tiles + unit / n_tiles;
+    const int32_t tile = (static_cast<int32_t>(block_x()) * warp_groups + group) * m_tiles + unit / n_tiles;
     if (tile >= p.tiles) continue;
     float sum[4] = {kNoSum, kNoSum, kNoSum, kNoSum};
     for (int32_t slice = 0; slice < part.slices; ++slice) {
-      const Words4 v = load_words4(shared + ((group * part.slices + slice) * kUnits + unit) * 512 + lane_id() * 16);
+      const Words4 v =
+          load_words4(shared + ((group * part.slices + slice) * kUnits + unit) * 512 + lane_id() * 16);
       sum[0] += bits_float(v.x);
       sum[1] += bits_float(v.y);
       sum[2] += bits_float(v.z);
@@ -125,7 +131,8 @@ AIR_DEVICE void matmul_decode(const MatmulParams& p) {
   const uint32_t pipeline_bytes =
       static_cast<uint32_t>(p.stages) * decode_stage_bytes(F::kFormat, m_tiles, n_tiles);
   float acc[m_tiles][n_tiles][4] = {};
-  sum_slice<F, m_tiles, n_tiles>(p, part, first_row, row_end, shared_memory() + warp_id() * pipeline_bytes, acc);
+  sum_slice<F, m_tiles, n_tiles>(p, part, first_row, row_end, shared_memory() + warp_id() * pipeline_bytes,
+                                 acc);
   fold_slices<m_tiles, n_tiles>(p, part, first_row, row_end, shared_memory(), acc);
 }
 

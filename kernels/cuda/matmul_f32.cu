@@ -26,7 +26,8 @@ AIR_DEVICE void multiply_pairs(const MatmulParams& p, const float* tile, int32_t
   AIR_UNROLL
   for (int row = 0; row < kFloatRows; ++row) {
     if (first_row + row >= row_end) continue;
-    const uint16_t* x = p.x + static_cast<int64_t>(first_row + row) * p.x_stride + 2 * pair + lane / kTileRows;
+    const uint16_t* x =
+        p.x + static_cast<int64_t>(first_row + row) * p.x_stride + 2 * pair + lane / kTileRows;
     AIR_UNROLL
     for (int i = 0; i < count; ++i) acc[row] = fmaf(weight[i], half_to_float(x[2 * i]), acc[row]);
   }

@@ -14,9 +14,11 @@ namespace air::cuda {
 template <WeightFormat weight_format>
 struct Format {
   static constexpr WeightFormat kFormat = weight_format;
-  static constexpr bool kIsInt4 = weight_format == WeightFormat::kInt4 || weight_format == WeightFormat::kInt4Min;
+  static constexpr bool kIsInt4 =
+      weight_format == WeightFormat::kInt4 || weight_format == WeightFormat::kInt4Min;
   static constexpr bool kIsF16 = weight_format == WeightFormat::kF16;
-  static constexpr bool kHasMin = weight_format == WeightFormat::kInt4Min || weight_format == WeightFormat::kInt8Min;
+  static constexpr bool kHasMin =
+      weight_format == WeightFormat::kInt4Min || weight_format == WeightFormat::kInt8Min;
   static constexpr bool kHasGroup16 = weight_format == WeightFormat::kInt8Group16;
   static constexpr int kChunkBytes = chunk_bytes(weight_format);
   static constexpr int kValueBytes = chunk_value_bytes(weight_format);
@@ -57,8 +59,13 @@ AIR_DEVICE void dequantize_int4(uint32_t word, uint32_t (&a)[4]) {
   constexpr uint32_t kMinus72 = 0xd480d480u;
   const uint32_t upper = word >> 8;
   a[0] = sub_halves(logic3<0xea>(word, 0x000f000fu, kHalf1024), kHalf1032);
-  a[1] = fma_halves(logic3<0xea>(word, 0x00f000f0u, kHalf1024), kSixteenth, kMinus72);
-  a[2] = sub_halves(logic3<0xea>(upper, 0x000f000fu, kHalf1024), kHalf1032);
+#ifdef AIR_PLANT_FRAGMENT  // test/kernels: two registers change places
+  constexpr int kUpperRow = 2, kUpperColumns = 1;
+#else
+  constexpr int kUpperRow = 1, kUpperColumns = 2;
+#endif
+  a[kUpperRow] = fma_halves(logic3<0xea>(word, 0x00f000f0u, kHalf1024), kSixteenth, kMinus72);
+  a[kUpperColumns] = sub_halves(logic3<0xea>(upper, 0x000f000fu, kHalf1024), kHalf1032);
   a[3] = fma_halves(logic3<0xea>(upper, 0x00f000f0u, kHalf1024), kSixteenth, kMinus72);
 }
 
@@ -91,12 +98,8 @@ struct Scales {
   float min[2];  // what the half adds per x: min, and for INT4 8 scale more, as q - 8 is multiplied
 };
 
-AIR_DEVICE float low_half(uint32_t pair) {
-  return half_to_float(static_cast<uint16_t>(pair & 0xffffu));
-}
-AIR_DEVICE float high_half(uint32_t pair) {
-  return half_to_float(static_cast<uint16_t>(pair >> 16));
-}
+AIR_DEVICE float low_half(uint32_t pair) { return half_to_float(static_cast<uint16_t>(pair & 0xffffu)); }
+AIR_DEVICE float high_half(uint32_t pair) { return half_to_float(static_cast<uint16_t>(pair >> 16)); }
 
 // records: the chunk's scale records in shared memory.
 template <class F>
@@ -131,25 +134,37 @@ AIR_DEVICE void load_scales(const uint8_t* records, int h, Scales<F>& scales) {
 
 constexpr int kActivationRowBytes = 2 * kChunkColumns;
 
-AIR_DEVICE uint32_t swizzle(uint32_t row) {
-  return (row & 1u) << 2 | (row & 2u);
+AIR_DEVICE uint32_t swizzle(uint32_t row) { return (row & 1u) << 2 | (row & 2u); }
+
+// Starts the copy of 16 bytes: unit `unit` of the columns from first_column on, of row first_row + row. Rows from row_end
+// on and columns from cols on are zero.
+AIR_DEVICE void copy_activation_unit(const MatmulParams& p, int32_t first_row, int32_t row_end,
+                                     int32_t first_column, uint32_t row, uint32_t unit, uint8_t* stage) {
+  const int32_t column = first_column + static_cast<int32_t>(unit) * 8;
+  const int32_t x_row = first_row + static_cast<int32_t>(row);
+  const int32_t left = x_row < row_end ? 2 * (p.cols - column) : 0;  // bytes of the row from here on
+  const uint32_t bytes = left >= 16 ? 16u : left > 0 ? static_cast<uint32_t>(left) : 0u;
+  const uint16_t* from = bytes > 0 ? p.x + static_cast<int64_t>(x_row) * p.x_stride + column : p.x;
+  cp_async16_zero_fill(stage + row * kActivationRowBytes + (unit ^ swizzle(row)) * 16, from, bytes);
 }
 
-// Starts the copy of the columns [first_column, first_column + 64) of `count` rows from first_row on by `threads` threads
-// (a multiple of 8), of which the caller is `thread`. Rows from row_end on and columns from cols on are zero.
-template <int count>
-AIR_DEVICE void copy_activations(const MatmulParams& p, int32_t first_row, int32_t row_end, int32_t first_column,
-                                 uint32_t thread, uint32_t threads, uint8_t* stage) {
-  const uint32_t unit = thread % 8;
-  const int32_t column = first_column + static_cast<int32_t>(unit) * 8;
-  const int32_t left = 2 * (p.cols - column);  // bytes of a row from here on
-  const uint32_t row_bytes = left >= 16 ? 16u : left > 0 ? static_cast<uint32_t>(left) : 0u;
+// Starts the copy of the columns [first_column, first_column + 64) of `rows` rows from first_row on by the warp, 4 at once.
+template <uint32_t rows>
+AIR_DEVICE void copy_activations_by_warp(const MatmulParams& p, int32_t first_row, int32_t row_end,
+                                         int32_t first_column, uint8_t* stage) {
+  AIR_UNROLL
+  for (uint32_t row = 0; row < rows; row += 4) {
+    copy_activation_unit(p, first_row, row_end, first_column, row + lane_id() / 8, lane_id() % 8, stage);
+  }
+}
+
+// The same by all warps of the block.
+template <uint32_t rows>
+AIR_DEVICE void copy_activations_by_block(const MatmulParams& p, int32_t first_row, int32_t row_end,
+                                          int32_t first_column, uint8_t* stage) {
   AIR_NO_UNROLL
-  for (uint32_t row = thread / 8; row < count; row += threads / 8) {
-    const int32_t x_row = first_row + static_cast<int32_t>(row);
-    const uint32_t bytes = x_row < row_end ? row_bytes : 0u;
-    const uint16_t* from = bytes > 0 ? p.x + static_cast<int64_t>(x_row) * p.x_stride + column : p.x;
-    cp_async16_zero_fill(stage + row * kActivationRowBytes + (unit ^ swizzle(row)) * 16, from, bytes);
+  for (uint32_t row = thread_id() / 8; row < rows; row += block_threads() / 8) {
+    copy_activation_unit(p, first_row, row_end, first_column, row, thread_id() % 8, stage);
   }
 }
 

@@ -100,9 +100,10 @@ AIR_HOST_DEVICE constexpr int32_t slices_of(int32_t cols) {
 }
 
 enum class MatmulStore : int32_t {
-  kSet = 0,     // y = W x + bias
-  kAdd = 1,     // y = (y + W x) + bias
-  kSwiglu = 2,  // paired weights: hidden = silu(gate) * up, silu(a) = a / (1 + exp(-a)), as float16 +-65504 at most
+  kSet = 0,  // y = W x + bias
+  kAdd = 1,  // y = (y + W x) + bias
+  kSwiglu =
+      2,  // paired weights: hidden = silu(gate) * up, silu(a) = a / (1 + exp(-a)), as float16 +-65504 at most
 };
 
 // Chunks that are under way to shared memory or in use there, per warp.
@@ -110,14 +111,14 @@ constexpr int32_t kMinStages = 2;
 constexpr int32_t kMaxStages = 8;
 
 struct MatmulParams {
-  const uint8_t* weights;    // 16-byte aligned
-  const uint16_t* x;         // float16 [row count, x_stride], 16-byte aligned; columns >= cols are not read
-  void* y;                   // kSet, kAdd: float32 [row count, y_stride]; kSwiglu: float16 [row count, y_stride]
-  const float* bias;         // [16 tiles] in the order of the packed rows, or null
+  const uint8_t* weights;  // 16-byte aligned
+  const uint16_t* x;       // float16 [row count, x_stride], 16-byte aligned; columns >= cols are not read
+  void* y;            // kSet, kAdd: float32 [row count, y_stride]; kSwiglu: float16 [row count, y_stride]
+  const float* bias;  // [16 tiles] in the order of the packed rows, or null
   const int32_t* row_count;  // on the device: activation rows there are; null: max_rows
   int64_t tile_stride;       // bytes
-  int32_t outputs;           // columns of y: packed rows without the last tile's padding; kSwiglu: pairs of them
-  int32_t cols;              // k
+  int32_t outputs;  // columns of y: packed rows without the last tile's padding; kSwiglu: pairs of them
+  int32_t cols;     // k
   int32_t tiles;
   int32_t max_rows;  // activation rows that the grid was sized for
   int32_t x_stride;  // elements, a multiple of 8

@@ -32,7 +32,8 @@ AIR_DEVICE void fill_sum_table(const uint8_t* x, float* table) {
       load_activations<F>(x + n * 8 * kActivationRowBytes, h, b);
       sum_group(b, sums);
       if (lane_id() < 4) {
-        store_words2(table + h * kPrefillRows + n * 8 + lane_id() * 2, {float_bits(sums[0]), float_bits(sums[1])});
+        store_words2(table + h * kPrefillRows + n * 8 + lane_id() * 2,
+                     {float_bits(sums[0]), float_bits(sums[1])});
       }
     }
   }
@@ -53,78 +54,110 @@ AIR_DEVICE void add_sums(PrefillSums& total, const PrefillSums& sums) {
   }
 }
 
+// One warp's part of the grid, and where things lie in a stage of the pipeline:
+// [warps][2 tiles] chunks of weights, then the activations.
 template <class F>
-AIR_DEVICE void matmul_prefill(const MatmulParams& p) {
-  const int32_t first_row = static_cast<int32_t>(block_x()) * kPrefillRows;
-  const int32_t row_end = active_rows(p);
-  if (first_row >= row_end) return;
+struct PrefillPart {
+  const uint8_t* tiles[kPrefillTiles];
+  int32_t first_tile;  // of the warp; may be beyond the last
+  int32_t first_row, row_end;
+  int32_t stage_bytes, weights_offset, x_offset;
+};
+
+template <class F>
+AIR_DEVICE PrefillPart<F> prefill_part(const MatmulParams& p) {
+  constexpr int32_t kWarpBytes = kPrefillTiles * F::kChunkBytes;
   const int32_t warps = static_cast<int32_t>(block_threads() / kWarp);
   const int32_t warp = static_cast<int32_t>(warp_id());
-  const int32_t first_tile = (static_cast<int32_t>(block_y()) * warps + warp) * kPrefillTiles;
-  const uint8_t* tiles[kPrefillTiles];
+  PrefillPart<F> part;
+  part.first_tile = (static_cast<int32_t>(block_y()) * warps + warp) * kPrefillTiles;
   AIR_UNROLL
   for (int m = 0; m < kPrefillTiles; ++m) {
     // Tiles beyond the last are computed from the last and not stored.
-    tiles[m] = p.weights + (first_tile + m < p.tiles ? first_tile + m : p.tiles - 1) * p.tile_stride;
+    part.tiles[m] =
+        p.weights + (part.first_tile + m < p.tiles ? part.first_tile + m : p.tiles - 1) * p.tile_stride;
   }
+  part.first_row = static_cast<int32_t>(block_x()) * kPrefillRows;
+  part.row_end = active_rows(p);
+  part.stage_bytes = prefill_stage_bytes(F::kFormat, warps);
+  part.weights_offset = warp * kWarpBytes;
+  part.x_offset = warps * kWarpBytes;
+  return part;
+}
+
+// Starts the warp's share of the copies of one chunk, if there is such a chunk, and closes their group, so that the
+// groups can be counted.
+template <class F>
+AIR_DEVICE void copy_stage(const MatmulParams& p, const PrefillPart<F>& part, int32_t chunk, uint8_t* stage) {
+  if (chunk < chunks_of(p.cols)) {
+    copy_weights<F, kPrefillTiles>(part.tiles, static_cast<int64_t>(chunk) * F::kChunkBytes,
+                                   stage + part.weights_offset);
+    copy_activations_by_block<kPrefillRows>(p, part.first_row, part.row_end, chunk * kChunkColumns,
+                                            stage + part.x_offset);
+  }
+  cp_async_commit();
+}
+
+// The sums over all slices.
+template <class F>
+AIR_DEVICE void sum_slices(const MatmulParams& p, const PrefillPart<F>& part, PrefillSums& total) {
   // The formats with mins compute the group sums one chunk ahead, so that one barrier per chunk is enough.
   constexpr int32_t kAhead = F::kHasMin ? 1 : 0;
-  float* const sum_tables = reinterpret_cast<float*>(shared_memory());  // [2][2 halves][64 rows]
+  float* const tables = reinterpret_cast<float*>(shared_memory());  // [2][2 halves][64 rows]
+  const auto table_of = [&](int32_t chunk) { return tables + chunk % 2 * 2 * kPrefillRows; };
   uint8_t* const pipeline = shared_memory() + kPrefillSumBytes;
-  const int32_t stage_bytes = prefill_stage_bytes(F::kFormat, warps);
-  const int32_t x_offset = warps * kPrefillTiles * F::kChunkBytes;
-  const int32_t chunks = chunks_of(p.cols);
-  const int32_t slices = slices_of(p.cols);
-  const auto copy_chunk = [&](int32_t chunk, uint8_t* stage) {
-    copy_weights<F, kPrefillTiles>(tiles, static_cast<int64_t>(chunk) * F::kChunkBytes,
-                                   stage + warp * kPrefillTiles * F::kChunkBytes);
-    copy_activations<kPrefillRows>(p, first_row, row_end, chunk * kChunkColumns, thread_id(), block_threads(),
-                                   stage + x_offset);
-  };
+  uint8_t* const pipeline_end = pipeline + p.stages * part.stage_bytes;
   for (int32_t ahead = 0; ahead < p.stages - 1; ++ahead) {
-    if (ahead < chunks) copy_chunk(ahead, pipeline + ahead * stage_bytes);
-    cp_async_commit();
+    copy_stage(p, part, ahead, pipeline + ahead * part.stage_bytes);
   }
   if constexpr (F::kHasMin) {
     wait_for_copies(p.stages - 2);
     sync_threads();
-    fill_sum_table<F>(pipeline + x_offset, sum_tables);
+    fill_sum_table<F>(pipeline + part.x_offset, table_of(0));
   }
-  PrefillSums acc;
-  PrefillSums total;
-  clear_sums(total, kNoSum);
-  uint8_t* const pipeline_end = pipeline + p.stages * stage_bytes;
+  const int32_t chunks = chunks_of(p.cols);
+  const int32_t slices = slices_of(p.cols);
   uint8_t* read = pipeline;
-  uint8_t* write = pipeline_end - stage_bytes;
+  uint8_t* write = pipeline_end - part.stage_bytes;
   int32_t chunk = 0;
+  clear_sums(total, kNoSum);
   for (int32_t slice = 1; slice <= slices; ++slice) {
+    PrefillSums acc;
     clear_sums(acc, 0.0f);
     for (const int32_t slice_end = slice * chunks / slices; chunk < slice_end; ++chunk) {
       wait_for_copies(p.stages - 2 - kAhead);
       sync_threads();  // the chunk is there for all warps; and all have read the stage written next
-      const int32_t next = chunk + p.stages - 1;
-      if (next < chunks) copy_chunk(next, write);
-      cp_async_commit();
+      copy_stage(p, part, chunk + p.stages - 1, write);
       write = read;
-      uint8_t* const after = read + stage_bytes == pipeline_end ? pipeline : read + stage_bytes;
-      const uint8_t* const weights = read + warp * kPrefillTiles * F::kChunkBytes;
+      uint8_t* const after = read + part.stage_bytes == pipeline_end ? pipeline : read + part.stage_bytes;
+      const uint8_t* const weights = read + part.weights_offset;
       if constexpr (F::kHasMin) {
-        if (chunk + 1 < chunks) fill_sum_table<F>(after + x_offset, sum_tables + (chunk + 1) % 2 * 2 * kPrefillRows);
-        const SumsByTable sums{sum_tables + chunk % 2 * 2 * kPrefillRows, kPrefillRows};
-        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, sums, acc);
+        if (chunk + 1 < chunks) fill_sum_table<F>(after + part.x_offset, table_of(chunk + 1));
+        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + part.x_offset,
+                                                           SumsByTable{table_of(chunk), kPrefillRows}, acc);
       } else {
-        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + x_offset, SumsByMma{}, acc);
+        multiply_chunk<F, kPrefillTiles, kPrefillRowTiles>(weights, read + part.x_offset, SumsByMma{}, acc);
       }
       read = after;
     }
     add_sums(total, acc);
   }
   cp_async_wait<0>();
+}
+
+template <class F>
+AIR_DEVICE void matmul_prefill(const MatmulParams& p) {
+  const PrefillPart<F> part = prefill_part<F>(p);
+  if (part.first_row >= part.row_end) return;
+  PrefillSums total;
+  sum_slices<F>(p, part, total);
   AIR_UNROLL
   for (int m = 0; m < kPrefillTiles; ++m) {
-    if (first_tile + m >= p.tiles) break;
+    if (part.first_tile + m >= p.tiles) break;
     AIR_UNROLL
-    for (int n = 0; n < kPrefillRowTiles; ++n) store_tile(p, first_tile + m, first_row + n * 8, row_end, total[m][n]);
+    for (int n = 0; n < kPrefillRowTiles; ++n) {
+      store_tile(p, part.first_tile + m, part.first_row + n * 8, part.row_end, total[m][n]);
+    }
   }
 }
 

@@ -16,13 +16,14 @@ AIR_HOST_DEVICE constexpr int32_t decode_stage_bytes(WeightFormat format, int32_
   return m_tiles * chunk_bytes(format) + 8 * n_tiles * kActivationBytesPerRow;
 }
 // The fold needs less: 512 bytes per warp and accumulator.
-AIR_HOST_DEVICE constexpr int32_t decode_shared_bytes(WeightFormat format, int32_t m_tiles, int32_t n_tiles, int32_t stages) {
+AIR_HOST_DEVICE constexpr int32_t decode_shared_bytes(WeightFormat format, int32_t m_tiles, int32_t n_tiles,
+                                                      int32_t stages) {
   return kDecodeWarps * stages * decode_stage_bytes(format, m_tiles, n_tiles);
 }
 
 // --- prefill: warps side by side along the output rows, all of them over the same rows of x --------------------
-constexpr int32_t kPrefillTiles = 2;      // of a warp
-constexpr int32_t kPrefillRows = 64;      // of x
+constexpr int32_t kPrefillTiles = 2;  // of a warp
+constexpr int32_t kPrefillRows = 64;  // of x
 constexpr int32_t kPrefillMaxWarps = 8;
 // One more than decode's least, as the formats with mins compute a chunk ahead.
 constexpr int32_t kPrefillMinStages = 3;

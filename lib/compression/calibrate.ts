@@ -29,6 +29,7 @@ export async function calibrate(
       "kvKeys",
       "kvValues",
       "rotateKeys",
+      "device",
       "packCache",
       "memoryBytes",
       "force",

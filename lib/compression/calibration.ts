@@ -279,7 +279,7 @@ export class Calibration {
     const pruning = pruningOf(found, this.#spec);
     const { addon, directory } = this.#parts;
     const native = await addon.loadModel(directory, this.#spec, {
-      backend: "cpu",
+      backend: this.#parts.native.backend,
       ...pickGiven(this.#options, threadOptionNames),
       ...(pruning && { pruning }),
     });

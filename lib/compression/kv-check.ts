@@ -19,6 +19,7 @@ export interface KvCheckOptions extends Pick<
   | "kvKeys"
   | "kvValues"
   | "rotateKeys"
+  | "device"
   | "threads"
   | "cpuList"
   | "priority"

@@ -151,8 +151,8 @@ class LoadTask {
     if (device_ < 0) return Model::load(directory_, spec_, options_, &loaded_.model);
     std::shared_ptr<const cuda::Kernels> kernels;
     AIR_RETURN_IF_ERROR(open_cuda_device(device_, &kernels));
-    options_.upload = [&](const Model& model, ThreadPool& pool) {
-      return cuda::DeviceModel::create(kernels, model, pool, &loaded_.device);
+    options_.upload = [&](const Model& model, ThreadPool& pool, MatrixSource& matrices) {
+      return cuda::DeviceModel::create(kernels, model, pool, matrices, &loaded_.device);
     };
     return Model::load(directory_, spec_, options_, &loaded_.model);
   }

@@ -174,15 +174,53 @@ class ModelLoader {
     ThreadPool pool;
     AIR_RETURN_IF_ERROR(pool.start(options_.threads));
     model_->packed_bytes_ = packer_.packed_bytes();
-    AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
+    if (options_.upload && options_.pack_cache.empty()) {
+      AIR_RETURN_IF_ERROR(upload_as_packed(pool));
+    } else {
+      AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
+    }
     model_->conversions_ = packer_.conversions();
+    if (options_.upload && !options_.pack_cache.empty()) {
+      PackedMatrices all;
+      AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, all));
+    }
     if (options_.upload) {
-      AIR_RETURN_IF_ERROR(options_.upload(*model_, pool));
       packer_.place(nullptr);
       model_->packed_ = AlignedBuffer();
     }
     progress_.finish();
     return progress_.report();
+  }
+
+  // Matrices that lie in memory all together.
+  class PackedMatrices final : public MatrixSource {
+   public:
+    Status provide(const AirMatrix* const*, int) override { return {}; }
+  };
+
+  // Matrices that are packed when they are wanted, so that no more of them are in memory than go to the device at once.
+  class MatricesInTurn final : public MatrixSource {
+   public:
+    MatricesInTurn(Packer& packer, ThreadPool& pool, Progress& progress)
+        : packer_(packer), pool_(pool), progress_(progress) {}
+    Status provide(const AirMatrix* const* matrices, int count) override {
+      return packer_.pack_some(pool_, progress_, matrices, count, &memory_);
+    }
+
+   private:
+    Packer& packer_;
+    ThreadPool& pool_;
+    Progress& progress_;
+    AlignedBuffer memory_;
+  };
+
+  Status upload_as_packed(ThreadPool& pool) {
+    progress_.start(packer_.source_bytes());
+    AIR_RETURN_IF_ERROR(packer_.check_in_place(pool, progress_));
+    MatricesInTurn matrices(packer_, pool, progress_);
+    AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, matrices));
+    packer_.drop_source();
+    return {};
   }
 
   // `later_bytes` are those of the work that follows.

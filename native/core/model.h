@@ -55,6 +55,14 @@ struct LayerWeights {
   Linear down;                           // [embedding_length, feed_forward_length]
 };
 
+// Packed matrices of a model that is being loaded, a few at a time.
+class MatrixSource {
+ public:
+  virtual ~MatrixSource() = default;
+  // The data of these matrices of the model is there until the next call.
+  virtual Status provide(const AirMatrix* const* matrices, int count) = 0;
+};
+
 class Model;
 
 struct LoadOptions {
@@ -63,8 +71,8 @@ struct LoadOptions {
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
   Pruning pruning{};
-  // Takes the packed matrices to a device: the model lets go of them afterwards. Empty: they stay.
-  std::function<Status(const Model& model, ThreadPool& pool)> upload;
+  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them. Empty: they stay.
+  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload;
 };
 
 // What came of LoadOptions::pack_cache.

@@ -29,27 +29,32 @@ class DeviceModelBuilder {
     return {};
   }
 
-  Status fill(ThreadPool& pool) {
+  Status fill(ThreadPool& pool, MatrixSource& matrices) {
     const std::shared_ptr<Context>& context = device_.kernels_->shared_context();
     AIR_RETURN_IF_ERROR(device_.memory_.allocate(context, planned_, "weights"));
     Uploader uploader;
     AIR_RETURN_IF_ERROR(uploader.create(context));
     for (const Fill& fill : fills_) {
       *fill.address = device_.memory_.address() + static_cast<DevicePointer>(fill.offset);
-      AIR_RETURN_IF_ERROR(fill.send(uploader, pool, *fill.address));
+      AIR_RETURN_IF_ERROR(fill.send({uploader, pool, matrices}, *fill.address));
     }
     return uploader.finish();
   }
 
  private:
+  struct Transfer {
+    Uploader& uploader;
+    ThreadPool& pool;
+    MatrixSource& matrices;
+  };
   struct Fill {
     DevicePointer* address;
     int64_t offset;
-    std::function<Status(Uploader&, ThreadPool&, DevicePointer)> send;
+    std::function<Status(const Transfer&, DevicePointer)> send;
   };
 
   void add(int64_t bytes, DevicePointer* address,
-           std::function<Status(Uploader&, ThreadPool&, DevicePointer)> send) {
+           std::function<Status(const Transfer&, DevicePointer)> send) {
     fills_.push_back({address, planned_, std::move(send)});
     planned_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
@@ -58,8 +63,8 @@ class DeviceModelBuilder {
   void plan_vector(const std::vector<float>& values, DevicePointer* address) {
     if (values.empty()) return;
     const auto bytes = static_cast<int64_t>(values.size() * sizeof(float));
-    add(bytes, address, [&values, bytes](Uploader& uploader, ThreadPool&, DevicePointer to) {
-      return uploader.bytes(values.data(), bytes, to);
+    add(bytes, address, [&values, bytes](const Transfer& transfer, DevicePointer to) {
+      return transfer.uploader.bytes(values.data(), bytes, to);
     });
   }
 
@@ -75,15 +80,16 @@ class DeviceModelBuilder {
                                            &product->matrix));
     product->first_output = first_output;
     add(product->matrix.bytes, &product->weights,
-        [product, sources](Uploader& uploader, ThreadPool& pool, DevicePointer to) {
-          return uploader.matrix(product->matrix, sources.data(), pool, to);
+        [product, sources](const Transfer& transfer, DevicePointer to) {
+          AIR_RETURN_IF_ERROR(transfer.matrices.provide(sources.data(), static_cast<int>(sources.size())));
+          return transfer.uploader.matrix(product->matrix, sources.data(), transfer.pool, to);
         });
     std::vector<float> bias = arrange_bias(product->matrix, biases.data());
     if (bias.empty()) return {};
     const auto bytes = static_cast<int64_t>(bias.size() * sizeof(float));
     add(bytes, &product->bias,
-        [bias = std::move(bias), bytes](Uploader& uploader, ThreadPool&, DevicePointer to) {
-          return uploader.bytes(bias.data(), bytes, to);
+        [bias = std::move(bias), bytes](const Transfer& transfer, DevicePointer to) {
+          return transfer.uploader.bytes(bias.data(), bytes, to);
         });
     return {};
   }
@@ -141,8 +147,8 @@ class DeviceModelBuilder {
     device_.embedding_type_ = embedding.type;
     device_.embedding_row_bytes_ = embedding.length_bytes / embedding.rows();
     add(embedding.length_bytes, &device_.embedding_,
-        [&embedding](Uploader& uploader, ThreadPool&, DevicePointer to) {
-          return uploader.bytes(embedding.data, embedding.length_bytes, to);
+        [&embedding](const Transfer& transfer, DevicePointer to) {
+          return transfer.uploader.bytes(embedding.data, embedding.length_bytes, to);
         });
   }
 
@@ -153,11 +159,11 @@ class DeviceModelBuilder {
 };
 
 Status DeviceModel::create(std::shared_ptr<const Kernels> kernels, const Model& model, ThreadPool& pool,
-                           std::shared_ptr<const DeviceModel>* out) {
+                           MatrixSource& matrices, std::shared_ptr<const DeviceModel>* out) {
   auto created = std::shared_ptr<DeviceModel>(new DeviceModel(std::move(kernels)));
   DeviceModelBuilder builder(created.get(), model);
   AIR_RETURN_IF_ERROR(builder.plan());
-  AIR_RETURN_IF_ERROR(builder.fill(pool));
+  AIR_RETURN_IF_ERROR(builder.fill(pool, matrices));
   *out = std::move(created);
   return {};
 }

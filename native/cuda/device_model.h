@@ -39,9 +39,9 @@ struct DeviceLayer {
 
 class DeviceModel {
  public:
-  // Uploads the packed matrices of `model`, which are not needed afterwards.
+  // Uploads the matrices of `model`, each of which is asked for once and not needed afterwards.
   static Status create(std::shared_ptr<const Kernels> kernels, const Model& model, ThreadPool& pool,
-                       std::shared_ptr<const DeviceModel>* out);
+                       MatrixSource& matrices, std::shared_ptr<const DeviceModel>* out);
 
   const std::vector<DeviceLayer>& layers() const { return layers_; }
   const DeviceProduct& output() const { return output_; }

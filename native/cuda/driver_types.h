@@ -90,7 +90,7 @@ constexpr unsigned kStreamNonBlocking = 1;      // CU_STREAM_NON_BLOCKING
 constexpr unsigned kEventDefault = 0;           // CU_EVENT_DEFAULT
 constexpr unsigned kEventDisableTiming = 2;     // CU_EVENT_DISABLE_TIMING
 constexpr unsigned kContextBlockingSync = 4;    // CU_CTX_SCHED_BLOCKING_SYNC
-constexpr int kCaptureModeThreadLocal = 1;      // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+constexpr int kCaptureModeRelaxed = 2;          // CU_STREAM_CAPTURE_MODE_RELAXED
 
 }  // namespace air::cuda
 

@@ -29,6 +29,10 @@ class Launcher {
     return queue(name, shape, pointers);
   }
 
+  // While it is on, launches only look up their kernels: drivers may load a kernel when it is first asked for, which
+  // must not happen while a stream records.
+  void rehearse(bool is_on) { is_rehearsal_ = is_on; }
+
   Stream& stream() { return stream_; }
 
  private:
@@ -41,6 +45,7 @@ class Launcher {
   const Kernels* kernels_ = nullptr;
   Stream stream_;
   std::unordered_map<std::string, Function> functions_;
+  bool is_rehearsal_ = false;
 };
 
 }  // namespace air::cuda

@@ -181,6 +181,10 @@ Status CudaRunner::launch_graph(Variant* variant, bool is_drafting) {
       AIR_RETURN_IF_ERROR(forward_.logits(0, variant->plan.kind.rows));
       return is_drafting ? forward_.peaks(variant->plan, memory(), probabilities_.address()) : Status();
     };
+    launcher_.rehearse(true);
+    const Status found = enqueue();
+    launcher_.rehearse(false);
+    AIR_RETURN_IF_ERROR(found);
     AIR_RETURN_IF_ERROR(recorded->record(device_->shared_context(), launcher_.stream(), enqueue));
     graph = std::move(recorded);
     ++recorded_graphs_;

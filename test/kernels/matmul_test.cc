@@ -14,8 +14,9 @@ using air::cuda::MatmulKernel;
 using air::cuda::MatmulStore;
 using air::cuda::WeightFormat;
 
-constexpr MatmulKernel kTileKernels[] = {MatmulKernel::kDecode1x1, MatmulKernel::kDecode2x1, MatmulKernel::kDecode4x1,
-                                         MatmulKernel::kDecode2x2, MatmulKernel::kDecode2x4, MatmulKernel::kPrefill};
+constexpr MatmulKernel kTileKernels[] = {MatmulKernel::kDecode1x1, MatmulKernel::kDecode2x1,
+                                         MatmulKernel::kDecode4x1, MatmulKernel::kDecode2x2,
+                                         MatmulKernel::kDecode2x4, MatmulKernel::kPrefill};
 
 // Operands are exact and products have 22 bits; every sum that the kernels round or cut off is below the sum of the
 // magnitudes, and there are fewer than 40 one after the other here: 40 * 2^-23.
@@ -25,7 +26,8 @@ struct Expected {
   double value = 0, magnitude = 0;
 };
 
-Expected expected_sum(const TestWeights& weights, const TestActivations& x, int source, int64_t row, int64_t output) {
+Expected expected_sum(const TestWeights& weights, const TestActivations& x, int source, int64_t row,
+                      int64_t output) {
   Expected expected;
   for (int64_t k = 0; k < weights.cols(); ++k) {
     const double x_k = x.values[static_cast<size_t>(row * x.cols + k)];
@@ -49,7 +51,8 @@ void check_against_double(const TestWeights& weights, const TestActivations& x, 
         Expected expected = expected_sum(weights, x, source, row, output);
         if (run.store == MatmulStore::kAdd) expected.value += double(kBeforeLaunch);
         if (!run.bias.empty()) expected.value += double(run.bias[static_cast<size_t>(column)]);
-        const double error = std::fabs(double(y[static_cast<size_t>(row * stride + column)]) - expected.value);
+        const double error =
+            std::fabs(double(y[static_cast<size_t>(row * stride + column)]) - expected.value);
         worst = std::fmax(worst, error / (expected.magnitude + 4));
       }
     }
@@ -62,7 +65,8 @@ void check_guards(const TestWeights& weights, const MatmulRun& run, const std::v
   const int64_t rows = static_cast<int64_t>(y.size()) / stride;
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t column = row < run.rows ? weights.matrix().outputs : 0; column < stride; ++column) {
-      CHECK_MSG(y[static_cast<size_t>(row * stride + column)] == kBeforeLaunch, describe(weights, run) + ": guard");
+      CHECK_MSG(y[static_cast<size_t>(row * stride + column)] == kBeforeLaunch,
+                describe(weights, run) + ": guard");
     }
   }
 }
@@ -113,8 +117,15 @@ TEST(float32_weights_are_multiplied_as_the_reference_does) {
     check_guards(weights, run, y);
     const Activations rows(std::vector<float>(x.values.begin(), x.values.end()), 11, shape.cols);
     std::vector<float> expected(y.size(), kBeforeLaunch);
-    const AirMatmulArgs args = {weights.sources()[0],      &rows.view, expected.data(), shape.rows + kGuardColumns, 0,
-                                (shape.rows + 15) / 16, 0,          11,              AIR_STORE_SET};
+    const AirMatmulArgs args = {weights.sources()[0],
+                                &rows.view,
+                                expected.data(),
+                                shape.rows + kGuardColumns,
+                                0,
+                                (shape.rows + 15) / 16,
+                                0,
+                                11,
+                                AIR_STORE_SET};
     air_kernels_reference()->matmul[AIR_WEIGHT_F32](&args);
     CHECK_MSG(same_bits(y, expected), describe(weights, run));
     run.store = MatmulStore::kAdd;
@@ -212,8 +223,9 @@ TEST(paired_matrices_give_the_hidden_row) {
                                    kTolerance * (1.1 * (gate.magnitude + 4) * (std::fabs(up.value) + 1) +
                                                  (up.magnitude + 4) * (std::fabs(silu) + 1));
           const double actual = double(hidden[static_cast<size_t>(row * (37 + kGuardColumns) + column)]);
-          CHECK_MSG(std::fabs(actual - expected) <= tolerance, describe(weights, run) + ": " + std::to_string(actual) +
-                                                                   " for " + std::to_string(expected));
+          CHECK_MSG(
+              std::fabs(actual - expected) <= tolerance,
+              describe(weights, run) + ": " + std::to_string(actual) + " for " + std::to_string(expected));
         }
       }
     }

@@ -21,7 +21,6 @@ using air_test::TinyOptions;
 namespace {
 
 Engine make_device_engine(const TinyModel& tiny, const EngineOptions& options) {
-  air_fake_cuda_reset();
   Engine engine;
   const Status status = air_test::make_cuda_engine(tiny, options, &engine);
   CHECK_MSG(status.ok(), status.message());
@@ -54,6 +53,7 @@ std::vector<float> run_or_fail(Engine& engine, const air::Batch& batch) {
 }  // namespace
 
 TEST(logits_are_those_of_an_independent_computation) {
+  air_fake_cuda_reset();
   for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kQ4_0, TensorType::kQ4_1,
                                 TensorType::kQ8_0, TensorType::kQ5_1}) {
     for (const bool is_tied : {false, true}) {
@@ -74,6 +74,7 @@ TEST(logits_are_those_of_an_independent_computation) {
 }
 
 TEST(blocks_of_256_weights_are_embedded_and_multiplied) {
+  air_fake_cuda_reset();
   for (const TensorType type : {TensorType::kQ4K, TensorType::kQ5K, TensorType::kQ6K}) {
     TinyOptions options;
     options.type = type;
@@ -92,6 +93,7 @@ TEST(blocks_of_256_weights_are_embedded_and_multiplied) {
 }
 
 TEST(a_row_has_the_same_bits_in_every_batch) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kQ4_0;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -118,6 +120,7 @@ TEST(a_row_has_the_same_bits_in_every_batch) {
 }
 
 TEST(sinks_windows_gates_and_dropped_heads_are_as_on_the_cpu) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kQ8_0;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -140,6 +143,7 @@ TEST(sinks_windows_gates_and_dropped_heads_are_as_on_the_cpu) {
 }
 
 TEST(evicted_pages_are_as_on_the_cpu) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kF16;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -164,6 +168,7 @@ TEST(evicted_pages_are_as_on_the_cpu) {
 }
 
 TEST(activity_is_that_of_the_cpu) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kQ4_0;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -182,6 +187,7 @@ TEST(activity_is_that_of_the_cpu) {
 }
 
 TEST(small_steps_run_as_graphs_that_stay_until_page_tables_move) {
+  air_fake_cuda_reset();
   const TinyModel tiny = air_test::make_tiny_model({});
   const auto tokens = air_test::random_tokens(40, tiny.spec.vocab_size);
   Engine engine = make_device_engine(tiny, {});
@@ -207,6 +213,7 @@ TEST(small_steps_run_as_graphs_that_stay_until_page_tables_move) {
 }
 
 TEST(drafts_are_those_of_single_steps_with_one_wait) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kQ4_0;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -245,6 +252,7 @@ TEST(drafts_are_those_of_single_steps_with_one_wait) {
 }
 
 TEST(pages_come_and_go_in_the_format_of_the_cpu) {
+  air_fake_cuda_reset();
   TinyOptions options;
   options.type = TensorType::kQ8_0;
   const TinyModel tiny = air_test::make_tiny_model(options);
@@ -278,6 +286,7 @@ TEST(pages_come_and_go_in_the_format_of_the_cpu) {
 }
 
 TEST(a_cancelled_step_says_so_and_the_next_one_runs) {
+  air_fake_cuda_reset();
   const TinyModel tiny = air_test::make_tiny_model({});
   const auto tokens = air_test::random_tokens(40, tiny.spec.vocab_size);
   Engine engine = make_device_engine(tiny, {});

@@ -8,8 +8,7 @@ namespace air::cuda {
 namespace {
 
 constexpr int32_t kMostStages = 4;
-constexpr int32_t kBlocksPerMultiprocessor = 3;  // that hide each other's waits; more splits would only cost merging
-constexpr int32_t kReservedShared = 1024;        // what the driver takes of each block's shared memory
+constexpr int32_t kReservedShared = 1024;  // what the driver takes of each block's shared memory
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -42,13 +41,12 @@ int64_t usual_blocks(const AttentionProblem& problem, int32_t m) {
   return tiles * problem.kv_heads * parts_of_heads(problem, m);
 }
 
-// As many queries as one pass over the pages can serve, but for long prompts no fewer blocks than multiprocessors.
-int32_t choose_m(const AttentionProblem& problem, const AttentionDevice& device, int32_t c) {
+// As many queries as one pass over the pages can serve.
+int32_t choose_m(const AttentionProblem& problem, int32_t c) {
   const int32_t most = c == 1 ? 4 : 2;
   const int64_t queries = int64_t{problem.rows_per_sequence} * problem.heads_per_kv;
   int32_t m = 1;
   while (m < most && m * kMmaQueries < queries) m *= 2;
-  while (m > 1 && queries > most * kMmaQueries && usual_blocks(problem, m) < device.multiprocessors) m /= 2;
   return m;
 }
 
@@ -66,7 +64,7 @@ int32_t shared_bytes(const AttentionProblem& problem, const AttentionShape& shap
 
 // The deepest pipeline that leaves room for a second block on the multiprocessor, or else for one.
 bool choose_stages(const AttentionProblem& problem, const AttentionDevice& device, AttentionShape* shape) {
-  for (const int32_t blocks : {2, 1}) {
+  for (int32_t blocks = 2; blocks >= 1; --blocks) {
     for (int32_t stages = kMostStages; stages >= (blocks == 2 ? 2 : 1); --stages) {
       const int32_t bytes = shared_bytes(problem, *shape, stages);
       if (bytes > device.shared_per_block) continue;
@@ -84,16 +82,32 @@ int64_t most_splits(const AttentionProblem& problem) {
   return ceil_div(problem.cached_tokens, kSplitTokens) + 2;
 }
 
-// Gives splits to blocks of their own when whole tiles are too few to keep the device busy, and there is memory.
+// Blocks that run on a multiprocessor at once: what its 65536 registers allow (docs/cuda.md has the kernels' numbers), and
+// its shared memory.
+int64_t resident_blocks(const AttentionDevice& device, const AttentionShape& shape) {
+  const int64_t by_registers = shape.m == 4   ? 2
+                               : shape.m == 2 ? (shape.c == 1 ? 3 : 2)
+                                              : (shape.c == 1 ? 4 : 3);
+  const int64_t bytes = int64_t{shape.launch.shared_bytes} + kReservedShared;
+  return smaller(by_registers, greater(device.shared_per_multiprocessor / bytes, 1));
+}
+
+// Gives splits to blocks of their own when whole tiles are too few to keep the device busy, and there is memory: so
+// many that all blocks run at once, since a few that come later would keep the rest waiting.
 void choose_splits(const AttentionProblem& problem, const AttentionDevice& device, AttentionShape* shape) {
-  const int64_t blocks = usual_blocks(problem, shape->m);
   const int64_t queries = int64_t{problem.rows} * problem.query_heads;
   const int64_t slots = most_splits(problem) + 1;
   const int64_t bytes = slots * queries * problem.padded_dim * int64_t{sizeof(float)};
-  if (problem.cached_tokens <= kSplitTokens || blocks >= 2 * device.multiprocessors) return;
-  if (bytes > device.partial_bytes) return;
-  const int64_t wanted = ceil_div(int64_t{device.multiprocessors} * kBlocksPerMultiprocessor, blocks);
-  shape->split_lanes = static_cast<int32_t>(smaller(wanted, most_splits(problem)));
+  const int64_t blocks = usual_blocks(problem, shape->m);
+  if (problem.cached_tokens <= kSplitTokens || bytes > device.partial_bytes) return;
+  AttentionShape split = *shape;
+  split.split_lanes = 1;
+  if (!choose_stages(problem, device, &split)) return;
+  const int64_t lanes =
+      smaller(device.multiprocessors * resident_blocks(device, split) / blocks, most_splits(problem));
+  if (lanes < 2) return;
+  *shape = split;
+  shape->split_lanes = static_cast<int32_t>(lanes);
   shape->split_slots = static_cast<int32_t>(slots);
   shape->partial_bytes = bytes;
   shape->stats_bytes = slots * queries * int64_t{sizeof(PartialStats)};
@@ -106,9 +120,11 @@ void choose_splits(const AttentionProblem& problem, const AttentionDevice& devic
 AttentionShape choose_attention(const AttentionProblem& problem, const AttentionDevice& device) {
   AttentionShape shape;
   shape.c = problem.padded_dim <= 128 ? 1 : 2;
-  for (shape.m = choose_m(problem, device, shape.c); shape.m >= 1; shape.m /= 2) {
+  for (shape.m = choose_m(problem, shape.c); shape.m >= 1; shape.m /= 2) {
     shape.split_lanes = 0;
     choose_splits(problem, device, &shape);
+    const bool is_idle = shape.split_lanes == 0 && usual_blocks(problem, shape.m) < device.multiprocessors;
+    if (is_idle && shape.m > 1) continue;  // smaller tiles, which read the pages more often but all at once
     if (choose_stages(problem, device, &shape)) break;
   }
   if (shape.m == 0 || problem.padded_dim > AIR_MAX_HEAD_DIM) return {};

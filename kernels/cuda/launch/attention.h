@@ -39,7 +39,7 @@ struct AttentionShape {
   LaunchShape launch;
   // Of AttentionParams.
   int32_t head_parts = 1, stages = 2, split_lanes = 0, split_slots = 0;
-  LaunchShape merge;  // of merge_attention, which follows when split_lanes > 0
+  LaunchShape merge;                           // of merge_attention, which follows when split_lanes > 0
   int64_t partial_bytes = 0, stats_bytes = 0;  // what AttentionParams::partials and stats point to
 };
 

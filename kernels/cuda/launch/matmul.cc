@@ -30,12 +30,13 @@ int32_t block_tiles(MatmulKernel kernel, int32_t cols) {
 int32_t fit_stages(int32_t stage_bytes, int32_t fixed_bytes, int32_t blocks, int32_t least, int32_t useful,
                    const MatmulDevice& device) {
   const auto stages_in = [&](int32_t bytes) { return (bytes - fixed_bytes) / stage_bytes; };
-  const int32_t alone =
-      stages_in(std::min(device.shared_bytes_per_block, device.shared_bytes_per_multiprocessor - kReservedBytes));
+  const int32_t alone = stages_in(
+      std::min(device.shared_bytes_per_block, device.shared_bytes_per_multiprocessor - kReservedBytes));
   if (alone < least) return 0;
   const int32_t shared = stages_in(device.shared_bytes_per_multiprocessor / 2 - kReservedBytes);
   const bool is_shared = blocks > device.multiprocessors && shared >= kFullStages;
-  return std::clamp(is_shared ? std::min(shared, alone) : alone, least, std::max(least, std::min(useful, kMaxStages)));
+  return std::clamp(is_shared ? std::min(shared, alone) : alone, least,
+                    std::max(least, std::min(useful, kMaxStages)));
 }
 
 MatmulLaunch shape_decode(MatmulKernel kernel, WeightFormat format, int32_t tiles, int32_t cols, int32_t rows,
@@ -55,7 +56,8 @@ MatmulLaunch shape_decode(MatmulKernel kernel, WeightFormat format, int32_t tile
   return launch;
 }
 
-MatmulLaunch shape_prefill(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows, const MatmulDevice& device) {
+MatmulLaunch shape_prefill(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows,
+                           const MatmulDevice& device) {
   // More warps share the rows of x, fewer spread over more multiprocessors.
   for (const int32_t warps : {kPrefillMaxWarps, kPrefillMaxWarps / 2}) {
     MatmulLaunch launch;
@@ -65,8 +67,8 @@ MatmulLaunch shape_prefill(WeightFormat format, int32_t tiles, int32_t cols, int
     launch.shape.threads = static_cast<uint32_t>(32 * warps);
     const int32_t blocks = static_cast<int32_t>(launch.shape.grid_x * launch.shape.grid_y);
     const int32_t useful = std::max(chunks_of(cols) + 1, kPrefillMinStages);
-    launch.stages = fit_stages(prefill_stage_bytes(format, warps), kPrefillSumBytes, blocks, kPrefillMinStages,
-                               std::min(useful, kPrefillMaxStages), device);
+    launch.stages = fit_stages(prefill_stage_bytes(format, warps), kPrefillSumBytes, blocks,
+                               kPrefillMinStages, std::min(useful, kPrefillMaxStages), device);
     launch.shape.shared_bytes = static_cast<uint32_t>(prefill_shared_bytes(format, warps, launch.stages));
     const bool has_fewer = warps > kPrefillMaxWarps / 2;
     if (launch.stages > 0 && !(has_fewer && blocks < device.multiprocessors)) return launch;
@@ -109,16 +111,20 @@ MatmulLaunch shape_matmul(MatmulKernel kernel, WeightFormat format, int32_t tile
   return shape_decode(kernel, format, tiles, cols, rows, device);
 }
 
-MatmulLaunch choose_matmul(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows, const MatmulDevice& device) {
-  const auto shape = [&](MatmulKernel kernel) { return shape_matmul(kernel, format, tiles, cols, rows, device); };
+MatmulLaunch choose_matmul(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows,
+                           const MatmulDevice& device) {
+  const auto shape = [&](MatmulKernel kernel) {
+    return shape_matmul(kernel, format, tiles, cols, rows, device);
+  };
   if (format == WeightFormat::kF32) return shape(MatmulKernel::kFloat32);
   if (prefers_prefill(tiles, rows, device)) {
     const MatmulLaunch launch = shape(MatmulKernel::kPrefill);
     if (launch.stages > 0) return launch;
   }
   // From the one that fits the rows down to the smallest, for devices with little shared memory.
-  const MatmulKernel candidates[] = {rows > 16 ? MatmulKernel::kDecode2x4 : MatmulKernel::kDecode2x2, MatmulKernel::kDecode2x2,
-                               choose_one_pass(tiles, cols, device), MatmulKernel::kDecode2x1};
+  const MatmulKernel candidates[] = {rows > 16 ? MatmulKernel::kDecode2x4 : MatmulKernel::kDecode2x2,
+                                     MatmulKernel::kDecode2x2, choose_one_pass(tiles, cols, device),
+                                     MatmulKernel::kDecode2x1};
   for (const MatmulKernel kernel : candidates) {
     if (rows <= 8 && rows_of_decode(kernel) > 8) continue;
     const MatmulLaunch launch = shape(kernel);
@@ -128,15 +134,19 @@ MatmulLaunch choose_matmul(WeightFormat format, int32_t tiles, int32_t cols, int
 }
 
 const char* matmul_kernel_name(WeightFormat format, MatmulKernel kernel) noexcept {
-#define AIR_MATMUL_NAMES(name)                                                                      \
-  {                                                                                                 \
-    "air_matmul_" name "_decode_1x1", "air_matmul_" name "_decode_2x1",                             \
-        "air_matmul_" name "_decode_4x1", "air_matmul_" name "_decode_2x2",                         \
-        "air_matmul_" name "_decode_2x4", "air_matmul_" name "_prefill", nullptr                    \
+#define AIR_MATMUL_NAMES(name)                                                                             \
+  {                                                                                                        \
+    "air_matmul_" name "_decode_1x1", "air_matmul_" name "_decode_2x1", "air_matmul_" name "_decode_4x1",  \
+        "air_matmul_" name "_decode_2x2", "air_matmul_" name "_decode_2x4", "air_matmul_" name "_prefill", \
+        nullptr                                                                                            \
   }
   static const char* const kNames[kWeightFormats][kMatmulKernels] = {
-      AIR_MATMUL_NAMES("int4"),     AIR_MATMUL_NAMES("int4_min"),     AIR_MATMUL_NAMES("int8"),
-      AIR_MATMUL_NAMES("int8_min"), AIR_MATMUL_NAMES("int8_group16"), AIR_MATMUL_NAMES("f16"),
+      AIR_MATMUL_NAMES("int4"),
+      AIR_MATMUL_NAMES("int4_min"),
+      AIR_MATMUL_NAMES("int8"),
+      AIR_MATMUL_NAMES("int8_min"),
+      AIR_MATMUL_NAMES("int8_group16"),
+      AIR_MATMUL_NAMES("f16"),
       {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, "air_matmul_f32"}};
 #undef AIR_MATMUL_NAMES
   return kNames[static_cast<int>(format)][static_cast<int>(kernel)];

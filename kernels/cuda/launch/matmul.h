@@ -37,7 +37,8 @@ struct MatmulLaunch {
 };
 
 // The launch for up to `rows` rows of x (a bucket) and a matrix of so many tiles of 16 outputs.
-MatmulLaunch choose_matmul(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows, const MatmulDevice& device);
+MatmulLaunch choose_matmul(WeightFormat format, int32_t tiles, int32_t cols, int32_t rows,
+                           const MatmulDevice& device);
 
 // The launch of a kernel that the caller picked, with as many stages as the device has room for. stages == 0 in the
 // result: it does not fit the device, or the format has no such kernel.

@@ -32,7 +32,8 @@ std::string shape_text(const AirMatrix& matrix) {
 
 Status check_source(const AirMatrix& matrix) {
   if (is_integer(matrix) && matrix.layout != AIR_LAYOUT_QUADS) {
-    return {StatusCode::kUnsupported, "expected weights of layout tile16 for a device but received tile16pairs"};
+    return {StatusCode::kUnsupported,
+            "expected weights of layout tile16 for a device but received tile16pairs"};
   }
   if (matrix.rows < 1 || matrix.cols < 1 || matrix.cols > AIR_MAX_COLS ||
       matrix.rows > std::numeric_limits<int32_t>::max() / 64) {
@@ -48,7 +49,8 @@ Status check_source(const AirMatrix& matrix) {
 bool can_arrange(const AirMatrix* const* sources, int count, Arrangement arrangement) noexcept {
   if (count < 1 || (arrangement == Arrangement::kPaired && count != 2)) return false;
   for (int i = 0; i < count; ++i) {
-    if (sources[i]->cols != sources[0]->cols || format_of(*sources[i]) != format_of(*sources[0])) return false;
+    if (sources[i]->cols != sources[0]->cols || format_of(*sources[i]) != format_of(*sources[0]))
+      return false;
   }
   return arrangement == Arrangement::kStacked ||
          (sources[0]->rows == sources[1]->rows && format_of(*sources[0]) != WeightFormat::kF32);

@@ -80,7 +80,8 @@ void put_scales(const AirMatrix& matrix, WeightFormat format, const SourceRow& f
   write_half(record, 2 + row / 8, read_half(from.tile + matrix.mins_offset, group * kRows + from.lane));
 }
 
-void pack_integer_row(const AirMatrix& matrix, WeightFormat format, const SourceRow& from, int row, uint8_t* tile) {
+void pack_integer_row(const AirMatrix& matrix, WeightFormat format, const SourceRow& from, int row,
+                      uint8_t* tile) {
   uint8_t q[kHalfColumns];
   for (int64_t group = 0; group < matrix.cols / AIR_GROUP; ++group) {
     const int half = static_cast<int>(group % 2);
@@ -97,7 +98,8 @@ void pack_half_row(const AirMatrix& matrix, const SourceRow& from, int row, uint
     const Place to = place_of(WeightFormat::kF16, row, static_cast<int>(k % kHalfColumns));
     uint8_t* chunk = tile + k / kChunkColumns * chunk_bytes(WeightFormat::kF16);
     const int64_t block = k / kHalfColumns % 2 * 2 + to.step;  // [h][j]
-    write_half(chunk, (block * 32 + to.lane) * 8 + to.reg * 2 + to.upper, read_half(values, k * kRows + from.lane));
+    write_half(chunk, (block * 32 + to.lane) * 8 + to.reg * 2 + to.upper,
+               read_half(values, k * kRows + from.lane));
   }
 }
 
@@ -109,7 +111,8 @@ void pack_float_row(const AirMatrix& matrix, const SourceRow& from, int row, uin
 }
 
 // The source of row r of a device tile. `index`: of the matrix among the sources.
-SourceRow source_row(const DeviceMatrix& matrix, const AirMatrix* const* sources, int64_t tile, int r, int* index) {
+SourceRow source_row(const DeviceMatrix& matrix, const AirMatrix* const* sources, int64_t tile, int r,
+                     int* index) {
   int64_t row = tile * kRows + r;
   if (matrix.arrangement == Arrangement::kPaired) {
     *index = r / 8;

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "kernels/cuda/attention_params.h"
+#include "kernels/cuda/page_mass_params.h"
 
 extern "C" {
 void attention_1_1(air::cuda::AttentionParams params);
@@ -13,6 +13,8 @@ void attention_4_1(air::cuda::AttentionParams params);
 void attention_1_2(air::cuda::AttentionParams params);
 void attention_2_2(air::cuda::AttentionParams params);
 void merge_attention(air::cuda::AttentionParams params);
+void add_page_mass(air::cuda::PageMassParams params);
+void finish_page_mass(air::cuda::PageMassParams params);
 // test/kernels/planted/attention_*.cu
 void attention_without_barrier(air::cuda::AttentionParams params);
 void attention_with_wrong_page(air::cuda::AttentionParams params);

@@ -31,6 +31,7 @@ struct StepCase {
   // Of group 1.
   int32_t sinks = 0, window = 0, evicted = 0;
   std::vector<uint8_t> gates;  // [query heads] or empty
+  int32_t nan_row = -1;        // whose queries are NaN
   float query_size = 1.0f;
   uint32_t page_seed = 1;  // which pages the entries have
 };
@@ -41,6 +42,7 @@ struct LaunchCase {
   int32_t stages = 2;
   int32_t split_lanes = 0;  // 0: whole tiles
   int32_t tile_rows = 0;    // 0: as many as fit
+  air::emulator::Order order = air::emulator::Order::kForward;
 };
 
 class AttentionStep {
@@ -53,17 +55,35 @@ class AttentionStep {
 
   // [rows, query_heads * head_dim] binary16, or empty after a failed launch, which fails the test.
   std::vector<uint16_t> run(const LaunchCase& launch) const;
-  // The result of the attention kernel alone, given by its name.
-  air::emulator::Result launch(const char* kernel, const LaunchCase& launch, air::emulator::Order order) const;
   // The same of some of the step's rows only, in that order, as the last layer computes them.
   std::vector<uint16_t> run_rows(const LaunchCase& launch, const std::vector<int32_t>& rows) const;
+  // The same by a kernel given by its name; a failed launch fails no test.
+  air::emulator::Result run_kernel(const char* kernel, const LaunchCase& launch,
+                                   std::vector<uint16_t>* attended) const;
 
-  // In float64, [head_dim]; size: the sum of |weight * value| for each, what roundings are relative to.
-  void expect(int32_t row, int32_t head, std::vector<double>* value, std::vector<double>* size) const;
-  // Compares all of a result with expect(): each element within `tolerance` times its size.
-  void check(const std::vector<uint16_t>& attended, double tolerance, const std::string& what) const;
+  // What an element should be, in float64.
+  struct Expected {
+    double value = 0;
+    double size = 0;   // sum of |weight * value|: what roundings are relative to
+    double reach = 0;  // sum of |largest weight * value|
+    double score =
+        0;  // largest sum of |query * key| of what is read: its float32 error makes that of a weight
+  };
+  // [head_dim]
+  std::vector<Expected> expect(int32_t row, int32_t head) const;
+  // The first element of a result that is not within `tolerance` times its size of expect(), in words; or empty.
+  // Binary16 ends at 2^-24: weights below half of it, times the largest, are lost, and so are results.
+  std::string find_error(const std::vector<uint16_t>& attended, double tolerance) const;
+
+  // Of one row, [row_width()].
+  std::vector<uint16_t> row_of(const std::vector<uint16_t>& attended, int32_t row) const;
+
+  // [2 groups, sequences, pages of a table] of the newest token of each sequence.
+  air::emulator::Result run_page_mass(std::vector<float>* out) const;
+  std::vector<double> expect_page_mass() const;
 
  private:
+  struct Memory;
   struct Group {
     int64_t page_bytes = 0;
     std::vector<uint8_t> host;  // pages in the CPU's layout
@@ -75,22 +95,25 @@ class AttentionStep {
   void write_entries(int32_t kv_head, int32_t sequence);
   void make_ranges();
   void make_queries();
+  std::vector<air::cuda::KvMember> members() const;
+  air::cuda::AttentionParams make_params(const Memory& memory) const;
   // Of the CPU's layout: the member's bytes in the page of the entry of the text.
   uint8_t* member_of(int32_t kv_head, int32_t sequence, int32_t index);
   double element(bool is_key, int32_t kv_head, int32_t sequence, int32_t index, int32_t dim) const;
-  double score(int32_t row, int32_t head, int32_t index) const;
+  // Adds |query * key| of each dim to *size.
+  double score(int32_t row, int32_t head, int32_t index, double* size) const;
   bool is_open(int32_t head) const;
-  air::emulator::Result launch_rows(const char* kernel, const LaunchCase& launch, const std::vector<int32_t>& rows,
-                                    air::emulator::Order order, std::vector<uint16_t>* attended) const;
+  air::emulator::Result launch_rows(const char* kernel, const LaunchCase& launch,
+                                    const std::vector<int32_t>& rows, std::vector<uint16_t>* attended) const;
 
   StepCase step_;
   AirKvLayout layout_;
   int32_t kv_heads_, query_heads_;
   int32_t rows_ = 0;
-  int32_t table_pages_ = 0;           // of one page table
-  std::vector<int32_t> sequence_of_;  // [rows]
-  std::vector<int32_t> tables_;       // [2, sequences, table_pages_]
-  std::vector<air::cuda::CacheRange> ranges_;  // [2, rows]
+  int32_t table_pages_ = 0;                       // of one page table
+  std::vector<int32_t> sequence_of_;              // [rows]
+  std::vector<int32_t> tables_;                   // [2, sequences, table_pages_]
+  std::vector<air::cuda::CacheRange> ranges_;     // [2, rows]
   std::vector<uint16_t> queries_, sink_queries_;  // [rows, query_heads, D]
   Group groups_[2];
 };

@@ -15,12 +15,12 @@ using air::cuda::MatmulParams;
 using air::cuda::MatmulStore;
 using air::cuda::WeightFormat;
 
-#define AIR_DECLARE_MATMUL(name)                        \
-  void air_matmul_##name##_decode_1x1(MatmulParams p);  \
-  void air_matmul_##name##_decode_2x1(MatmulParams p);  \
-  void air_matmul_##name##_decode_4x1(MatmulParams p);  \
-  void air_matmul_##name##_decode_2x2(MatmulParams p);  \
-  void air_matmul_##name##_decode_2x4(MatmulParams p);  \
+#define AIR_DECLARE_MATMUL(name)                       \
+  void air_matmul_##name##_decode_1x1(MatmulParams p); \
+  void air_matmul_##name##_decode_2x1(MatmulParams p); \
+  void air_matmul_##name##_decode_4x1(MatmulParams p); \
+  void air_matmul_##name##_decode_2x2(MatmulParams p); \
+  void air_matmul_##name##_decode_2x4(MatmulParams p); \
   void air_matmul_##name##_prefill(MatmulParams p)
 extern "C" {
 AIR_DECLARE_MATMUL(int4);
@@ -35,22 +35,25 @@ void air_matmul_f32(MatmulParams p);
 namespace air_test {
 
 MatmulFunction find_matmul(WeightFormat format, MatmulKernel kernel) {
-#define AIR_MATMUL_ROW(name)                                                            \
-  {                                                                                     \
-    air_matmul_##name##_decode_1x1, air_matmul_##name##_decode_2x1,                     \
-        air_matmul_##name##_decode_4x1, air_matmul_##name##_decode_2x2,                 \
-        air_matmul_##name##_decode_2x4, air_matmul_##name##_prefill, nullptr            \
+#define AIR_MATMUL_ROW(name)                                                                                 \
+  {                                                                                                          \
+    air_matmul_##name##_decode_1x1, air_matmul_##name##_decode_2x1, air_matmul_##name##_decode_4x1,          \
+        air_matmul_##name##_decode_2x2, air_matmul_##name##_decode_2x4, air_matmul_##name##_prefill, nullptr \
   }
   static constexpr MatmulFunction kFunctions[air::cuda::kWeightFormats][air::cuda::kMatmulKernels] = {
-      AIR_MATMUL_ROW(int4),     AIR_MATMUL_ROW(int4_min),     AIR_MATMUL_ROW(int8),
-      AIR_MATMUL_ROW(int8_min), AIR_MATMUL_ROW(int8_group16), AIR_MATMUL_ROW(f16),
+      AIR_MATMUL_ROW(int4),
+      AIR_MATMUL_ROW(int4_min),
+      AIR_MATMUL_ROW(int8),
+      AIR_MATMUL_ROW(int8_min),
+      AIR_MATMUL_ROW(int8_group16),
+      AIR_MATMUL_ROW(f16),
       {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, air_matmul_f32}};
 #undef AIR_MATMUL_ROW
   return kFunctions[static_cast<int>(format)][static_cast<int>(kernel)];
 }
 
-TestWeights::TestWeights(TensorType type, const std::vector<int64_t>& rows, int64_t cols, Arrangement arrangement,
-                         uint32_t seed)
+TestWeights::TestWeights(TensorType type, const std::vector<int64_t>& rows, int64_t cols,
+                         Arrangement arrangement, uint32_t seed)
     : packed_(rows.size()), source_matrices_(rows.size()) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const OwnedTensor tensor = random_tensor(type, rows[i], cols, seed + static_cast<uint32_t>(i));
@@ -106,19 +109,34 @@ TestActivations::TestActivations(int64_t row_count, int64_t col_count, uint64_t 
   }
 }
 
+namespace {
+
+// The run's launch, of a size that the smallest device takes that can run the kernel at all.
+air::cuda::MatmulLaunch shape_run(const air::cuda::DeviceMatrix& matrix, const MatmulRun& run, int32_t rows) {
+  const air::cuda::MatmulDevice small = {16, 99 * 1024, 100 * 1024};
+  const air::cuda::MatmulDevice orin;
+  const auto shape = [&](const air::cuda::MatmulDevice& device) {
+    return shape_matmul(run.kernel, matrix.format, matrix.tiles, matrix.cols, rows, device);
+  };
+  air::cuda::MatmulLaunch launch = shape(small);
+  if (launch.stages == 0) launch = shape(orin);
+  if (run.stages == 0) return launch;
+  const uint32_t fixed = run.kernel == MatmulKernel::kPrefill ? air::cuda::kPrefillSumBytes : 0;
+  const uint32_t stage_bytes = (launch.shape.shared_bytes - fixed) / static_cast<uint32_t>(launch.stages);
+  const uint32_t bytes = fixed + stage_bytes * static_cast<uint32_t>(run.stages);
+  if (bytes > static_cast<uint32_t>(orin.shared_bytes_per_block)) return launch;
+  launch.stages = run.stages;
+  launch.shape.shared_bytes = bytes;
+  return launch;
+}
+
+}  // namespace
+
 air::emulator::Result multiply_by(MatmulFunction function, const char* name, const TestWeights& weights,
                                   const TestActivations& x, const MatmulRun& run, std::vector<float>* y) {
   const air::cuda::DeviceMatrix& matrix = weights.matrix();
   const int64_t grid_rows = run.grid_rows > 0 ? run.grid_rows : run.rows;
-  const air::cuda::MatmulDevice orin;
-  air::cuda::MatmulLaunch launch = shape_matmul(run.kernel, matrix.format, matrix.tiles, matrix.cols,
-                                                static_cast<int32_t>(grid_rows), orin);
-  if (run.stages > 0) {
-    launch.shape.shared_bytes = launch.shape.shared_bytes / static_cast<uint32_t>(launch.stages) *
-                                static_cast<uint32_t>(run.stages);
-    if (run.kernel == MatmulKernel::kPrefill) launch.shape.shared_bytes += air::cuda::kPrefillSumBytes;
-    launch.stages = run.stages;
-  }
+  const air::cuda::MatmulLaunch launch = shape_run(matrix, run, static_cast<int32_t>(grid_rows));
   const size_t outputs = static_cast<size_t>(grid_rows * (matrix.outputs + kGuardColumns));
   const bool is_hidden = run.store == MatmulStore::kSwiglu;
   const DeviceArray<uint8_t> device_weights("weights", weights.bytes());
@@ -156,8 +174,8 @@ air::emulator::Result multiply_by(MatmulFunction function, const char* name, con
 std::vector<float> multiply(const TestWeights& weights, const TestActivations& x, const MatmulRun& run) {
   const WeightFormat format = weights.matrix().format;
   std::vector<float> y;
-  const air::emulator::Result result =
-      multiply_by(find_matmul(format, run.kernel), matmul_kernel_name(format, run.kernel), weights, x, run, &y);
+  const air::emulator::Result result = multiply_by(
+      find_matmul(format, run.kernel), matmul_kernel_name(format, run.kernel), weights, x, run, &y);
   CHECK_MSG(result.ok(), describe(weights, run) + ": " + result.message);
   return y;
 }
@@ -165,8 +183,8 @@ std::vector<float> multiply(const TestWeights& weights, const TestActivations& x
 std::string describe(const TestWeights& weights, const MatmulRun& run) {
   return std::string(matmul_kernel_name(weights.matrix().format, run.kernel)) + " [" +
          std::to_string(weights.matrix().outputs) + ", " + std::to_string(weights.cols()) + "] x " +
-         std::to_string(run.rows) + " rows, store " + std::to_string(static_cast<int>(run.store)) + ", stages " +
-         std::to_string(run.stages);
+         std::to_string(run.rows) + " rows, store " + std::to_string(static_cast<int>(run.store)) +
+         ", stages " + std::to_string(run.stages);
 }
 
 }  // namespace air_test

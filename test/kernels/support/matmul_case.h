@@ -16,8 +16,9 @@
 namespace air_test {
 
 // A type of each device format, in the order of WeightFormat.
-constexpr TensorType kTypeOfFormat[] = {TensorType::kQ4_0, TensorType::kQ4K,  TensorType::kQ8_0, TensorType::kQ5_1,
-                                        TensorType::kQ6K,  TensorType::kF16, TensorType::kF32};
+constexpr TensorType kTypeOfFormat[] = {TensorType::kQ4_0, TensorType::kQ4K, TensorType::kQ8_0,
+                                        TensorType::kQ5_1, TensorType::kQ6K, TensorType::kF16,
+                                        TensorType::kF32};
 
 // Tensors of one type, packed for the CPU and from there for the device.
 class TestWeights {
@@ -56,9 +57,9 @@ struct TestActivations {
 struct MatmulRun {
   air::cuda::MatmulKernel kernel = air::cuda::MatmulKernel::kDecode1x1;
   air::cuda::MatmulStore store = air::cuda::MatmulStore::kSet;
-  int64_t rows = 1;        // of the activations
-  int64_t grid_rows = 0;   // that the grid is sized for; 0: rows
-  int32_t stages = 0;      // 0: as many as Orin has room for
+  int64_t rows = 1;         // of the activations
+  int64_t grid_rows = 0;    // that the grid is sized for; 0: rows
+  int32_t stages = 0;       // 0, or more than Orin has room for: as many as a small device has room for
   std::vector<float> bias;  // arranged, or empty
   air::emulator::Order order = air::emulator::Order::kForward;
 };

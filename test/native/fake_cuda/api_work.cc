@@ -1,4 +1,5 @@
 // The exported functions for streams, events, copies, modules, kernels and graphs.
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,12 @@ constexpr Result kErrorCaptureUnsupported = 900;
 constexpr unsigned kMaxGrid = 65535;  // of y and z
 constexpr unsigned kMaxThreads = 1024;
 constexpr unsigned kMaxSharedBytes = 163 * 1024;
+
+// Drivers may refuse to load anything while a stream records.
+bool is_recording(const Machine& machine) {
+  return std::any_of(machine.streams.begin(), machine.streams.end(),
+                     [](const auto& stream) { return stream->capture != nullptr; });
+}
 
 void* pointer_of(DevicePointer pointer) { return reinterpret_cast<void*>(pointer); }
 
@@ -182,6 +189,7 @@ AIR_FAKE_EXPORT Result cuModuleUnload(ModuleHandle module) {
 // Any module has all kernels.
 AIR_FAKE_EXPORT Result cuModuleGetFunction(FunctionHandle* function, ModuleHandle module, const char* name) {
   ENTER_CONTEXT("cuModuleGetFunction");
+  if (is_recording(machine.machine)) return kErrorCaptureUnsupported;
   if (!fake::has(machine->modules, module)) return kErrorInvalidHandle;
   const fake::Kernel* kernel = fake::find_kernel(name);
   if (kernel == nullptr) return kErrorNotFound;
@@ -194,6 +202,7 @@ AIR_FAKE_EXPORT Result cuModuleGetFunction(FunctionHandle* function, ModuleHandl
 
 AIR_FAKE_EXPORT Result cuFuncSetAttribute(FunctionHandle function, FunctionAttribute attribute, int value) {
   ENTER_CONTEXT("cuFuncSetAttribute");
+  if (is_recording(machine.machine)) return kErrorCaptureUnsupported;
   if (attribute != FunctionAttribute::kMaxDynamicSharedBytes || value < 0 ||
       value > static_cast<int>(kMaxSharedBytes))
     return kErrorInvalidValue;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "native/cuda/driver.h"
+#include "test/kernels/emulator/emulator.h"
 
 namespace fake {
 
@@ -57,6 +58,7 @@ void Machine::clear_objects() {
   graphs.clear();
   executables.clear();
   functions.clear();
+  for (const auto& [address, allocation] : device_memory_) air::emulator::release_buffer(allocation.memory.get());
   device_memory_.clear();
   host_memory_.clear();
 }
@@ -184,6 +186,7 @@ Result Machine::allocate(bool is_device, size_t bytes, void** pointer) {
   *pointer = memory.get();
   auto& all = is_device ? device_memory_ : host_memory_;
   const uint8_t* address = memory.get();
+  if (is_device) air::emulator::add_buffer("device memory", memory.get(), bytes, true, true);
   all.emplace(address, Allocation{std::move(memory), bytes});
   return air::cuda::kSuccess;
 }
@@ -192,6 +195,7 @@ Result Machine::free(bool is_device, void* pointer) {
   const Result finished = finish_all();  // the driver waits too
   if (finished != air::cuda::kSuccess) return finished;
   auto& all = is_device ? device_memory_ : host_memory_;
+  if (is_device && all.count(static_cast<const uint8_t*>(pointer)) == 1) air::emulator::release_buffer(pointer);
   return all.erase(static_cast<const uint8_t*>(pointer)) == 1 ? air::cuda::kSuccess : air::cuda::kErrorInvalidValue;
 }
 
