@@ -36,7 +36,8 @@ class CudaBench {
   void upload(air::cuda::DevicePointer to, const void* from, int64_t bytes);
   void download(void* to, air::cuda::DevicePointer from, int64_t bytes);
 
-  // Median seconds of the work that `enqueue` queues, recorded as a graph, so that launches from the host do not show.
+  // Median seconds of the work that `enqueue` queues, recorded as a graph, so that launches from the host do not
+  // show.
   double time(const std::function<air::Status()>& enqueue);
 
   CudaCeilings measure_ceilings();

@@ -1,7 +1,7 @@
 // Speed of the CUDA matmul kernels against what the device can do: GB/s of weights read and TFLOP/s, as fractions of
-// the read bandwidth and of the matrix instructions' ceiling measured in the same run. Some results of each product are
-// checked against double precision, so that a wrong kernel is not praised for being fast.
-// usage: cuda_matmul_bench [--json] [--trial]
+// the read bandwidth and of the matrix instructions' ceiling measured in the same run. Some results of each product
+// are checked against double precision, so that a wrong kernel is not praised for being fast. usage:
+// cuda_matmul_bench [--json] [--trial]
 //
 // Few rows go through matrices of 512 MB together, more than any L2 cache, so that they run from memory as decoding
 // does. --trial: tiny matrices, for a run against the fake driver of the tests.
