@@ -1,23 +1,24 @@
 # Kernels for NVIDIA GPUs. nvcc compiles each kernels/cuda/*.cu to SASS for every target and to PTX; both are embedded
 # as bytes, and the driver is opened at run time, so that nothing of the toolkit is linked.
-set(AIR_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (when nvcc is there), ON or OFF")
-set_property(CACHE AIR_CUDA PROPERTY STRINGS AUTO ON OFF)
+# FAKE carries an image that only the fake driver of the tests takes: the whole package on a machine without nvcc.
+set(AIR_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (when nvcc is there), ON, OFF or FAKE")
+set_property(CACHE AIR_CUDA PROPERTY STRINGS AUTO ON OFF FAKE)
 set(AIR_CUDA_TARGETS 80 86 87 89 90 CACHE STRING "Compute capabilities to compile for; fewer make quicker builds")
 # What JetPack 5's driver compiles, for those that refuse the SASS. ptxas proves that it does for these.
 set(AIR_PTX_VERSION 7.4)
 set(AIR_PTX_PROOFS 80 87 90)
 
-if(NOT AIR_CUDA MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "expected AUTO, ON or OFF for AIR_CUDA but received ${AIR_CUDA}")
+if(NOT AIR_CUDA MATCHES "^(AUTO|ON|OFF|FAKE)$")
+  message(FATAL_ERROR "expected AUTO, ON, OFF or FAKE for AIR_CUDA but received ${AIR_CUDA}")
 endif()
 set(air_nvcc_hints $ENV{CUDA_PATH} $ENV{CUDA_HOME} /usr/local/cuda)
-if(NOT AIR_CUDA STREQUAL OFF)
+if(AIR_CUDA MATCHES "^(AUTO|ON)$")
   find_program(AIR_NVCC nvcc HINTS ${air_nvcc_hints} PATH_SUFFIXES bin)
   find_program(AIR_PTXAS ptxas HINTS ${air_nvcc_hints} PATH_SUFFIXES bin)
 endif()
 set(air_has_cuda OFF)
-if(AIR_CUDA STREQUAL OFF)
-  message(STATUS "CUDA: off")
+if(AIR_CUDA MATCHES "^(OFF|FAKE)$")
+  message(STATUS "CUDA: ${AIR_CUDA}")
 elseif(AIR_NVCC AND AIR_PTXAS)
   set(air_has_cuda ON)
   message(STATUS "CUDA: kernels by ${AIR_NVCC} for compute capabilities ${AIR_CUDA_TARGETS}")
@@ -70,6 +71,10 @@ endif()
 foreach(part assembly declarations entries outputs)
   get_property(air_cuda_${part} GLOBAL PROPERTY air_cuda_${part})
 endforeach()
+if(AIR_CUDA STREQUAL FAKE)
+  set(air_cuda_declarations "static const uint8_t air_fake_image[] = {0x50, 0xed, 0x55, 0xba, 0, 0, 0, 0};\n")
+  set(air_cuda_entries "      {\"fake\", air_fake_image, sizeof(air_fake_image), \".version 7.4\\n\"},\n")
+endif()
 set(air_images_source ${CMAKE_CURRENT_BINARY_DIR}/cuda/images.cc)
 file(CONFIGURE OUTPUT ${air_images_source} @ONLY CONTENT [[
 // Made by cmake/cuda.cmake.

@@ -17,12 +17,16 @@ export function readLog(file, text) {
   for (const line of text.split("\n")) {
     const entry = /Compiling entry function '(\w+)' for '(sm_\d+)'/.exec(line);
     if (entry !== null) {
-      current = entry[2] === target ? { file, name: entry[1], stack: 0, spills: 0, registers: 0, shared: 0 } : undefined;
+      current =
+        entry[2] === target
+          ? { file, name: entry[1], stack: 0, spills: 0, registers: 0, shared: 0 }
+          : undefined;
       if (current !== undefined) kernels.push(current);
     }
     if (current === undefined) continue;
     const stack = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
-    if (stack !== null) Object.assign(current, { stack: Number(stack[1]), spills: Number(stack[2]) + Number(stack[3]) });
+    if (stack !== null)
+      Object.assign(current, { stack: Number(stack[1]), spills: Number(stack[2]) + Number(stack[3]) });
     const registers = /Used (\d+) registers/.exec(line);
     if (registers !== null) current.registers = Number(registers[1]);
     const shared = /(\d+) bytes smem/.exec(line);
@@ -37,7 +41,9 @@ function table(kernels) {
     `\`${name}\``,
     ...[registers, spills, stack, shared].map(String),
   ]);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column].length)),
+  );
   const line = (cells) =>
     `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
   const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
@@ -50,7 +56,9 @@ function main(args) {
   const sources = readdirSync(path.join(root, "kernels/cuda")).filter((name) => name.endsWith(".cu"));
   const missing = sources.filter((name) => !existsSync(path.join(folder, name.replace(/cu$/, "log"))));
   if (missing.length > 0) {
-    console.error(`expected a build with CUDA kernels in ${build} but there are no logs of ${missing.join(", ")}`);
+    console.error(
+      `expected a build with CUDA kernels in ${build} but there are no logs of ${missing.join(", ")}`,
+    );
     return 1;
   }
   const kernels = sources

@@ -33,7 +33,15 @@ function run(command, args, options = {}) {
 
 function build({ folder, type, options }) {
   const ninja = run("ninja", ["--version"]).ok;
-  const configure = ["-S", root, "-B", folder, `-DCMAKE_BUILD_TYPE=${type}`, "-DAIR_BUILD_ADDON=OFF", ...options];
+  const configure = [
+    "-S",
+    root,
+    "-B",
+    folder,
+    `-DCMAKE_BUILD_TYPE=${type}`,
+    "-DAIR_BUILD_ADDON=OFF",
+    ...options,
+  ];
   // Kernels run in the emulator; compiling them for GPUs is the addon's build's.
   if (!options.some((option) => option.startsWith("-DAIR_CUDA="))) configure.push("-DAIR_CUDA=OFF");
   if (ninja) configure.push("-G", "Ninja");

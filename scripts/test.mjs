@@ -25,7 +25,18 @@ const steps = {
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
 };
-const quick = ["addon", "dist", "lint", "format", "types", "layering", "unit", "native", "cuda", "integration"];
+const quick = [
+  "addon",
+  "dist",
+  "lint",
+  "format",
+  "types",
+  "layering",
+  "unit",
+  "native",
+  "cuda",
+  "integration",
+];
 const groups = {
   quick,
   isa: ["isa"],

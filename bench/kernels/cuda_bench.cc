@@ -59,7 +59,8 @@ void CudaBench::download(void* to, air::cuda::DevicePointer from, int64_t bytes)
 }
 
 double CudaBench::time(const std::function<air::Status()>& enqueue) {
-  require(enqueue());  // kernels may be loaded when they are first asked for, which must not be while a stream records
+  require(
+      enqueue());  // kernels may be loaded when they are first asked for, which must not be while a stream records
   require(launcher_.stream().synchronize());
   air::cuda::Graph graph;
   require(graph.record(context_, launcher_.stream(), enqueue));
@@ -96,13 +97,14 @@ CudaCeilings CudaBench::measure_ceilings() {
   CudaCeilings ceilings;
   const air::cuda::ReadCeilingParams read = {pointer<const uint8_t>(from.address()), bytes,
                                              pointer<uint32_t>(sums.address())};
-  ceilings.read_gbps =
-      static_cast<double>(bytes) * 1e-9 / time([&] { return launcher_.launch("air_ceiling_read", shape, read); });
+  ceilings.read_gbps = static_cast<double>(bytes) * 1e-9 /
+                       time([&] { return launcher_.launch("air_ceiling_read", shape, read); });
   ceilings.copy_gbps = 2e-9 * static_cast<double>(bytes) / time([&] {
                          return launcher_.stream().on_device(to.address(), from.address(), bytes);
                        });
   const air::cuda::MatrixCeilingParams matrix = {steps, pointer<float>(sums.address())};
-  const double operations = 2.0 * 16 * 8 * 16 * air::cuda::kCeilingChains * steps * blocks * (kCeilingThreads / 32);
+  const double operations =
+      2.0 * 16 * 8 * 16 * air::cuda::kCeilingChains * steps * blocks * (kCeilingThreads / 32);
   ceilings.matrix_tflops =
       operations * 1e-12 / time([&] { return launcher_.launch("air_ceiling_matrix", shape, matrix); });
   return ceilings;

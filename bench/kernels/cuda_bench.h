@@ -18,8 +18,8 @@ namespace air_bench {
 void require(const air::Status& status);
 
 struct CudaCeilings {
-  double read_gbps = 0;     // kernels/cuda/ceilings.cu
-  double copy_gbps = 0;     // the driver's copy on the device, bytes read and written
+  double read_gbps = 0;      // kernels/cuda/ceilings.cu
+  double copy_gbps = 0;      // the driver's copy on the device, bytes read and written
   double matrix_tflops = 0;  // mma.m16n8k16, float16 to float32
 };
 
@@ -36,7 +36,8 @@ class CudaBench {
   void upload(air::cuda::DevicePointer to, const void* from, int64_t bytes);
   void download(void* to, air::cuda::DevicePointer from, int64_t bytes);
 
-  // Median seconds of the work that `enqueue` queues, recorded as a graph, so that launches from the host do not show.
+  // Median seconds of the work that `enqueue` queues, recorded as a graph, so that launches from the host do not
+  // show.
   double time(const std::function<air::Status()>& enqueue);
 
   CudaCeilings measure_ceilings();

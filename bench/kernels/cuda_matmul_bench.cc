@@ -1,7 +1,7 @@
 // Speed of the CUDA matmul kernels against what the device can do: GB/s of weights read and TFLOP/s, as fractions of
-// the read bandwidth and of the matrix instructions' ceiling measured in the same run. Some results of each product are
-// checked against double precision, so that a wrong kernel is not praised for being fast.
-// usage: cuda_matmul_bench [--json] [--trial]
+// the read bandwidth and of the matrix instructions' ceiling measured in the same run. Some results of each product
+// are checked against double precision, so that a wrong kernel is not praised for being fast. usage:
+// cuda_matmul_bench [--json] [--trial]
 //
 // Few rows go through matrices of 512 MB together, more than any L2 cache, so that they run from memory as decoding
 // does. --trial: tiny matrices, for a run against the fake driver of the tests.
@@ -21,11 +21,11 @@
 
 namespace {
 
-using air_bench::require;
 using air::cuda::DeviceBuffer;
 using air::cuda::DeviceMatrix;
 using air::cuda::MatmulLaunch;
 using air::cuda::MatmulParams;
+using air_bench::require;
 
 constexpr int64_t kMinBytes = int64_t{512} << 20;
 constexpr int64_t kRowCounts[] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
@@ -47,7 +47,8 @@ struct Shape {
   int64_t outputs, k;
 };
 // Every kind in the first shape, the first kind in every shape: 7B's attention, gate and up, down; small ones.
-constexpr Shape kShapes[] = {{4096, 4096}, {28672, 4096}, {4096, 14336}, {1024, 4096}, {1024, 1024}, {2048, 2048}};
+constexpr Shape kShapes[] = {{4096, 4096}, {28672, 4096}, {4096, 14336},
+                             {1024, 4096}, {1024, 1024},  {2048, 2048}};
 constexpr Shape kTrialShapes[] = {{64, 128}, {48, 1088}};
 
 // One matrix in the CPU's format, of random values and scales of about 2^-7.
@@ -133,7 +134,8 @@ void MatmulBench::run(const WeightKind& kind, const Shape& shape) {
   copies_ = bench_.is_trial() ? 2 : (kMinBytes + matrix_.bytes - 1) / matrix_.bytes;
   require(device_weights_.allocate(bench_.context(), copies_ * matrix_.bytes, "weights"));
   for (int64_t i = 0; i < copies_; ++i) {
-    bench_.upload(device_weights_.address() + static_cast<uint64_t>(i * matrix_.bytes), packed.data(), matrix_.bytes);
+    bench_.upload(device_weights_.address() + static_cast<uint64_t>(i * matrix_.bytes), packed.data(),
+                  matrix_.bytes);
   }
   std::mt19937 random(2);
   x_.resize(static_cast<size_t>(kMostRows * shape.k));
@@ -166,7 +168,8 @@ Result MatmulBench::measure(const WeightKind& kind, const Shape& shape, int64_t 
   const int64_t count = rows <= kRowsFromMemory ? copies_ : std::min<int64_t>(copies_, 8);
   const double seconds = bench_.time([&]() -> air::Status {
     for (int64_t i = 0; i < count; ++i) {
-      p.weights = pointer<const uint8_t>(device_weights_.address() + static_cast<uint64_t>(i * matrix_.bytes));
+      p.weights =
+          pointer<const uint8_t>(device_weights_.address() + static_cast<uint64_t>(i * matrix_.bytes));
       AIR_RETURN_IF_ERROR(bench_.launcher().launch(kernel, launch.shape, p));
     }
     return {};
@@ -174,8 +177,16 @@ Result MatmulBench::measure(const WeightKind& kind, const Shape& shape, int64_t 
   const double error = worst_error(rows);
   const double gbps = static_cast<double>(matrix_.bytes) * 1e-9 / seconds;
   const double tflops = 2e-12 * static_cast<double>(shape.outputs * shape.k * rows) / seconds;
-  return {kind.name, shape,  rows, kernel, seconds * 1e6, gbps, tflops, gbps / ceilings_.read_gbps,
-          tflops / ceilings_.matrix_tflops, error};
+  return {kind.name,
+          shape,
+          rows,
+          kernel,
+          seconds * 1e6,
+          gbps,
+          tflops,
+          gbps / ceilings_.read_gbps,
+          tflops / ceilings_.matrix_tflops,
+          error};
 }
 
 // Of some results, relative to the sum of the products' magnitudes.
@@ -205,16 +216,19 @@ double MatmulBench::worst_error(int64_t rows) {
 
 void MatmulBench::print(bool as_json) const {
   const char* heading =
-      as_json ? "{\"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, \"matrix_tflops\": %.2f, \"results\": [\n"
+      as_json ? "{\"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, \"matrix_tflops\": %.2f, "
+                "\"results\": [\n"
               : "device: %s; reads %.1f GB/s, copies %.1f GB/s, multiplies %.2f TFLOP/s (mma.m16n8k16)\n";
-  std::printf(heading, bench_.device().name.c_str(), ceilings_.read_gbps, ceilings_.copy_gbps, ceilings_.matrix_tflops);
+  std::printf(heading, bench_.device().name.c_str(), ceilings_.read_gbps, ceilings_.copy_gbps,
+              ceilings_.matrix_tflops);
   for (size_t i = 0; i < results_.size(); ++i) {
     const Result& r = results_[i];
-    const char* line = as_json ? "  {\"kind\": \"%s\", \"outputs\": %lld, \"k\": %lld, \"rows\": %lld, \"kernel\": \"%s\", "
-                                 "\"micros\": %.2f, \"gbps\": %.1f, \"bandwidth_fraction\": %.3f, \"tflops\": %.2f, "
-                                 "\"ceiling_fraction\": %.3f, \"worst_error\": %.2e}%s\n"
-                               : "%-14s %6lld x %-6lld rows %-4lld %-36s %9.2f us %8.1f GB/s (%.2f) %8.2f TFLOP/s (%.2f) "
-                                 "error %.1e%s\n";
+    const char* line =
+        as_json ? "  {\"kind\": \"%s\", \"outputs\": %lld, \"k\": %lld, \"rows\": %lld, \"kernel\": \"%s\", "
+                  "\"micros\": %.2f, \"gbps\": %.1f, \"bandwidth_fraction\": %.3f, \"tflops\": %.2f, "
+                  "\"ceiling_fraction\": %.3f, \"worst_error\": %.2e}%s\n"
+                : "%-14s %6lld x %-6lld rows %-4lld %-36s %9.2f us %8.1f GB/s (%.2f) %8.2f TFLOP/s (%.2f) "
+                  "error %.1e%s\n";
     std::printf(line, r.kind, static_cast<long long>(r.shape.outputs), static_cast<long long>(r.shape.k),
                 static_cast<long long>(r.rows), r.kernel, r.micros, r.gbps, r.bandwidth_fraction, r.tflops,
                 r.ceiling_fraction, r.worst_error, as_json && i + 1 < results_.size() ? "," : "");
@@ -230,8 +244,9 @@ int main(int argc, char** argv) {
   };
   const bool is_trial = has("--trial");
   MatmulBench bench(is_trial);
-  const std::vector<Shape> shapes = is_trial ? std::vector<Shape>(std::begin(kTrialShapes), std::end(kTrialShapes))
-                                             : std::vector<Shape>(std::begin(kShapes), std::end(kShapes));
+  const std::vector<Shape> shapes = is_trial
+                                        ? std::vector<Shape>(std::begin(kTrialShapes), std::end(kTrialShapes))
+                                        : std::vector<Shape>(std::begin(kShapes), std::end(kShapes));
   for (const Shape& shape : shapes) bench.run(kKinds[0], shape);
   for (const WeightKind& kind : kKinds) {
     if (&kind != &kKinds[0]) bench.run(kind, shapes[0]);

@@ -9,9 +9,7 @@ namespace air::cuda {
 
 constexpr int kLoadsAtOnce = 8;
 
-AIR_DEVICE uint32_t fold_words(Words4 v) {
-  return v.x ^ v.y ^ v.z ^ v.w;
-}
+AIR_DEVICE uint32_t fold_words(Words4 v) { return v.x ^ v.y ^ v.z ^ v.w; }
 
 }  // namespace air::cuda
 

@@ -3,9 +3,9 @@
 //   y[row, n] = sum over k of W[n, k] x[row, k]
 //   W: packed as kernels/cuda/matmul_params.h draws; x: float16 [rows, x_stride]; y: float32 or, SwiGLU, float16
 //
-// Rows of x are the N of mma.m16n8k16, so that 1 row and 8 cost the same pass. A block has 8 warps: each takes one slice
-// of k for m_tiles tiles of W and 8 n_tiles rows of x, with a pipeline of its own in shared memory: what a lane copies
-// there of the weights are its own registers, so that the loop has no barrier of the block, only the warp's.
+// Rows of x are the N of mma.m16n8k16, so that 1 row and 8 cost the same pass. A block has 8 warps: each takes one
+// slice of k for m_tiles tiles of W and 8 n_tiles rows of x, with a pipeline of its own in shared memory, so that the
+// loop has no barrier of the block, only the warp's.
 //
 //   grid x: blocks of m_tiles * 8 / slices tiles       grid y: blocks of 8 n_tiles rows
 //   warp w: slice w % slices, tiles of its block from m_tiles * (w / slices) on

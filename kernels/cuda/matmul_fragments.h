@@ -129,15 +129,16 @@ AIR_DEVICE void load_scales(const uint8_t* records, int h, Scales<F>& scales) {
 }
 
 // --- activations ----------------------------------------------------------------------------------------------
-// A stage holds [rows][64 k] float16, 128 bytes to a row in 8 units of 16 bytes. Unit u of row r lies at u ^ swizzle(r):
-// the 8 (of 16-byte loads) or 16 (of 8-byte loads) lanes that shared memory serves at once then touch every bank once.
+// A stage holds [rows][64 k] float16, 128 bytes to a row in 8 units of 16 bytes. Unit u of row r lies at u ^
+// swizzle(r): the 8 (of 16-byte loads) or 16 (of 8-byte loads) lanes that shared memory serves at once then touch
+// every bank once.
 
 constexpr int kActivationRowBytes = 2 * kChunkColumns;
 
 AIR_DEVICE uint32_t swizzle(uint32_t row) { return (row & 1u) << 2 | (row & 2u); }
 
-// Starts the copy of 16 bytes: unit `unit` of the columns from first_column on, of row first_row + row. Rows from row_end
-// on and columns from cols on are zero.
+// Starts the copy of 16 bytes: unit `unit` of the columns from first_column on, of row first_row + row. Rows from
+// row_end on and columns from cols on are zero.
 AIR_DEVICE void copy_activation_unit(const MatmulParams& p, int32_t first_row, int32_t row_end,
                                      int32_t first_column, uint32_t row, uint32_t unit, uint8_t* stage) {
   const int32_t column = first_column + static_cast<int32_t>(unit) * 8;
@@ -148,7 +149,8 @@ AIR_DEVICE void copy_activation_unit(const MatmulParams& p, int32_t first_row, i
   cp_async16_zero_fill(stage + row * kActivationRowBytes + (unit ^ swizzle(row)) * 16, from, bytes);
 }
 
-// Starts the copy of the columns [first_column, first_column + 64) of `rows` rows from first_row on by the warp, 4 at once.
+// Starts the copy of the columns [first_column, first_column + 64) of `rows` rows from first_row on by the warp, 4
+// at once.
 template <uint32_t rows>
 AIR_DEVICE void copy_activations_by_warp(const MatmulParams& p, int32_t first_row, int32_t row_end,
                                          int32_t first_column, uint8_t* stage) {

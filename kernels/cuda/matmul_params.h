@@ -18,8 +18,9 @@ namespace air::cuda {
 // Weights on the device
 //
 // W is [rows, cols] with y = W x, cut into tiles of 16 output rows as on the CPU (kernels/include/air_formats.h), but
-// each tile is a run of chunks of 64 k in the order in which mma.m16n8k16 wants its A operand: the bytes that a lane loads
-// are its own registers, and a warp's loads have no gaps. Nothing is shuffled or transposed on the device.
+// each tile is a run of chunks of 64 k in the order in which mma.m16n8k16 wants its A operand: the bytes that a
+// lane loads are its own registers, and a warp's loads have no gaps. Nothing is shuffled or transposed on the
+// device.
 //
 //   tile  = chunk 0, chunk 1, .. chunk ceil(cols / 64) - 1      chunks beyond cols are zero weights
 //   chunk = [values][scale records]

@@ -2,9 +2,10 @@
 //
 //   y[row, n] = sum over k of W[n, k] x[row, k], operands and results as in matmul_decode.h, bit for bit
 //
-// A block has up to 8 warps side by side along the output rows: each takes 2 tiles of W for all 64 rows, so that every
-// weight is dequantised by one warp and stays in its registers for 8 mma, and a B operand serves two tiles. The rows of
-// x pass through shared memory for the whole block, the weights through a part of it that is each warp's own.
+// A block has up to 8 warps side by side along the output rows: each takes 2 tiles of W for all 64 rows, so that
+// every weight is dequantised by one warp and stays in its registers for 8 mma, and a B operand serves two tiles.
+// The rows of x pass through shared memory for the whole block, the weights through a part of it that is each
+// warp's own.
 //
 //   grid x: blocks of 64 rows (neighbours in time share the weights)       grid y: blocks of 2 tiles per warp
 //

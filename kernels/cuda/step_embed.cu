@@ -10,20 +10,19 @@
 namespace air::cuda {
 namespace {
 
+// Added where a format has no mins, as the host does: a product of -0 becomes +0.
+constexpr float kNoMin = 0.0f;
+
 AIR_DEVICE uint16_t load_half(const uint8_t* bytes) {
   return static_cast<uint16_t>(bytes[0] | bytes[1] << 8);
 }
-AIR_DEVICE float half_at(const uint8_t* bytes) {
-  return half_to_float(load_half(bytes));
-}
+AIR_DEVICE float half_at(const uint8_t* bytes) { return half_to_float(load_half(bytes)); }
 
 // 32 nibbles in 16 bytes: low ones first.
 AIR_DEVICE int32_t nibble_of_32(const uint8_t* quants, int32_t e) {
   return e < 16 ? quants[e] & 15 : quants[e - 16] >> 4;
 }
-AIR_DEVICE int32_t fifth_bit(const uint8_t* bits, int32_t e) {
-  return (bits[e / 8] >> (e % 8) & 1) << 4;
-}
+AIR_DEVICE int32_t fifth_bit(const uint8_t* bits, int32_t e) { return (bits[e / 8] >> (e % 8) & 1) << 4; }
 // scale * S[g] * q - min * M[g]: the 6-bit numbers of a Q4_K or Q5_K block.
 AIR_DEVICE float k_weight(const uint8_t* block, int32_t group, int32_t q) {
   const uint8_t* packed = block + 4;
@@ -40,7 +39,8 @@ AIR_DEVICE float q6_weight(const uint8_t* block, int32_t e) {
   const int32_t low = block[64 * half + 32 * (quarter % 2) + i] >> (quarter < 2 ? 0 : 4) & 15;
   const int32_t high = block[128 + 32 * half + i] >> (2 * quarter) & 3;
   const auto group_scale = static_cast<int8_t>(block[192 + e / 16]);
-  return half_at(block + 208) * static_cast<float>(group_scale) * static_cast<float>((low | high << 4) - 32);
+  return half_at(block + 208) * static_cast<float>(group_scale) * static_cast<float>((low | high << 4) - 32) +
+         kNoMin;
 }
 
 AIR_DEVICE float element(const uint8_t* row, EmbeddingType type, int32_t k) {
@@ -56,15 +56,17 @@ AIR_DEVICE float element(const uint8_t* row, EmbeddingType type, int32_t k) {
     case EmbeddingType::kBf16:
       return bits_float(static_cast<uint32_t>(load_half(row + 2 * k)) << 16);
     case EmbeddingType::kQ8_0:
-      return half_at(row + 34 * b) * static_cast<float>(static_cast<int8_t>(row[34 * b + 2 + e]));
+      return half_at(row + 34 * b) * static_cast<float>(static_cast<int8_t>(row[34 * b + 2 + e])) + kNoMin;
     case EmbeddingType::kQ4_0:
-      return half_at(row + 18 * b) * static_cast<float>(nibble_of_32(row + 18 * b + 2, e) - 8);
+      return half_at(row + 18 * b) * static_cast<float>(nibble_of_32(row + 18 * b + 2, e) - 8) + kNoMin;
     case EmbeddingType::kQ4_1:
       return half_at(row + 20 * b) * static_cast<float>(nibble_of_32(row + 20 * b + 4, e)) +
              half_at(row + 20 * b + 2);
     case EmbeddingType::kQ5_0:
       return half_at(row + 22 * b) *
-             static_cast<float>((nibble_of_32(row + 22 * b + 6, e) | fifth_bit(row + 22 * b + 2, e)) - 16);
+                 static_cast<float>((nibble_of_32(row + 22 * b + 6, e) | fifth_bit(row + 22 * b + 2, e)) -
+                                    16) +
+             kNoMin;
     case EmbeddingType::kQ5_1:
       return half_at(row + 24 * b) *
                  static_cast<float>(nibble_of_32(row + 24 * b + 8, e) | fifth_bit(row + 24 * b + 4, e)) +

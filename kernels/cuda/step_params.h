@@ -36,9 +36,11 @@ struct NormParams {
 
 // Queries scaled and rotated, keys rotated and written, values written.
 struct RopeWriteParams {
-  const float* projected;  // [tokens, stride]: query heads, from key_column kept KV heads' keys, from value_column values
+  const float*
+      projected;  // [tokens, stride]: query heads, from key_column kept KV heads' keys, from value_column values
   const int32_t* token_count;
-  const float* cosines;  // [1 + groups, angle_stride, rope_dims / 2]: by token; entry 1 + g for the sinks of group g
+  const float*
+      cosines;  // [1 + groups, angle_stride, rope_dims / 2]: by token; entry 1 + g for the sinks of group g
   const float* sines;
   const int32_t* slots;      // [groups, range_stride] page * page_tokens + offset; -1 writes nothing
   const CacheRange* ranges;  // [groups, range_stride]

@@ -34,12 +34,18 @@ function probe(addon: NativeAddon, index: number): Probe {
 
 function kernelLine({ loaded, problem }: Probe): string {
   if (loaded === undefined) return `no kernels: ${problem ?? "no reason was given"}`;
-  const refused = loaded.sassRefused === undefined ? "" : `; compiled ones were refused: ${loaded.sassRefused}`;
-  const from = { sass: "compiled kernels", ptx: "kernels from PTX", mixed: "kernels partly from PTX" }[loaded.image];
+  const refused =
+    loaded.sassRefused === undefined ? "" : `; compiled ones were refused: ${loaded.sassRefused}`;
+  const from = { sass: "compiled kernels", ptx: "kernels from PTX", mixed: "kernels partly from PTX" }[
+    loaded.image
+  ];
   return `${from}, loaded in ${(loaded.imageMicros / 1000).toFixed(1)} ms${refused}`;
 }
 
-function cudaLines({ devices, reason, driverVersion }: CudaDevices, probes: readonly Probe[]): readonly string[] {
+function cudaLines(
+  { devices, reason, driverVersion }: CudaDevices,
+  probes: readonly Probe[],
+): readonly string[] {
   if (devices.length === 0) return [`CUDA: none (${reason ?? "the driver has no devices"})`];
   return [
     `CUDA: driver for ${driverVersion ?? "an unknown version"}`,

@@ -263,7 +263,16 @@ export function toComputeOptions(
   options: ComputeOptions,
 ): Pick<
   LoadModelOptions,
-  "kv" | "kvKeys" | "kvValues" | "rotateKeys" | "device" | "threads" | "cpuList" | "priority" | "packCache" | "force"
+  | "kv"
+  | "kvKeys"
+  | "kvValues"
+  | "rotateKeys"
+  | "device"
+  | "threads"
+  | "cpuList"
+  | "priority"
+  | "packCache"
+  | "force"
 > {
   return {
     ...toKvTypes(options),

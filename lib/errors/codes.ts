@@ -38,7 +38,8 @@ export const errorCodes = {
   },
   AIR_ERR_DEVICE: {
     meaning: "The compute device failed while it worked.",
-    remedy: "Close every model on the device and load again; if it fails again, check the device and its driver.",
+    remedy:
+      "Close every model on the device and load again; if it fails again, check the device and its driver.",
   },
   AIR_ERR_OUT_OF_MEMORY: {
     meaning: "An allocation was refused.",

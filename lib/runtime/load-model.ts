@@ -50,7 +50,9 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   if (!resolved.force) await checkMemory(target, draft?.description, { ...room, ...resolved });
   if (draft === undefined) return loadParts(target, { ...resolved, backend }, addon(), onProgress);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
-  const parts = await loadParts(target, { ...resolved, backend }, addon(), (done) => onProgress?.(done * share));
+  const parts = await loadParts(target, { ...resolved, backend }, addon(), (done) =>
+    onProgress?.(done * share),
+  );
   const { contextTokens } = parts.info;
   const draftOptions = { ...resolved, backend, contextTokens, maxBatchTokens: draftBatchTokens };
   try {

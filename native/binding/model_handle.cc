@@ -29,15 +29,15 @@ const char* outcome_name(PackCacheOutcome outcome) {
 }  // namespace
 
 Napi::Function ModelHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
-                      InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
-                      InstanceAccessor<&ModelHandle::conversions>("conversions"),
-                      InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
-                      InstanceAccessor<&ModelHandle::backend>("backend"),
-                      InstanceAccessor<&ModelHandle::device>("device"),
-                      InstanceMethod<&ModelHandle::column_squares>("columnSquares"),
-                      InstanceMethod<&ModelHandle::close>("close")});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
+       InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
+       InstanceAccessor<&ModelHandle::conversions>("conversions"),
+       InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
+       InstanceAccessor<&ModelHandle::backend>("backend"), InstanceAccessor<&ModelHandle::device>("device"),
+       InstanceMethod<&ModelHandle::column_squares>("columnSquares"),
+       InstanceMethod<&ModelHandle::close>("close")});
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {

@@ -22,11 +22,12 @@ bool is_integer(const Linear& linear) {
 
 }  // namespace
 
-CpuRunner::CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options)
+CpuRunner::CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                     const RunnerOptions& options)
     : Runner(std::move(arena), options), kernels_(kernels) {}
 
 Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                      const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+                         const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
   if (kernels.layout != arena->model()->layout()) {
     return {StatusCode::kUnsupported,
             std::string("expected an instruction set that reads ") + layout_name(arena->model()->layout()) +

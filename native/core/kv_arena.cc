@@ -164,8 +164,8 @@ Status KvArena::read_pages(int64_t group, const int32_t* pages, int64_t count, u
   const Group& source = groups_[static_cast<size_t>(group)];
   if (source.page_bytes == 0) return {};
   for (int64_t i = 0; i < count; ++i) {
-    AIR_RETURN_IF_ERROR(source.memory->read(pages[i] * source.page_bytes, out + i * source.page_bytes,
-                                            source.page_bytes));
+    AIR_RETURN_IF_ERROR(
+        source.memory->read(pages[i] * source.page_bytes, out + i * source.page_bytes, source.page_bytes));
   }
   return source.memory->finish();
 }
@@ -176,8 +176,8 @@ Status KvArena::write_pages(int64_t group, const int32_t* pages, int64_t count, 
   const Group& target = groups_[static_cast<size_t>(group)];
   if (target.page_bytes == 0) return {};
   for (int64_t i = 0; i < count; ++i) {
-    AIR_RETURN_IF_ERROR(target.memory->write(pages[i] * target.page_bytes, bytes + i * target.page_bytes,
-                                             target.page_bytes));
+    AIR_RETURN_IF_ERROR(
+        target.memory->write(pages[i] * target.page_bytes, bytes + i * target.page_bytes, target.page_bytes));
   }
   return target.memory->finish();
 }

@@ -29,7 +29,7 @@ class KvArena {
   struct Group {
     int64_t members = 0;  // (layer, KV head) pairs
     int64_t page_count = 0;
-    int64_t page_bytes = 0;  // members * layout.member_bytes
+    int64_t page_bytes = 0;              // members * layout.member_bytes
     std::unique_ptr<PageMemory> memory;  // [page_count, page_bytes]
   };
   // Where one KV head of one layer lives.

@@ -13,7 +13,8 @@ int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1
 
 }  // namespace
 
-int64_t Activations::carve(const DeviceModel& device, const Model& model, int64_t tokens, DevicePointer base) {
+int64_t Activations::carve(const DeviceModel& device, const Model& model, int64_t tokens,
+                           DevicePointer base) {
   const DecoderSpec& spec = model.spec();
   normed_stride = round_up(spec.embedding_length, 8);
   expanded_stride = round_up(spec.feed_forward_length, AIR_TILE_ROWS);

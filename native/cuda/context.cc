@@ -50,8 +50,7 @@ Status list_devices(const Driver& driver, std::vector<DeviceInfo>* devices) {
   return {};
 }
 
-Status Context::create(std::shared_ptr<const Driver> driver, int ordinal,
-                       std::shared_ptr<Context>* context) {
+Status Context::create(std::shared_ptr<const Driver> driver, int ordinal, std::shared_ptr<Context>* context) {
   int count = 0;
   AIR_RETURN_IF_ERROR(AIR_CUDA_CALL(*driver, device_count, "the list of devices", &count));
   if (ordinal < 0 || ordinal >= count) {
@@ -83,8 +82,9 @@ Status Context::check(Result result, const char* call, const std::string& purpos
 
 Status Context::usable() const {
   if (!is_lost()) return {};
-  return {StatusCode::kDevice, "expected " + device_.name +
-                                   " to work but an earlier failure has ended its context; load the model again"};
+  return {StatusCode::kDevice,
+          "expected " + device_.name +
+              " to work but an earlier failure has ended its context; load the model again"};
 }
 
 Context::Scope::Scope(const Context& context)

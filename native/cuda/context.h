@@ -19,7 +19,7 @@ struct DeviceInfo {
   std::string name;
   int capability = 0;  // 10 * major + minor: 87
   int multiprocessors = 0;
-  int shared_bytes = 0;                    // most dynamic shared memory of a block
+  int shared_bytes = 0;  // most dynamic shared memory of a block
   int shared_bytes_per_multiprocessor = 0;
   int64_t total_bytes = 0;
   bool is_integrated = false;  // its memory is the host's

@@ -68,16 +68,16 @@ class DeviceModelBuilder {
     });
   }
 
-  Status plan_product(const std::vector<const Linear*>& linears, Arrangement arrangement, int64_t first_output,
-                      DeviceProduct* product) {
+  Status plan_product(const std::vector<const Linear*>& linears, Arrangement arrangement,
+                      int64_t first_output, DeviceProduct* product) {
     std::vector<const AirMatrix*> sources;
     std::vector<const std::vector<float>*> biases;
     for (const Linear* linear : linears) {
       sources.push_back(&linear->weight);
       biases.push_back(&linear->bias);
     }
-    AIR_RETURN_IF_ERROR(plan_device_matrix(sources.data(), static_cast<int>(sources.size()), arrangement,
-                                           &product->matrix));
+    AIR_RETURN_IF_ERROR(
+        plan_device_matrix(sources.data(), static_cast<int>(sources.size()), arrangement, &product->matrix));
     product->first_output = first_output;
     add(product->matrix.bytes, &product->weights,
         [product, sources](const Transfer& transfer, DevicePointer to) {
@@ -87,10 +87,9 @@ class DeviceModelBuilder {
     std::vector<float> bias = arrange_bias(product->matrix, biases.data());
     if (bias.empty()) return {};
     const auto bytes = static_cast<int64_t>(bias.size() * sizeof(float));
-    add(bytes, &product->bias,
-        [bias = std::move(bias), bytes](const Transfer& transfer, DevicePointer to) {
-          return transfer.uploader.bytes(bias.data(), bytes, to);
-        });
+    add(bytes, &product->bias, [bias = std::move(bias), bytes](const Transfer& transfer, DevicePointer to) {
+      return transfer.uploader.bytes(bias.data(), bytes, to);
+    });
     return {};
   }
 

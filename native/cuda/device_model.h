@@ -26,8 +26,8 @@ struct DeviceProduct {
 
 // The matrices of a layer as launches. A layer without heads has but o_bias for them.
 struct DeviceLayer {
-  DevicePointer attention_norm = 0;        // float32 [embedding_length]
-  std::vector<DeviceProduct> projections;  // q, k and v, in one launch where their formats allow
+  DevicePointer attention_norm = 0;          // float32 [embedding_length]
+  std::vector<DeviceProduct> projections;    // q, k and v, in one launch where their formats allow
   int64_t key_column = 0, value_column = 0;  // of a projected row, where query heads come first
   DeviceProduct o;
   DevicePointer o_bias = 0;  // only without heads; float32 [embedding_length], or 0

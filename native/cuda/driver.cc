@@ -101,7 +101,7 @@ Driver::~Driver() {
 }
 
 Status Driver::resolve() {
-#define AIR_CUDA_RESOLVE(member, name, parameters)                     \
+#define AIR_CUDA_RESOLVE(member, name, parameters)                        \
   member = reinterpret_cast<Result(*) parameters>(dlsym(handle_, #name)); \
   if (member == nullptr) return no_driver(library_, "it has no " #name);
   AIR_CUDA_FUNCTIONS(AIR_CUDA_RESOLVE)

@@ -8,8 +8,8 @@
 
 namespace air::cuda {
 
-using Result = int;  // CUresult
-using Device = int;  // CUdevice
+using Result = int;                        // CUresult
+using Device = int;                        // CUdevice
 using DevicePointer = unsigned long long;  // CUdeviceptr
 
 // Opaque handles of the driver.
@@ -86,11 +86,11 @@ enum class JitOption : int {
   kErrorLogBufferBytes = 6,
 };
 
-constexpr unsigned kStreamNonBlocking = 1;      // CU_STREAM_NON_BLOCKING
-constexpr unsigned kEventDefault = 0;           // CU_EVENT_DEFAULT
-constexpr unsigned kEventDisableTiming = 2;     // CU_EVENT_DISABLE_TIMING
-constexpr unsigned kContextBlockingSync = 4;    // CU_CTX_SCHED_BLOCKING_SYNC
-constexpr int kCaptureModeRelaxed = 2;          // CU_STREAM_CAPTURE_MODE_RELAXED
+constexpr unsigned kStreamNonBlocking = 1;    // CU_STREAM_NON_BLOCKING
+constexpr unsigned kEventDefault = 0;         // CU_EVENT_DEFAULT
+constexpr unsigned kEventDisableTiming = 2;   // CU_EVENT_DISABLE_TIMING
+constexpr unsigned kContextBlockingSync = 4;  // CU_CTX_SCHED_BLOCKING_SYNC
+constexpr int kCaptureModeRelaxed = 2;        // CU_STREAM_CAPTURE_MODE_RELAXED
 
 }  // namespace air::cuda
 

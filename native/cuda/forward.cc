@@ -16,7 +16,9 @@ T* pointer(DevicePointer address) {
 
 uint32_t unsigned_of(int64_t value) { return static_cast<uint32_t>(value); }
 int32_t int_of(int64_t value) { return static_cast<int32_t>(value); }
-DevicePointer offset_by(DevicePointer base, int64_t bytes) { return base + static_cast<DevicePointer>(bytes); }
+DevicePointer offset_by(DevicePointer base, int64_t bytes) {
+  return base + static_cast<DevicePointer>(bytes);
+}
 
 constexpr uint32_t kRowThreads = 256;  // of the kernels of kernels/cuda/step_*.cu
 
@@ -113,8 +115,7 @@ Status Forward::project(const Step& step, int64_t index) {
   const Rows tokens = rows_of(step, false);
   AIR_RETURN_IF_ERROR(norm(tokens, activations_->residual, layer.attention_norm));
   for (const DeviceProduct& product : layer.projections) {
-    const DevicePointer y =
-        offset_by(activations_->projected, product.first_output * int64_t{sizeof(float)});
+    const DevicePointer y = offset_by(activations_->projected, product.first_output * int64_t{sizeof(float)});
     AIR_RETURN_IF_ERROR(multiply(product, tokens, activations_->normed, activations_->normed_stride, y,
                                  device_->projected_columns(), MatmulStore::kSet));
   }
@@ -158,8 +159,8 @@ Status Forward::rotate_and_store(const Step& step, int64_t index) {
   p.values_offset = int_of(pages.values_offset);
   p.key_scales_offset = int_of(pages.key_scales_offset);
   p.value_scales_offset = int_of(pages.value_scales_offset);
-  const LaunchShape launch{unsigned_of(tokens.most), unsigned_of(shape.query_count() + 2 * shape.kv_count()), 1, 128,
-                           AIR_MAX_HEAD_DIM * sizeof(float) + 16};
+  const LaunchShape launch{unsigned_of(tokens.most), unsigned_of(shape.query_count() + 2 * shape.kv_count()),
+                           1, 128, AIR_MAX_HEAD_DIM * sizeof(float) + 16};
   return launcher_->launch("air_step_rope", launch, p);
 }
 
@@ -167,7 +168,8 @@ Status Forward::attend(const Step& step, int64_t index, const Rows& rows, Device
   const DecoderSpec& spec = arena_->model()->spec();
   const LayerShape& shape = arena_->model()->layers()[static_cast<size_t>(index)].shape;
   const AirKvLayout& pages = arena_->layout();
-  const StepPlan::Attention& plan = step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
+  const StepPlan::Attention& plan =
+      step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
   const StepLayout& layout = step.plan.layout;
   const int64_t stride = step.plan.kind.tokens;
   const auto at = [&](int64_t offset) { return offset_by(step.memory.block, offset); };
@@ -202,8 +204,8 @@ Status Forward::attend(const Step& step, int64_t index, const Rows& rows, Device
     AIR_RETURN_IF_ERROR(launcher_->launch("merge_attention", plan.shape.merge, p));
   const int64_t columns = shape.query_count() * spec.head_dim;
   if (step.hooks.attended) AIR_RETURN_IF_ERROR(step.hooks.attended(index, columns));
-  return multiply(device_->layers()[static_cast<size_t>(index)].o, rows, activations_->attended, columns, residual,
-                  spec.embedding_length, MatmulStore::kAdd);
+  return multiply(device_->layers()[static_cast<size_t>(index)].o, rows, activations_->attended, columns,
+                  residual, spec.embedding_length, MatmulStore::kAdd);
 }
 
 Status Forward::feed_forward(const Step& step, int64_t index, const Rows& rows, DevicePointer residual) {

@@ -27,7 +27,7 @@ struct StepMemory {
 
 // Hooks into the layers of a step that is not recorded; any may be empty.
 struct LayerHooks {
-  std::function<Status(int64_t layer)> before;             // a failure ends the step
+  std::function<Status(int64_t layer)> before;                     // a failure ends the step
   std::function<Status(int64_t layer, int64_t columns)> attended;  // Activations::attended is queued
   std::function<Status(int64_t layer, int64_t columns)> hidden;    // Activations::hidden is queued
 };
@@ -66,7 +66,8 @@ class Forward {
   Status attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual);
   Status feed_forward(const Step& step, int64_t index, const Rows& rows, DevicePointer residual);
   Status norm(const Rows& rows, DevicePointer x, DevicePointer weight);
-  Status gather(const Rows& rows, DevicePointer from, DevicePointer row_indices, DevicePointer bias, DevicePointer to);
+  Status gather(const Rows& rows, DevicePointer from, DevicePointer row_indices, DevicePointer bias,
+                DevicePointer to);
   Status multiply(const DeviceProduct& product, const Rows& rows, DevicePointer x, int64_t x_stride,
                   DevicePointer y, int64_t y_stride, MatmulStore store);
   Rows rows_of(const Step& step, bool is_logit_rows) const;

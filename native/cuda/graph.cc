@@ -7,8 +7,7 @@ namespace air::cuda {
 Status Graph::record(std::shared_ptr<Context> context, const Stream& stream,
                      const std::function<Status()>& enqueue) {
   const Driver& driver = context->driver();
-  AIR_RETURN_IF_ERROR(
-      AIR_CUDA_TRY(*context, capture_begin, "a graph", stream.handle(), kCaptureModeRelaxed));
+  AIR_RETURN_IF_ERROR(AIR_CUDA_TRY(*context, capture_begin, "a graph", stream.handle(), kCaptureModeRelaxed));
   const Status queued = enqueue();
   // Also after a failure: it ends the stream's recording.
   GraphHandle graph = nullptr;

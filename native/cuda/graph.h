@@ -19,7 +19,8 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   // Records what `enqueue` queues on the stream, none of which is done. After a failure the stream is as before.
-  Status record(std::shared_ptr<Context> context, const Stream& stream, const std::function<Status()>& enqueue);
+  Status record(std::shared_ptr<Context> context, const Stream& stream,
+                const std::function<Status()>& enqueue);
   Status launch(const Stream& stream) const;
 
  private:

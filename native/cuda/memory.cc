@@ -87,8 +87,8 @@ Status PinnedBuffer::allocate(std::shared_ptr<Context> context, int64_t bytes, c
   const Context::Scope scope(*context);
   AIR_RETURN_IF_ERROR(scope.status());
   void* data = nullptr;
-  AIR_RETURN_IF_ERROR(AIR_CUDA_TRY(*context, host_allocate, purpose_of(bytes, purpose), &data,
-                                   static_cast<size_t>(bytes)));
+  AIR_RETURN_IF_ERROR(
+      AIR_CUDA_TRY(*context, host_allocate, purpose_of(bytes, purpose), &data, static_cast<size_t>(bytes)));
   data_ = static_cast<uint8_t*>(data);
   context_ = std::move(context);
   bytes_ = bytes;

@@ -39,9 +39,9 @@ Status Kernels::load(std::shared_ptr<Context> context, const std::vector<KernelI
     for (const KernelImage& image : images) AIR_RETURN_IF_ERROR(loaded->load_image(image));
   }
   ModuleReport& report = loaded->report_;
-  report.image = loaded->from_ptx_ == 0                                        ? "sass"
+  report.image = loaded->from_ptx_ == 0                                           ? "sass"
                  : loaded->from_ptx_ == static_cast<int>(loaded->modules_.size()) ? "ptx"
-                                                                               : "mixed";
+                                                                                  : "mixed";
   report.load_micros =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
   *kernels = std::move(loaded);
@@ -90,7 +90,8 @@ Status Kernels::find(const char* name, int64_t shared_bytes, FunctionHandle* fun
     return AIR_CUDA_TRY(*context_, function_set_attribute, std::string("the kernel ") + name, *function,
                         FunctionAttribute::kMaxDynamicSharedBytes, static_cast<int>(shared_bytes));
   }
-  return {StatusCode::kInternal, std::string("expected a kernel named ") + name + " but the modules have none"};
+  return {StatusCode::kInternal,
+          std::string("expected a kernel named ") + name + " but the modules have none"};
 }
 
 }  // namespace air::cuda

@@ -15,9 +15,9 @@ namespace air::cuda {
 
 // What was loaded, for `air doctor`.
 struct ModuleReport {
-  std::string image;          // "sass", "ptx" when every file needed it, or "mixed"
-  int64_t load_micros = 0;    // the driver's compilation included
-  std::string sass_refused;   // why PTX was taken, or empty
+  std::string image;         // "sass", "ptx" when every file needed it, or "mixed"
+  int64_t load_micros = 0;   // the driver's compilation included
+  std::string sass_refused;  // why PTX was taken, or empty
 };
 
 class Kernels {

@@ -111,8 +111,9 @@ Status CudaRunner::queue_chain(const std::vector<Link>& links) {
     if (is_cancelled()) return {StatusCode::kCancelled, "the forward was cancelled"};
     const Link& link = links[step];
     const StepPlan& plan = link.variant->plan;
-    AIR_RETURN_IF_ERROR(stream.on_device(
-        block_.address(), chain_.address() + static_cast<DevicePointer>(link.block_offset), plan.layout.bytes));
+    AIR_RETURN_IF_ERROR(stream.on_device(block_.address(),
+                                         chain_.address() + static_cast<DevicePointer>(link.block_offset),
+                                         plan.layout.bytes));
     if (step > 0) AIR_RETURN_IF_ERROR(forward_.feed(plan, memory()));
     if (plan.kind.tokens <= kMaxGraphTokens) {
       AIR_RETURN_IF_ERROR(launch_graph(link.variant, true));
@@ -127,8 +128,8 @@ Status CudaRunner::queue_chain(const std::vector<Link>& links) {
       to += static_cast<DevicePointer>(rows * int64_t{sizeof(int32_t)});
     }
   }
-  AIR_RETURN_IF_ERROR(
-      stream.to_host(host_drafted_.data(), drafted_.address(), static_cast<int64_t>(to - drafted_.address())));
+  AIR_RETURN_IF_ERROR(stream.to_host(host_drafted_.data(), drafted_.address(),
+                                     static_cast<int64_t>(to - drafted_.address())));
   return stream.synchronize();
 }
 

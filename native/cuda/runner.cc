@@ -44,8 +44,9 @@ Status CudaRunner::allocate() {
   const DecoderSpec& numbers = spec();
   for (const LayerWeights& layer : model().layers()) {
     if (layer.shape.query_count() * numbers.head_dim % 8 == 0) continue;
-    return {StatusCode::kUnsupported, "expected heads of a multiple of 8 dims together for a CUDA device but received " +
-                                          std::to_string(layer.shape.query_count() * numbers.head_dim)};
+    return {StatusCode::kUnsupported,
+            "expected heads of a multiple of 8 dims together for a CUDA device but received " +
+                std::to_string(layer.shape.query_count() * numbers.head_dim)};
   }
   const Context::Scope scope(context());
   AIR_RETURN_IF_ERROR(scope.status());
@@ -94,7 +95,8 @@ Status CudaRunner::upload_tables(const std::vector<const Batch*>& batches) {
     bytes += static_cast<int64_t>(batch->page_tables.size() * sizeof(int32_t));
   AIR_RETURN_IF_ERROR(reserve(&page_tables_, bytes, "page tables"));
   if (host_tables_.bytes() < page_tables_.bytes())
-    AIR_RETURN_IF_ERROR(host_tables_.allocate(device_->shared_context(), page_tables_.bytes(), "page tables"));
+    AIR_RETURN_IF_ERROR(
+        host_tables_.allocate(device_->shared_context(), page_tables_.bytes(), "page tables"));
   auto* to = reinterpret_cast<int32_t*>(host_tables_.data());
   for (const Batch* batch : batches) to = std::copy(batch->page_tables.begin(), batch->page_tables.end(), to);
   return launcher_.stream().to_device(page_tables_.address(), host_tables_.data(), bytes);
@@ -121,8 +123,9 @@ Status CudaRunner::forward(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, arena(), options().max_tokens, options().max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, model()));
   if (output.page_mass != nullptr) {
-    return {StatusCode::kUnsupported,
-            "expected a step without pageMass on a CUDA device but received one: it is computed on the CPU only"};
+    return {
+        StatusCode::kUnsupported,
+        "expected a step without pageMass on a CUDA device but received one: it is computed on the CPU only"};
   }
   AIR_RETURN_IF_ERROR(context().usable());
   const Context::Scope scope(context());
@@ -207,13 +210,15 @@ LayerHooks CudaRunner::hooks_for(const Batch& batch, const StepOutput& output) {
     return add_squares(activations_.attended, rows, columns, columns, sums + layer * columns);
   };
   hooks.hidden = [this, rows, sums = output.hidden_squares](int64_t layer, int64_t columns) {
-    return add_squares(activations_.hidden, rows, columns, activations_.hidden_stride, sums + layer * columns);
+    return add_squares(activations_.hidden, rows, columns, activations_.hidden_stride,
+                       sums + layer * columns);
   };
   return hooks;
 }
 
 // sums[c] += sum over rows of x[row, c]^2, in float64 and in order of the rows. x: binary16 on the device
-Status CudaRunner::add_squares(DevicePointer x, int64_t row_count, int64_t columns, int64_t stride, float* sums) {
+Status CudaRunner::add_squares(DevicePointer x, int64_t row_count, int64_t columns, int64_t stride,
+                               float* sums) {
   std::vector<uint16_t> rows(static_cast<size_t>(row_count * stride));
   const auto bytes = static_cast<int64_t>(rows.size() * sizeof(uint16_t));
   AIR_RETURN_IF_ERROR(launcher_.stream().to_host(rows.data(), x, bytes));

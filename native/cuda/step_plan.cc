@@ -31,9 +31,9 @@ StepKind kind_of(const Batch& batch, const KvArena& arena) {
   kind.rows = batch.row_count();
   kind.sequences = sequences;
   for (int64_t s = 0; s < sequences; ++s) {
-    kind.rows_per_sequence = std::max<int64_t>(kind.rows_per_sequence,
-                                               batch.sequence_starts[static_cast<size_t>(s + 1)] -
-                                                   batch.sequence_starts[static_cast<size_t>(s)]);
+    kind.rows_per_sequence =
+        std::max<int64_t>(kind.rows_per_sequence, batch.sequence_starts[static_cast<size_t>(s + 1)] -
+                                                      batch.sequence_starts[static_cast<size_t>(s)]);
   }
   const int64_t context = *std::max_element(batch.context_lengths.begin(), batch.context_lengths.end());
   kind.cached_tokens = std::max<int64_t>(power_of_two_from(context), 256);

@@ -46,7 +46,7 @@ struct StepPlan {
     int64_t tile_set = 0;
     bool is_logit_rows = false;
   };
-  std::vector<Attention> attention;    // distinct ones
+  std::vector<Attention> attention;     // distinct ones
   std::vector<size_t> layer_attention;  // [layers] into `attention`
   struct TileSet {
     int32_t tile_rows = 1;

@@ -19,8 +19,8 @@ Stream::~Stream() {
 
 Status Stream::to_device(DevicePointer to, const void* from, int64_t bytes) {
   if (bytes == 0) return {};
-  return AIR_CUDA_TRY(*context_, copy_to_device, "a copy to the device", to, from,
-                      static_cast<size_t>(bytes), handle_);
+  return AIR_CUDA_TRY(*context_, copy_to_device, "a copy to the device", to, from, static_cast<size_t>(bytes),
+                      handle_);
 }
 
 Status Stream::to_host(void* to, DevicePointer from, int64_t bytes) {

@@ -50,7 +50,8 @@ Status Uploader::matrix(const DeviceMatrix& matrix, const AirMatrix* const* sour
         });
       });
     };
-    AIR_RETURN_IF_ERROR(send(count * matrix.tile_stride, to + static_cast<DevicePointer>(first * matrix.tile_stride), pack));
+    AIR_RETURN_IF_ERROR(
+        send(count * matrix.tile_stride, to + static_cast<DevicePointer>(first * matrix.tile_stride), pack));
   }
   return {};
 }

@@ -19,7 +19,7 @@ constexpr uint32_t kUntouched = 0xffffffffu;
 
 // tokens: of the rows that exist; `most` rows are launched.
 void check_type(TensorType type, int64_t cols, const std::vector<int32_t>& tokens, uint32_t most) {
-  const air::OwnedTensor tensor = air::random_tensor(type, kVocabulary, cols, 3);
+  const air_test::OwnedTensor tensor = air_test::random_tensor(type, kVocabulary, cols, 3);
   const std::string name = std::string(air::tensor_type_info(type).name) + " cols=" + std::to_string(cols);
   const auto* bytes = tensor.view.data;
   DeviceArray<uint8_t> table("table", std::vector<uint8_t>(bytes, bytes + tensor.view.length_bytes));

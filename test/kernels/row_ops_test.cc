@@ -201,6 +201,11 @@ TEST(draws_are_those_of_the_host) {
   CHECK(differing > 6);  // the ids count
 }
 
+TEST(the_first_of_equal_draws_is_taken) {
+  const DeviceDrawKey key = {1, 2, 3};
+  CHECK_EQ(sample(std::vector<float>(600, 1.0f), std::vector<int32_t>(600, 77), 600, {key})[0], 0);
+}
+
 TEST(weights_that_cannot_be_drawn_from_give_none) {
   const DeviceDrawKey key = {1, 2, 3};
   std::vector<float> weights(5 * 600, 1.0f);

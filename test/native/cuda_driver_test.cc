@@ -239,9 +239,10 @@ TEST(every_failing_call_is_a_typed_error_and_leaves_nothing_behind) {
 #undef AIR_COUNT_CALLS
   int failures = 0;
   for (const auto& [name, count] : calls) {
-    const bool is_release = name.find("Free") != std::string::npos || name.find("Destroy") != std::string::npos ||
-                            name.find("Release") != std::string::npos || name.find("Unload") != std::string::npos ||
-                            name.find("PopCurrent") != std::string::npos;
+    const bool is_release =
+        name.find("Free") != std::string::npos || name.find("Destroy") != std::string::npos ||
+        name.find("Release") != std::string::npos || name.find("Unload") != std::string::npos ||
+        name.find("PopCurrent") != std::string::npos;
     if (is_release) continue;
     for (int nth = 1; nth <= count; ++nth) {
       for (const int result : {air::cuda::kErrorOutOfMemory, air::cuda::kErrorIllegalAddress}) {

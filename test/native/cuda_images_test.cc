@@ -59,12 +59,14 @@ TEST(targets_are_read_from_the_container) {
 // In a build without nvcc there is nothing to check here, and the addon says so (`air doctor`).
 TEST(every_kernel_file_has_sass_for_every_target_and_ptx_of_version_7_4) {
   for (const air::cuda::KernelImage& image : air::cuda::kernel_images()) {
+    if (std::string(image.name) == "fake") continue;  // AIR_CUDA=FAKE
     const auto targets = fatbin_targets(image.fatbin, image.fatbin_bytes);
     for (const int target : {80, 86, 87, 89, 90}) {
       CHECK_MSG(std::find(targets.begin(), targets.end(), target) != targets.end(),
                 std::string(image.name) + " has no SASS for sm_" + std::to_string(target));
     }
-    CHECK_MSG(std::strstr(image.ptx, "\n.version 7.4\n") != nullptr, std::string(image.name) + " has other PTX");
+    CHECK_MSG(std::strstr(image.ptx, "\n.version 7.4\n") != nullptr,
+              std::string(image.name) + " has other PTX");
     CHECK_MSG(std::strstr(image.ptx, ".target sm_80") != nullptr, std::string(image.name) + " has other PTX");
   }
 #ifdef AIR_HAS_CUDA_KERNELS

@@ -48,7 +48,8 @@ constexpr double kTolerance = 6e-3;
 constexpr double kCpuTolerance = 2e-2;
 
 bool has_mins(TensorType type) {
-  return type == TensorType::kQ4_1 || type == TensorType::kQ5_1 || type == TensorType::kQ4K || type == TensorType::kQ5K;
+  return type == TensorType::kQ4_1 || type == TensorType::kQ5_1 || type == TensorType::kQ4K ||
+         type == TensorType::kQ5K;
 }
 
 std::vector<float> run_on_cpu(const TinyModel& tiny, const std::vector<int32_t>& tokens) {
@@ -123,7 +124,8 @@ TEST(a_row_has_the_same_bits_in_every_batch) {
     const auto expected = run_or_fail(whole, make_batch(whole, tokens, {{0, 0, 40}}));
     Engine pieces = make_device_engine(tiny, engine_options);
     std::vector<float> received;
-    for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 1}, {1, 2}, {2, 5}, {5, 21}, {21, 38}, {38, 39}, {39, 40}}) {
+    for (const auto& [begin, end] :
+         {std::pair<int64_t, int64_t>{0, 1}, {1, 2}, {2, 5}, {5, 21}, {21, 38}, {38, 39}, {39, 40}}) {
       const auto part = run_or_fail(pieces, make_batch(pieces, tokens, {{1, begin, end}}));
       received.insert(received.end(), part.begin(), part.end());
     }
@@ -336,9 +338,10 @@ TEST(every_failing_call_of_a_step_is_a_typed_error_and_leaves_nothing_behind) {
   CHECK_MSG(whole.ok(), whole.message());
   CHECK_EQ(air_fake_cuda_live("all"), int64_t{0});
   int failures = 0;
-  for (const char* name : {"cuMemAlloc_v2", "cuMemAllocHost_v2", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2",
-                           "cuMemcpyDtoDAsync_v2", "cuStreamSynchronize", "cuLaunchKernel", "cuStreamBeginCapture_v2",
-                           "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphLaunch", "kernel"}) {
+  for (const char* name :
+       {"cuMemAlloc_v2", "cuMemAllocHost_v2", "cuMemcpyHtoDAsync_v2", "cuMemcpyDtoHAsync_v2",
+        "cuMemcpyDtoDAsync_v2", "cuStreamSynchronize", "cuLaunchKernel", "cuStreamBeginCapture_v2",
+        "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphLaunch", "kernel"}) {
     air_fake_cuda_reset();
     CHECK(live().ok());
     // The last wait is that of the runner's end, which has nobody to tell.

@@ -25,8 +25,9 @@ int32_t block_tiles(MatmulKernel kernel, int32_t cols) {
   return kDecodeShapes[static_cast<int>(kernel)].tiles * (kDecodeWarps / slices_of(cols));
 }
 
-// Stages of `stage_bytes` beside `fixed_bytes` for a grid of so many blocks: a block that has a multiprocessor for itself
-// takes all the room, others leave room for a second. More than `useful` would stay empty. 0: not even `least` fit.
+// Stages of `stage_bytes` beside `fixed_bytes` for a grid of so many blocks: a block that has a multiprocessor for
+// itself takes all the room, others leave room for a second. More than `useful` would stay empty. 0: not even
+// `least` fit.
 int32_t fit_stages(int32_t stage_bytes, int32_t fixed_bytes, int32_t blocks, int32_t least, int32_t useful,
                    const MatmulDevice& device) {
   const auto stages_in = [&](int32_t bytes) { return (bytes - fixed_bytes) / stage_bytes; };
@@ -77,8 +78,8 @@ MatmulLaunch shape_prefill(WeightFormat format, int32_t tiles, int32_t cols, int
   return {};
 }
 
-// The kernel for up to 8 rows: the more tiles a warp has, the less often x is read; but every multiprocessor must have
-// a block.
+// The kernel for up to 8 rows: the more tiles a warp has, the less often x is read; but every multiprocessor must
+// have a block.
 MatmulKernel choose_one_pass(int32_t tiles, int32_t cols, const MatmulDevice& device) {
   const auto blocks = [&](MatmulKernel kernel) { return ceil_div(tiles, block_tiles(kernel, cols)); };
   if (2 * blocks(MatmulKernel::kDecode4x1) >= 3 * device.multiprocessors) return MatmulKernel::kDecode4x1;

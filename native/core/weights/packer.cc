@@ -109,9 +109,8 @@ void Packer::drop_source() const {
 }
 
 Status Packer::pack(ThreadPool& pool, Progress& progress, bool hashes_source, uint8_t* packed) {
-  return for_each_chunk(pool, progress, hashes_source, 0, chunks_, [&](const Chunk& chunk) {
-    return pack_chunk(chunk, packed + chunk.job.offset);
-  });
+  return for_each_chunk(pool, progress, hashes_source, 0, chunks_,
+                        [&](const Chunk& chunk) { return pack_chunk(chunk, packed + chunk.job.offset); });
 }
 
 Status Packer::hash_source(ThreadPool& pool, Progress& progress) {
@@ -123,7 +122,8 @@ Status Packer::pack_some(ThreadPool& pool, Progress& progress, const AirMatrix* 
   std::vector<const Job*> jobs;
   int64_t bytes = 0;
   for (const Job& job : jobs_) {
-    if (job.matrix == nullptr || std::find(matrices, matrices + count, job.matrix) == matrices + count) continue;
+    if (job.matrix == nullptr || std::find(matrices, matrices + count, job.matrix) == matrices + count)
+      continue;
     jobs.push_back(&job);
     bytes += job.bytes;
   }
@@ -142,7 +142,9 @@ Status Packer::pack_some(ThreadPool& pool, Progress& progress, const AirMatrix* 
 Status Packer::check_in_place(ThreadPool& pool, Progress& progress) {
   for (const Job& job : jobs_) {
     if (job.matrix != nullptr) continue;
-    const auto check = [&](const Chunk& chunk) { return check_rows(job.tensor, chunk.row_begin, chunk.row_end); };
+    const auto check = [&](const Chunk& chunk) {
+      return check_rows(job.tensor, chunk.row_begin, chunk.row_end);
+    };
     AIR_RETURN_IF_ERROR(
         for_each_chunk(pool, progress, false, job.first_chunk, job.first_chunk + chunk_count(job), check));
   }
@@ -151,8 +153,8 @@ Status Packer::check_in_place(ThreadPool& pool, Progress& progress) {
 
 // work(chunk), a hash of its source if asked, and no more of its pages in memory. Stops at the first failure.
 template <typename Work>
-Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, int64_t first, int64_t end,
-                              const Work& work) {
+Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, int64_t first,
+                              int64_t end, const Work& work) {
   source_hash_.store(0, std::memory_order_relaxed);
   const auto step = [&](int64_t index, bool reports) {
     const Chunk chunk = chunk_at(index);
@@ -206,8 +208,8 @@ Status Packer::pack_chunk(const Chunk& chunk, uint8_t* data) {
   const Job& job = chunk.job;
   if (job.matrix == nullptr) return check_rows(job.tensor, chunk.row_begin, chunk.row_end);
   ConversionError error;
-  AIR_RETURN_IF_ERROR(pack_tiles(job.tensor, job.selection, *job.matrix, data, chunk.tile_begin,
-                                 chunk.tile_end, &error));
+  AIR_RETURN_IF_ERROR(
+      pack_tiles(job.tensor, job.selection, *job.matrix, data, chunk.tile_begin, chunk.tile_end, &error));
   const std::lock_guard<std::mutex> lock(mutex_);
   ConversionError& sum = conversions_[job.conversion].error;
   sum.squared_error += error.squared_error;

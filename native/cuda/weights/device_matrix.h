@@ -33,8 +33,8 @@ struct DeviceMatrix {
   std::vector<Source> sources;
 };
 
-// True when the matrices have one class, one set of scales and mins, and as many columns: then they may share a launch.
-// Paired matrices must have as many rows as each other, and weights of float32 do not pair.
+// True when the matrices have one class, one set of scales and mins, and as many columns: then they may share a
+// launch. Paired matrices must have as many rows as each other, and weights of float32 do not pair.
 bool can_arrange(const AirMatrix* const* sources, int count, Arrangement arrangement) noexcept;
 
 // AIR_ERR_ARGUMENT for matrices that cannot be arranged so, AIR_ERR_UNSUPPORTED for another layout than QUADS or for

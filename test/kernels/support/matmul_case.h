@@ -68,8 +68,8 @@ struct MatmulRun {
 constexpr float kBeforeLaunch = 0.75f;
 constexpr int64_t kGuardColumns = 2;
 
-// y [run.grid_rows or run.rows, outputs + kGuardColumns]: of kSwiglu the hidden halves as float. A fault of the launch
-// fails the test.
+// y [run.grid_rows or run.rows, outputs + kGuardColumns]: of kSwiglu the hidden halves as float. A fault of the
+// launch fails the test.
 std::vector<float> multiply(const TestWeights& weights, const TestActivations& x, const MatmulRun& run);
 // The same of a kernel that is not in the table.
 using MatmulFunction = void (*)(air::cuda::MatmulParams);

@@ -48,11 +48,11 @@ bool is_device(Machine& machine, Device device) {
 
 }  // namespace
 
-#define ENTER(function)                                                        \
-  Locked machine;                                                              \
+#define ENTER(function) \
+  Locked machine;       \
   if (const Result entered = machine->enter(function); entered != kSuccess) return entered
-#define ENTER_CONTEXT(function)                                                        \
-  Locked machine;                                                                      \
+#define ENTER_CONTEXT(function) \
+  Locked machine;               \
   if (const Result entered = machine->enter_context(function); entered != kSuccess) return entered
 
 AIR_FAKE_EXPORT Result cuInit(unsigned) {

@@ -36,8 +36,8 @@ void* pointer_of(DevicePointer pointer) { return reinterpret_cast<void*>(pointer
 
 }  // namespace
 
-#define ENTER_CONTEXT(function)                                                        \
-  Locked machine;                                                                      \
+#define ENTER_CONTEXT(function) \
+  Locked machine;               \
   if (const Result entered = machine->enter_context(function); entered != kSuccess) return entered
 
 AIR_FAKE_EXPORT Result cuStreamCreate(StreamHandle* stream, unsigned) {

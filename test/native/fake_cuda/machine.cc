@@ -58,7 +58,8 @@ void Machine::clear_objects() {
   graphs.clear();
   executables.clear();
   functions.clear();
-  for (const auto& [address, allocation] : device_memory_) air::emulator::release_buffer(allocation.memory.get());
+  for (const auto& [address, allocation] : device_memory_)
+    air::emulator::release_buffer(allocation.memory.get());
   device_memory_.clear();
   host_memory_.clear();
 }
@@ -177,7 +178,8 @@ Result Machine::pop(air::cuda::ContextHandle* context) {
 Result Machine::allocate(bool is_device, size_t bytes, void** pointer) {
   if (bytes == 0) return air::cuda::kErrorInvalidValue;
   const auto capacity = static_cast<size_t>(setting("memory", int64_t{8} << 30));
-  if (is_device && (bytes > capacity || device_bytes() > capacity - bytes)) return air::cuda::kErrorOutOfMemory;
+  if (is_device && (bytes > capacity || device_bytes() > capacity - bytes))
+    return air::cuda::kErrorOutOfMemory;
   const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   Block memory(static_cast<uint8_t*>(std::aligned_alloc(kAlignment, rounded)), std::free);
   if (memory == nullptr) return air::cuda::kErrorOutOfMemory;
@@ -195,8 +197,10 @@ Result Machine::free(bool is_device, void* pointer) {
   const Result finished = finish_all();  // the driver waits too
   if (finished != air::cuda::kSuccess) return finished;
   auto& all = is_device ? device_memory_ : host_memory_;
-  if (is_device && all.count(static_cast<const uint8_t*>(pointer)) == 1) air::emulator::release_buffer(pointer);
-  return all.erase(static_cast<const uint8_t*>(pointer)) == 1 ? air::cuda::kSuccess : air::cuda::kErrorInvalidValue;
+  if (is_device && all.count(static_cast<const uint8_t*>(pointer)) == 1)
+    air::emulator::release_buffer(pointer);
+  return all.erase(static_cast<const uint8_t*>(pointer)) == 1 ? air::cuda::kSuccess
+                                                              : air::cuda::kErrorInvalidValue;
 }
 
 bool Machine::holds(bool is_device, const void* pointer, size_t bytes) const {

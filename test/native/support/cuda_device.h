@@ -25,7 +25,8 @@ class PackedMatrices final : public air::MatrixSource {
   air::Status provide(const AirMatrix* const*, int) override { return {}; }
 };
 
-inline air::Status load_device_model(const air::Model& model, std::shared_ptr<const air::cuda::DeviceModel>* out) {
+inline air::Status load_device_model(const air::Model& model,
+                                     std::shared_ptr<const air::cuda::DeviceModel>* out) {
   std::shared_ptr<const air::cuda::Driver> driver;
   AIR_RETURN_IF_ERROR(air::cuda::Driver::open(AIR_FAKE_CUDA_LIBRARY, &driver));
   std::shared_ptr<air::cuda::Context> context;
@@ -44,8 +45,8 @@ inline air::Status make_cuda_engine(const TinyModel& tiny, const EngineOptions& 
   AIR_RETURN_IF_ERROR(load_device_model(*tiny.model, &device));
   engine->pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
   const air::ArenaOptions arena_options = arena_options_of(tiny, options);
-  AIR_RETURN_IF_ERROR(air::KvArena::create(tiny.model, arena_options,
-                                           air::cuda::device_page_maker(device->shared_context()), &engine->arena));
+  AIR_RETURN_IF_ERROR(air::KvArena::create(
+      tiny.model, arena_options, air::cuda::device_page_maker(device->shared_context()), &engine->arena));
   air::RunnerOptions runner_options;
   runner_options.max_tokens = options.max_context;
   runner_options.max_sequences = options.sequences;

@@ -48,7 +48,10 @@ describe("chooseDevice", () => {
     const none = new AddonWithDevices({ devices: [], reason: "expected a CUDA driver but there is none" });
     expect(chooseDevice(() => none, "auto")).toEqual({ backend: "cpu" });
     expect(() => chooseDevice(() => none, "cuda")).toThrow(
-      expect.objectContaining({ code: "AIR_ERR_NO_DEVICE", message: "expected a CUDA driver but there is none" }),
+      expect.objectContaining({
+        code: "AIR_ERR_NO_DEVICE",
+        message: "expected a CUDA driver but there is none",
+      }),
     );
   });
 });
