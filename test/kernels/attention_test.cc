@@ -98,6 +98,8 @@ TEST(sinks_windows_and_gaps) {
       {"sinks of more than a block", 400, 3, 70, 40, 0},
       {"sinks of a whole block", 400, 1, 64, 130, 0},
       {"everything is a sink", 30, 2, 32, 40, 0},
+      {"the window begins at the sinks", 100, 2, 6, 0, 0},
+      {"the same in a later block", 100, 2, 71, 0, 0},
       {"a window without sinks", 300, 20, 0, 33, 0},
       {"a window of one", 300, 4, 0, 1, 0},
       {"a gap between sinks and window", 400, 3, 4, 60, 256},
