@@ -1,4 +1,4 @@
-// The attention of a step launched in the emulator.
+// The attention of a step launched in the emulator, or on a device.
 #include <algorithm>
 #include <numeric>
 
@@ -11,6 +11,8 @@ namespace air_test {
 namespace {
 
 using air::cuda::KvMember;
+
+constexpr air::emulator::Order kForward = air::emulator::Order::kForward;
 
 int32_t ceil_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
@@ -118,7 +120,7 @@ air::emulator::Result AttentionStep::launch_rows(const char* kernel, const Launc
                          {"row tokens", rows},
                          {"page tables", tables_},
                          {"ranges", ranges_},
-                         {"gates", step_.gates},
+                         {"gates", step_.gates.empty() ? std::vector<uint8_t>{0} : step_.gates},
                          {"members", members()},
                          {"partials", queries * static_cast<size_t>(layout_.head_dim)},
                          {"stats", queries}};
@@ -136,15 +138,13 @@ air::emulator::Result AttentionStep::launch_rows(const char* kernel, const Launc
   shape.threads = air::cuda::kAttentionThreads;
   shape.shared_bytes =
       static_cast<uint32_t>(air::cuda::plan_shared(params, launch.m, layout_.head_dim > 128 ? 2 : 1).bytes);
-  const AttentionKernel run = find_attention_kernel(kernel);
-  air::emulator::Result result = air::emulator::launch(
-      kernel, shape, [&] { run(params); }, launch.order);
+  const AttentionKernel attend = find_attention_kernel(kernel);
+  air::emulator::Result result = launch_kernel(kernel, attend, shape, launch.order, params);
   if (result.ok() && splits) {
     const air::cuda::LaunchShape merge = {static_cast<uint32_t>(row_count + 1),
                                           static_cast<uint32_t>(query_heads_), 1,
                                           air::cuda::kAttentionThreads, sizeof(air::cuda::MergeMemory)};
-    result = air::emulator::launch(
-        "merge_attention", merge, [&] { merge_attention(params); }, launch.order);
+    result = launch_kernel("merge_attention", merge_attention, merge, launch.order, params);
   }
   *attended = memory.attended.download();
   return result;
@@ -167,7 +167,7 @@ air::emulator::Result AttentionStep::run_page_mass(std::vector<float>* out) cons
                          {"last tokens", last_rows},
                          {"page tables", tables_},
                          {"ranges", ranges_},
-                         {"gates", step_.gates},
+                         {"gates", step_.gates.empty() ? std::vector<uint8_t>{0} : step_.gates},
                          {"members", members()},
                          {"partials", size_t{1}},
                          {"stats", size_t{1}}};
@@ -190,12 +190,11 @@ air::emulator::Result AttentionStep::run_page_mass(std::vector<float>* out) cons
   air::cuda::LaunchShape shape = {static_cast<uint32_t>(query_heads_), static_cast<uint32_t>(sequences + 1),
                                   1, air::cuda::kPageMassThreads,
                                   air::cuda::kPageMassThreads * sizeof(float)};
-  air::emulator::Result result =
-      air::emulator::launch("add_page_mass", shape, [&] { add_page_mass(params); });
+  air::emulator::Result result = launch_kernel("add_page_mass", add_page_mass, shape, kForward, params);
   if (!result.ok()) return result;
   shape.grid_x = static_cast<uint32_t>(sequences);
   shape.grid_y = 2;
-  result = air::emulator::launch("finish_page_mass", shape, [&] { finish_page_mass(params); });
+  result = launch_kernel("finish_page_mass", finish_page_mass, shape, kForward, params);
   *out = result_memory.download();
   return result;
 }
