@@ -227,8 +227,12 @@ export interface Activity {
 }
 
 export interface ForwardOutput {
-  /** [R, vocabSize], written in place; from allocateShared. */
+  /** [logitCount, vocabSize], written in place; from allocateShared. */
   readonly logits: SharedFloats;
+  /** Logits are computed for so many of the rows, the first ones. Default R. */
+  readonly logitCount?: number;
+  /** [R, embeddingLength], written in place: the normed hidden state that the output matrix is given. */
+  readonly hidden?: SharedFloats;
   /**
    * [G, S, P], written in place: the attention that the last token of each sequence pays to each of its pages, the mean
    * over the open query heads of the group, 0 past the last page. The pages of a sequence sum to 1, or all are 0 when

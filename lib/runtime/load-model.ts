@@ -163,6 +163,7 @@ function assemble(
       chatTemplate,
       info,
       maxBatchTokens,
+      stepStretch: options.stepStretch,
       policy,
       prefixCache: options.prefixCache,
       headsIdentity: headsIdentity(heads),

@@ -21,7 +21,7 @@ namespace air::binding {
 
 namespace {
 
-constexpr int kAbiVersion = 5;  // mirrored in lib/native/load.ts
+constexpr int kAbiVersion = 6;  // mirrored in lib/native/load.ts
 constexpr int64_t kMaxTokens = int64_t{1} << 20;
 constexpr int64_t kMaxPages = int64_t{1} << 31;
 

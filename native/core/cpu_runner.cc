@@ -64,6 +64,7 @@ Status CpuRunner::propose(const ProposeRequest& request, ProposeResult* result) 
 Status CpuRunner::begin_step(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, arena(), options().max_tokens, options().max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, model()));
+  AIR_RETURN_IF_ERROR(model().check_files());
   batch_ = &batch;
   output_ = output;
   stop_.store(false, std::memory_order_relaxed);
@@ -87,9 +88,12 @@ void CpuRunner::run_step(Team& team) {
   if (output_.page_mass != nullptr) page_mass_->write(output_.page_mass, team);
   const int64_t rows = batch_->row_count();
   norm_rows(team, rows, model().output_norm(), is_integer(model().output()));
-  const AirActivations normed = workspace_.normed.view(rows);
+  if (output_.hidden != nullptr) write_hidden(team, rows);
+  const int64_t logit_count = output_.logit_count < 0 ? rows : output_.logit_count;
+  if (logit_count == 0) return;
+  const AirActivations normed = workspace_.normed.view(logit_count);
   const Product product{&model().output(), &normed, output_.logits, AIR_STORE_SET};
-  multiply(team, kernels_, rows, &product, 1);
+  multiply(team, kernels_, logit_count, &product, 1);
 }
 
 void CpuRunner::run_layer(int64_t index, Team& team) {
@@ -298,6 +302,15 @@ void CpuRunner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);
+}
+
+// The rows as they are before they are rounded for the output matrix.
+void CpuRunner::write_hidden(Team& team, int64_t rows) {
+  const int64_t width = spec().embedding_length;
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    std::memcpy(output_.hidden + row * width, workspace_.normed.values + row * width,
+                static_cast<size_t>(width) * sizeof(float));
+  });
 }
 
 // Moves the residual rows that have logits to the front; row indices ascend, so no row is overwritten unread.

@@ -56,6 +56,7 @@ class CpuRunner final : public Runner {
   // sums[c] += sum over rows of x.values[row, c]^2
   void add_squares(Team& team, const AirActivations& x, float* sums);
   void keep_logit_rows(Team& team);
+  void write_hidden(Team& team, int64_t rows);
 
   const AirKernelTable& kernels_;
   Workspace workspace_;

@@ -230,7 +230,7 @@ class ModelLoader {
     progress_.start(packer_.source_bytes() + later_bytes);
     AIR_RETURN_IF_ERROR(packer_.pack(pool, progress_, !options_.pack_cache.empty(), model_->packed_.data()));
     packer_.drop_source();  // pages that two chunks share, and what the system has mapped around them
-    return {};
+    return model_->check_files();
   }
 
   Status pack_with_cache(ThreadPool& pool) {
@@ -299,11 +299,17 @@ Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, co
   return ModelLoader(directory, options).load(spec, model);
 }
 
+Status Model::check_files() const {
+  for (const MappedFile& file : files_) AIR_RETURN_IF_ERROR(file.check_unchanged());
+  return {};
+}
+
 Status Model::column_squares(const std::string& role, std::vector<float>* out) const {
   const auto found = tensors_.find(role);
   if (found == tensors_.end() || found->second.shape.size() != 2) {
     return {StatusCode::kArgument, "expected the role of a matrix for role but received \"" + role + "\""};
   }
+  AIR_RETURN_IF_ERROR(check_files());
   const std::vector<double> sums = air::column_squares(found->second);
   out->resize(sums.size());
   for (size_t col = 0; col < sums.size(); ++col) (*out)[col] = static_cast<float>(sums[col]);

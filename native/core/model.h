@@ -113,6 +113,9 @@ class Model {
   // role that no matrix has.
   Status column_squares(const std::string& role, std::vector<float>* out) const;
 
+  // AIR_ERR_IO when a file that is read in place was written to, or cut, since it was mapped.
+  Status check_files() const;
+
   // out: [embedding_length]. token must be in range.
   void embed(int32_t token, float* out) const noexcept { dequantize_row(embedding_, token, out); }
 

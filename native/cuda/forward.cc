@@ -86,12 +86,14 @@ Status Forward::layers(const StepPlan& plan, const StepMemory& memory, const Lay
     AIR_RETURN_IF_ERROR(layer(step, index));
   }
   if (plan.kind.rows == 0) return {};
-  return norm(rows_of(step, true), activations_->logit_residual, device_->output_norm());
+  return norm(rows_of(step, true), activations_->logit_residual, device_->output_norm(),
+              hooks.keeps_states ? activations_->residual : 0);
 }
 
 Status Forward::layer(const Step& step, int64_t index) {
   const bool has_heads = !device_->layers()[static_cast<size_t>(index)].projections.empty();
   if (has_heads) AIR_RETURN_IF_ERROR(project(step, index));
+  if (has_heads && step.hooks.rotated) AIR_RETURN_IF_ERROR(step.hooks.rotated(attention_of(step, index)));
   // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
   const bool is_last = index + 1 == arena_->model()->spec().layers;
   if (is_last && step.plan.kind.rows == 0) return {};
@@ -164,30 +166,22 @@ Status Forward::rotate_and_store(const Step& step, int64_t index) {
   return launcher_->launch("air_step_rope", launch, p);
 }
 
-Status Forward::attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual) {
+AttentionParams Forward::attention_of(const Step& step, int64_t index) const {
   const DecoderSpec& spec = arena_->model()->spec();
   const LayerShape& shape = arena_->model()->layers()[static_cast<size_t>(index)].shape;
   const AirKvLayout& pages = arena_->layout();
-  const StepPlan::Attention& plan =
-      step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
   const StepLayout& layout = step.plan.layout;
-  const int64_t stride = step.plan.kind.tokens;
   const auto at = [&](int64_t offset) { return offset_by(step.memory.block, offset); };
   AttentionParams p{};
   p.queries = pointer<const uint16_t>(activations_->queries);
   p.sink_queries = step.plan.kind.has_sinks ? pointer<const uint16_t>(activations_->sink_queries) : nullptr;
-  p.attended = pointer<uint16_t>(activations_->attended);
-  p.tiles = pointer<const AttentionTile>(at(layout.tiles)) + plan.tile_set * stride;
-  p.tile_count = pointer<const int32_t>(at(layout.counts)) + StepLayout::kTiles + plan.tile_set;
-  p.row_count = pointer<const int32_t>(rows.count);
-  p.row_tokens = pointer<const int32_t>(at(plan.is_logit_rows ? layout.logit_rows : layout.identity));
   p.ranges = pointer<const CacheRange>(at(layout.ranges));
   p.page_tables = pointer<const int32_t>(step.memory.page_tables);
   if (step.plan.kind.has_gates) p.gates = pointer<const uint8_t>(at(layout.gates)) + index * spec.query_heads;
   p.members = pointer<const KvMember>(members_.address()) + first_member_[static_cast<size_t>(index)];
   p.kv_heads = int_of(shape.kv_count());
   p.query_heads = int_of(shape.query_count());
-  p.range_stride = int_of(stride);
+  p.range_stride = int_of(step.plan.kind.tokens);
   p.head_dim = int_of(spec.head_dim);
   p.padded_dim = int_of(spec.padded_head_dim());
   p.key_type = pages.key_type;
@@ -196,6 +190,22 @@ Status Forward::attend(const Step& step, int64_t index, const Rows& rows, Device
   p.values_offset = int_of(pages.values_offset);
   p.key_scales_offset = int_of(pages.key_scales_offset);
   p.value_scales_offset = int_of(pages.value_scales_offset);
+  return p;
+}
+
+Status Forward::attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual) {
+  const DecoderSpec& spec = arena_->model()->spec();
+  const LayerShape& shape = arena_->model()->layers()[static_cast<size_t>(index)].shape;
+  const StepPlan::Attention& plan =
+      step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
+  const StepLayout& layout = step.plan.layout;
+  const auto at = [&](int64_t offset) { return offset_by(step.memory.block, offset); };
+  AttentionParams p = attention_of(step, index);
+  p.attended = pointer<uint16_t>(activations_->attended);
+  p.tiles = pointer<const AttentionTile>(at(layout.tiles)) + plan.tile_set * step.plan.kind.tokens;
+  p.tile_count = pointer<const int32_t>(at(layout.counts)) + StepLayout::kTiles + plan.tile_set;
+  p.row_count = pointer<const int32_t>(rows.count);
+  p.row_tokens = pointer<const int32_t>(at(plan.is_logit_rows ? layout.logit_rows : layout.identity));
   p.partials = pointer<float>(step.memory.partials);
   p.stats = pointer<PartialStats>(step.memory.stats);
   apply_shape(plan.shape, plan.problem, &p);
@@ -239,13 +249,14 @@ Status Forward::feed_forward(const Step& step, int64_t index, const Rows& rows, 
                   arena_->model()->spec().embedding_length, MatmulStore::kAdd);
 }
 
-Status Forward::norm(const Rows& rows, DevicePointer x, DevicePointer weight) {
+Status Forward::norm(const Rows& rows, DevicePointer x, DevicePointer weight, DevicePointer wide) {
   const DecoderSpec& spec = arena_->model()->spec();
   NormParams p{};
   p.x = pointer<const float>(x);
   p.weight = pointer<const float>(weight);
   p.row_count = pointer<const int32_t>(rows.count);
   p.y = pointer<uint16_t>(activations_->normed);
+  p.wide = pointer<float>(wide);
   p.epsilon = spec.norm_epsilon;
   p.cols = int_of(spec.embedding_length);
   p.y_stride = int_of(activations_->normed_stride);

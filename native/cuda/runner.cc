@@ -17,6 +17,16 @@ constexpr size_t kMaxVariants = 64;
 
 bool is_graph(const StepKind& kind) { return kind.tokens <= kMaxGraphTokens; }
 
+// A graph gives logits only.
+bool asks_more_than_logits(const StepOutput& output) {
+  return output.attended_squares != nullptr || output.hidden != nullptr || output.page_mass != nullptr;
+}
+
+// Rows whose logits are asked for, the first ones.
+int64_t logit_count(const Batch& batch, const StepOutput& output) {
+  return output.logit_count < 0 ? batch.row_count() : output.logit_count;
+}
+
 }  // namespace
 
 CudaRunner::CudaRunner(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
@@ -67,7 +77,8 @@ Status CudaRunner::allocate() {
 }
 
 int64_t CudaRunner::workspace_bytes() const {
-  int64_t bytes = activations_.bytes() + host_block_.bytes() + host_tables_.bytes() + host_drafted_.bytes();
+  int64_t bytes = activations_.bytes() + host_block_.bytes() + host_tables_.bytes() + host_drafted_.bytes() +
+                  page_mass_.bytes();
   for (const DeviceBuffer* buffer :
        {&block_, &page_tables_, &partials_, &stats_, &chain_, &drafted_, &probabilities_})
     bytes += buffer->bytes();
@@ -122,11 +133,7 @@ Status CudaRunner::prepare(const Batch& batch, Variant** variant) {
 Status CudaRunner::forward(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, arena(), options().max_tokens, options().max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, model()));
-  if (output.page_mass != nullptr) {
-    return {
-        StatusCode::kUnsupported,
-        "expected a step without pageMass on a CUDA device but received one: it is computed on the CPU only"};
-  }
+  AIR_RETURN_IF_ERROR(model().check_files());
   AIR_RETURN_IF_ERROR(context().usable());
   const Context::Scope scope(context());
   AIR_RETURN_IF_ERROR(scope.status());
@@ -147,25 +154,33 @@ Status CudaRunner::run_step(const Batch& batch, const StepOutput& output) {
   fill_step(variant->plan, {batch, ranges_, {}, 0}, arena(), host_block_.data());
   AIR_RETURN_IF_ERROR(
       launcher_.stream().to_device(block_.address(), host_block_.data(), variant->plan.layout.bytes));
-  if (!is_graph(variant->plan.kind) || output.attended_squares != nullptr)
+  if (!is_graph(variant->plan.kind) || asks_more_than_logits(output))
     return run_eager(batch, output, variant->plan);
   AIR_RETURN_IF_ERROR(launch_graph(variant, false));
-  const int64_t bytes = batch.row_count() * spec().vocab_size * int64_t{sizeof(float)};
+  const int64_t bytes = logit_count(batch, output) * spec().vocab_size * int64_t{sizeof(float)};
   AIR_RETURN_IF_ERROR(launcher_.stream().to_host(output.logits, activations_.logits, bytes));
   return launcher_.stream().synchronize();
 }
 
 Status CudaRunner::run_eager(const Batch& batch, const StepOutput& output, const StepPlan& plan) {
   const LayerHooks hooks = hooks_for(batch, output);
+  if (output.page_mass != nullptr) {
+    AIR_RETURN_IF_ERROR(page_mass_.begin_step(device_->shared_context(), batch, arena(), launcher_));
+  }
   AIR_RETURN_IF_ERROR(forward_.layers(plan, memory(), hooks));
-  return read_logits(batch, output.logits);
+  if (output.page_mass != nullptr) AIR_RETURN_IF_ERROR(page_mass_.write(output.page_mass, launcher_));
+  if (output.hidden != nullptr) {
+    const int64_t bytes = batch.row_count() * spec().embedding_length * int64_t{sizeof(float)};
+    AIR_RETURN_IF_ERROR(launcher_.stream().to_host(output.hidden, activations_.residual, bytes));
+  }
+  return read_logits(logit_count(batch, output), output.logits);
 }
 
 // A large step's logits in pieces, as they may be larger than all activations together.
-Status CudaRunner::read_logits(const Batch& batch, float* out) {
+Status CudaRunner::read_logits(int64_t rows, float* out) {
   const int64_t vocab_size = spec().vocab_size;
-  for (int64_t first = 0; first < batch.row_count(); first += activations_.logit_rows) {
-    const int64_t count = std::min(activations_.logit_rows, batch.row_count() - first);
+  for (int64_t first = 0; first < rows; first += activations_.logit_rows) {
+    const int64_t count = std::min(activations_.logit_rows, rows - first);
     AIR_RETURN_IF_ERROR(forward_.logits(first, count));
     AIR_RETURN_IF_ERROR(launcher_.stream().to_host(out + first * vocab_size, activations_.logits,
                                                    count * vocab_size * int64_t{sizeof(float)}));
@@ -204,6 +219,12 @@ LayerHooks CudaRunner::hooks_for(const Batch& batch, const StepOutput& output) {
     if (is_cancelled()) return {StatusCode::kCancelled, "the forward was cancelled"};
     return pace.record(launcher_.stream());
   };
+  hooks.keeps_states = output.hidden != nullptr;
+  if (output.page_mass != nullptr) {
+    hooks.rotated = [this](const AttentionParams& attention) {
+      return page_mass_.add_layer(attention, launcher_);
+    };
+  }
   if (output.attended_squares == nullptr) return hooks;
   const int64_t rows = batch.token_count();
   hooks.attended = [this, rows, sums = output.attended_squares](int64_t layer, int64_t columns) {

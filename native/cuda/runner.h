@@ -15,6 +15,7 @@
 #include "native/cuda/forward.h"
 #include "native/cuda/graph.h"
 #include "native/cuda/launcher.h"
+#include "native/cuda/page_mass.h"
 #include "native/cuda/step_plan.h"
 
 namespace air::cuda {
@@ -57,7 +58,7 @@ class CudaRunner final : public Runner {
 
   Status run_step(const Batch& batch, const StepOutput& output);
   Status run_eager(const Batch& batch, const StepOutput& output, const StepPlan& plan);
-  Status read_logits(const Batch& batch, float* out);
+  Status read_logits(int64_t rows, float* out);
   Status launch_graph(Variant* variant, bool is_drafting);
   LayerHooks hooks_for(const Batch& batch, const StepOutput& output);
   Status add_squares(DevicePointer rows, int64_t row_count, int64_t columns, int64_t stride, float* sums);
@@ -91,6 +92,7 @@ class CudaRunner final : public Runner {
   PinnedBuffer host_drafted_;
   DeviceBuffer probabilities_;  // float [tokens]
   Event paces_[2];              // layers of a step that is not recorded
+  PageMass page_mass_;
   std::map<decltype(StepKind().key()), std::unique_ptr<Variant>> variants_;
   std::vector<ReadRange> ranges_;    // of the step at hand
   std::vector<float> draft_logits_;  // for more sequences than fit a chain

@@ -2,7 +2,10 @@
 #ifndef AIR_TEST_NATIVE_SUPPORT_CUDA_DEVICE_H_
 #define AIR_TEST_NATIVE_SUPPORT_CUDA_DEVICE_H_
 
+#include <cmath>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "native/cuda/device_model.h"
 #include "native/cuda/device_pages.h"
@@ -51,6 +54,33 @@ inline air::Status make_cuda_engine(const TinyModel& tiny, const EngineOptions& 
   runner_options.max_tokens = options.max_context;
   runner_options.max_sequences = options.sequences;
   return air::cuda::CudaRunner::create(device, engine->arena, runner_options, &engine->runner);
+}
+
+inline Engine make_device_engine(const TinyModel& tiny, const EngineOptions& options) {
+  Engine engine;
+  const air::Status status = make_cuda_engine(tiny, options, &engine);
+  CHECK_MSG(status.ok(), status.message());
+  return engine;
+}
+
+// As run(), and nothing that the emulator objects to.
+inline std::vector<float> run_or_fail(Engine& engine, const air::Batch& batch) {
+  std::vector<float> logits = run(engine, batch);
+  const std::string problem = air_fake_cuda_problem();
+  CHECK_MSG(problem.empty(), problem);
+  return logits;
+}
+
+// |a - b| / |b| as vectors.
+template <typename A, typename B>
+double distance(const std::vector<A>& a, const std::vector<B>& b) {
+  double difference = 0;
+  double norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
+    norm += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(difference / norm);
 }
 
 }  // namespace air_test
