@@ -58,6 +58,7 @@ export type {
   CudaDevices,
   KvType,
   LoadedDevice,
+  ModelDevice,
   NativeAddon,
   PackCacheReport,
   RowOps,

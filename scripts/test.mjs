@@ -19,6 +19,7 @@ const steps = {
   unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
   native: ["scripts/native-tests.mjs"],
   cuda: ["scripts/native-tests.mjs", "kernels"],
+  "cuda-images": ["scripts/cuda-images.mjs"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
@@ -30,19 +31,8 @@ const steps = {
 const readers = new Set(["lint", "format", "types", "types-page", "layering"]);
 const lanes = 2;
 const quick = [
-  ...[
-    "addon",
-    "dist",
-    "lint",
-    "format",
-    "types",
-    "types-page",
-    "layering",
-    "unit",
-    "native",
-    "cuda",
-    "integration",
-  ],
+  ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "cuda"],
+  ...["cuda-images", "integration"],
 ];
 const groups = {
   quick,

@@ -8,7 +8,7 @@ import type {
   ConversionReport,
   DecoderSpec,
   KvType,
-  LoadedDevice,
+  ModelDevice,
   NativeAddon,
   NativeKvArena,
   NativeModel,
@@ -43,7 +43,7 @@ export interface ModelInfo {
   /** Names the model file by its content. */
   readonly fingerprint: string;
   /** The CUDA device that has the weights; undefined on the CPU. */
-  readonly device: LoadedDevice | undefined;
+  readonly device: ModelDevice | undefined;
   /** Compute threads; fewer than asked for where a cgroup's CPU quota allows no more. */
   readonly threads: number;
   /** What packing did to the file's tensors. */

@@ -23,17 +23,27 @@ bool is_integer(const Linear& linear) {
 }  // namespace
 
 CpuRunner::CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                     const RunnerOptions& options)
-    : Runner(std::move(arena), options), kernels_(kernels) {}
+                     const RunnerOptions& options, int64_t layers)
+    : Runner(std::move(arena), options), kernels_(kernels), layers_(layers) {}
 
 Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                         const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+                         const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+  const int64_t layers = arena->model()->spec().layers;
+  std::unique_ptr<CpuRunner> created;
+  AIR_RETURN_IF_ERROR(create_beginning(kernels, std::move(arena), options, layers, &created));
+  *runner = std::move(created);
+  return {};
+}
+
+Status CpuRunner::create_beginning(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                                   const RunnerOptions& options, int64_t layers,
+                                   std::unique_ptr<CpuRunner>* runner) try {
   if (kernels.layout != arena->model()->layout()) {
     return {StatusCode::kUnsupported,
             std::string("expected an instruction set that reads ") + layout_name(arena->model()->layout()) +
                 " weights, as this model's were packed, but received " + kernels.isa};
   }
-  auto created = std::unique_ptr<CpuRunner>(new CpuRunner(kernels, std::move(arena), options));
+  auto created = std::unique_ptr<CpuRunner>(new CpuRunner(kernels, std::move(arena), options, layers));
   AIR_RETURN_IF_ERROR(
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena().group_count()));
   AIR_RETURN_IF_ERROR(created->pool_.start(options.threads, options.placement));
@@ -50,6 +60,16 @@ Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena>
 }
 
 Status CpuRunner::forward(const Batch& batch, const StepOutput& output) {
+  if (is_beginning()) return {StatusCode::kInternal, "expected a runner of all layers"};
+  return run(batch, output);
+}
+
+Status CpuRunner::begin(const Batch& batch, const StepOutput& output, const float** residual) {
+  *residual = workspace_.residual;
+  return run(batch, output);
+}
+
+Status CpuRunner::run(const Batch& batch, const StepOutput& output) {
   AIR_RETURN_IF_ERROR(begin_step(batch, output));
   pool_.run([this](Team& team) { run_step(team); });
   if (stop_.load(std::memory_order_relaxed)) return {StatusCode::kCancelled, "the forward was cancelled"};
@@ -81,9 +101,13 @@ Status CpuRunner::begin_step(const Batch& batch, const StepOutput& output) try {
 // thread that was away for a while walks through the loops it missed.
 void CpuRunner::run_step(Team& team) {
   embed_and_angles(team);
-  for (int64_t layer = 0; layer < spec().layers; ++layer) {
+  for (int64_t layer = 0; layer < layers_; ++layer) {
     if (stop_.load(std::memory_order_relaxed)) return;
     run_layer(layer, team);
+  }
+  if (is_beginning()) {
+    if (output_.page_mass != nullptr) page_mass_->write_sums(output_.page_mass, team);
+    return;
   }
   if (output_.page_mass != nullptr) page_mass_->write(output_.page_mass, team);
   const int64_t rows = batch_->row_count();
@@ -268,7 +292,7 @@ void CpuRunner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
                 spec().rope_pairing);
   if (arena().rotates_keys()) hadamard_transform(key, padded);
   const AirKvLayout& layout = arena().layout();
-  const int64_t page_bytes = arena().groups()[static_cast<size_t>(member.group)].page_bytes;
+  const int64_t page_bytes = arena().member_page_stride(member);
   uint8_t* page = mutable_arena().member_pages(member) + slot / layout.page_tokens * page_bytes;
   kernels_.kv_write(&layout, page, slot % layout.page_tokens, key, value);
 }

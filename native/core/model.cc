@@ -156,6 +156,7 @@ class ModelLoader {
     const int64_t width = spec.embedding_length;
     model_->layers_.resize(static_cast<size_t>(spec.layers));  // the packer keeps pointers into it
     for (int64_t index = 0; index < spec.layers; ++index) {
+      if (index == options_.host_layers) host_bytes_ = packer_.packed_bytes();
       LayerWeights& layer = model_->layers_[static_cast<size_t>(index)];
       const std::string role = "layers." + std::to_string(index) + ".";
       layer.shape = layer_shape(spec, options_.pruning, index);
@@ -184,10 +185,7 @@ class ModelLoader {
       PackedMatrices all;
       AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, all));
     }
-    if (options_.upload) {
-      packer_.place(nullptr);
-      model_->packed_ = AlignedBuffer();
-    }
+    if (options_.upload) forget_uploaded();
     progress_.finish();
     return progress_.report();
   }
@@ -217,10 +215,32 @@ class ModelLoader {
   Status upload_as_packed(ThreadPool& pool) {
     progress_.start(packer_.source_bytes());
     AIR_RETURN_IF_ERROR(packer_.check_in_place(pool, progress_));
+    std::vector<const AirMatrix*> staying;
+    for (int64_t layer = 0; layer < options_.host_layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) staying.push_back(matrix);
+    AIR_RETURN_IF_ERROR(packer_.pack_some(pool, progress_, staying.data(), static_cast<int>(staying.size()),
+                                          &model_->packed_));
     MatricesInTurn matrices(packer_, pool, progress_);
     AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, matrices));
     packer_.drop_source();
-    return {};
+    return model_->check_files();
+  }
+
+  std::vector<AirMatrix*> matrices_of(int64_t layer) {
+    LayerWeights& weights = model_->layers_[static_cast<size_t>(layer)];
+    std::vector<AirMatrix*> matrices;
+    for (Linear* linear :
+         {&weights.q, &weights.k, &weights.v, &weights.o, &weights.gate, &weights.up, &weights.down})
+      matrices.push_back(&linear->weight);
+    return matrices;
+  }
+
+  // The matrices of the first layers come first where all were packed together.
+  void forget_uploaded() {
+    model_->output_.weight.data = nullptr;
+    for (int64_t layer = options_.host_layers; layer < model_->spec_.layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) matrix->data = nullptr;
+    model_->packed_.shrink(host_bytes_);
   }
 
   // `later_bytes` are those of the work that follows.
@@ -292,6 +312,7 @@ class ModelLoader {
   Progress progress_;
   std::unique_ptr<Model> model_;
   Packer packer_;
+  int64_t host_bytes_ = 0;  // packed, of the first host_layers
 };
 
 Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,

@@ -71,8 +71,10 @@ struct LoadOptions {
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
   Pruning pruning{};
-  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them. Empty: they stay.
-  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload;
+  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them but those of host_layers. Empty:
+  // they stay.
+  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload{};
+  int64_t host_layers = 0;  // so many of the first layers stay, and upload() takes none of theirs
 };
 
 // What came of LoadOptions::pack_cache.

@@ -60,8 +60,8 @@ class Runner {
   virtual int64_t workspace_bytes() const = 0;
 
   // From any thread: the forward in flight stops before its next layer. Sticky until clear_cancel().
-  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-  void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
+  virtual void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  virtual void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
 
   const DecoderSpec& spec() const { return model_->spec(); }
   const Model& model() const { return *model_; }
@@ -73,6 +73,7 @@ class Runner {
       : arena_(std::move(arena)), model_(arena_->model()), options_(std::move(options)) {}
 
   KvArena& mutable_arena() { return *arena_; }
+  const std::shared_ptr<KvArena>& shared_arena() const { return arena_; }
   bool is_cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
 
  private:

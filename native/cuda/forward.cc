@@ -48,10 +48,11 @@ Status Forward::create(const DeviceModel& device, const KvArena& arena, const Ac
       member.group = at.group;
       member.first_query = int_of(head.first_query);
       member.query_count = int_of(head.query_count);
-      if (at.group >= 0) {
+      if (at.group >= 0 && static_cast<int64_t>(index) >= device.first_layer()) {
         const KvArena::Group& group = arena.groups()[static_cast<size_t>(at.group)];
-        member.pages = pointer<uint8_t>(offset_by(group.memory->address(), at.offset));
-        member.page_stride = group.page_bytes;
+        member.pages =
+            pointer<uint8_t>(offset_by(group.device->address(), at.offset - group.host_page_bytes));
+        member.page_stride = group.device_page_bytes();
       }
       members.push_back(member);
     }
@@ -68,20 +69,25 @@ Forward::Rows Forward::rows_of(const Step& step, bool is_logit_rows) const {
           offset_by(step.memory.block, step.plan.layout.counts + index * int64_t{sizeof(int32_t)})};
 }
 
-Status Forward::layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks) {
-  const Step step{plan, memory, hooks};
+Status Forward::embed(const Step& step) {
   const DecoderSpec& spec = arena_->model()->spec();
+  const StepMemory& memory = step.memory;
   const Rows tokens = rows_of(step, false);
   EmbedParams embed{};
   embed.table = pointer<const uint8_t>(device_->embedding());
-  embed.tokens = pointer<const int32_t>(offset_by(memory.block, plan.layout.tokens));
+  embed.tokens = pointer<const int32_t>(offset_by(memory.block, step.plan.layout.tokens));
   embed.row_count = pointer<const int32_t>(tokens.count);
   embed.residual = pointer<float>(activations_->residual);
   embed.row_bytes = device_->embedding_row_bytes();
   embed.cols = int_of(spec.embedding_length);
   embed.type = static_cast<EmbeddingType>(device_->embedding_type());
-  AIR_RETURN_IF_ERROR(launcher_->launch("air_step_embed", row_shape(tokens.most), embed));
-  for (int64_t index = 0; index < spec.layers; ++index) {
+  return launcher_->launch("air_step_embed", row_shape(tokens.most), embed);
+}
+
+Status Forward::layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks) {
+  const Step step{plan, memory, hooks};
+  if (device_->first_layer() == 0) AIR_RETURN_IF_ERROR(embed(step));
+  for (int64_t index = device_->first_layer(); index < arena_->model()->spec().layers; ++index) {
     if (hooks.before) AIR_RETURN_IF_ERROR(hooks.before(index));
     AIR_RETURN_IF_ERROR(layer(step, index));
   }

@@ -42,7 +42,8 @@ class Forward {
   Status create(const DeviceModel& device, const KvArena& arena, const Activations& activations,
                 Launcher& launcher);
 
-  // Everything up to the rows that have logits, normed: Activations::normed rows 0 ...
+  // Everything up to the rows that have logits, normed: Activations::normed rows 0 ... With layers on the host, from their
+  // results in Activations::residual on.
   Status layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks);
   // Logits of `count` normed rows from `first` on into Activations::logits. count may exceed what there is.
   Status logits(int64_t first, int64_t count);
@@ -64,6 +65,7 @@ class Forward {
     DevicePointer count;
   };
 
+  Status embed(const Step& step);
   Status layer(const Step& step, int64_t index);
   Status project(const Step& step, int64_t index);
   Status rotate_and_store(const Step& step, int64_t index);

@@ -16,7 +16,7 @@ struct Part {
 }  // namespace
 
 Status PageMass::begin_step(const std::shared_ptr<Context>& context, const Batch& batch, const KvArena& arena,
-                            Launcher& launcher) {
+                            const float* first_sums, Launcher& launcher) {
   const int64_t sequences = batch.sequence_count();
   cells_ = static_cast<int64_t>(batch.page_tables.size());
   const int64_t pages = cells_ / (arena.group_count() * sequences);
@@ -42,6 +42,9 @@ Status PageMass::begin_step(const std::shared_ptr<Context>& context, const Batch
   const auto at = [this](int64_t offset) { return memory_.address() + static_cast<DevicePointer>(offset); };
   AIR_RETURN_IF_ERROR(stream.to_device(at(counts.offset), counts_.data(), counts.bytes));
   AIR_RETURN_IF_ERROR(stream.fill(at(mass.offset), 0, mass.bytes));
+  // As if they were of head 0: the result adds up all heads.
+  if (first_sums != nullptr)
+    AIR_RETURN_IF_ERROR(stream.to_device(at(mass.offset), first_sums, cells_ * int64_t{sizeof(float)}));
   const auto pointer = [&at](int64_t offset) { return static_cast<uintptr_t>(at(offset)); };
   params_ = {};
   params_.sequence_count = reinterpret_cast<const int32_t*>(pointer(counts.offset));

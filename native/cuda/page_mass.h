@@ -18,9 +18,10 @@ namespace air::cuda {
 // Calls need a Context::Scope on the calling thread.
 class PageMass {
  public:
-  // Makes room for the batch's tables and clears the sums, once what was queued before is done with them.
+  // Makes room for the batch's tables and clears the sums, once what was queued before is done with them. first_sums: of the
+  // layers that the host computed, [groups, sequences, pages per table], until the step is done; or null.
   Status begin_step(const std::shared_ptr<Context>& context, const Batch& batch, const KvArena& arena,
-                    Launcher& launcher);
+                    const float* first_sums, Launcher& launcher);
   // Queues a layer, whose rotated queries and keys are queued.
   Status add_layer(const AttentionParams& attention, Launcher& launcher);
   // Queues the results' way to `out`, [groups, sequences, pages per table]; they are there once the stream is done.

@@ -1,6 +1,7 @@
 #include "native/cuda/runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -40,19 +41,22 @@ CudaRunner::~CudaRunner() {
   (void)launcher_.stream().synchronize();
 }
 
-Status CudaRunner::create(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
-                          const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+Status CudaRunner::create(std::shared_ptr<const DeviceModel> device, const AirKernelTable* host_kernels,
+                          std::shared_ptr<KvArena> arena, const RunnerOptions& options,
+                          std::unique_ptr<Runner>* runner) try {
   auto created = std::unique_ptr<CudaRunner>(new CudaRunner(std::move(device), std::move(arena), options));
-  AIR_RETURN_IF_ERROR(created->allocate());
+  AIR_RETURN_IF_ERROR(created->allocate(host_kernels));
   *runner = std::move(created);
   return {};
 } catch (const std::bad_alloc&) {
   return {StatusCode::kOutOfMemory, "expected memory for a runner but the system refused it"};
 }
 
-Status CudaRunner::allocate() {
+Status CudaRunner::allocate(const AirKernelTable* host_kernels) {
   const DecoderSpec& numbers = spec();
-  for (const LayerWeights& layer : model().layers()) {
+  const int64_t first_layer = device_->first_layer();
+  for (int64_t index = first_layer; index < numbers.layers; ++index) {
+    const LayerWeights& layer = model().layers()[static_cast<size_t>(index)];
     if (layer.shape.query_count() * numbers.head_dim % 8 == 0) continue;
     return {StatusCode::kUnsupported,
             "expected heads of a multiple of 8 dims together for a CUDA device but received " +
@@ -63,6 +67,13 @@ Status CudaRunner::allocate() {
   AIR_RETURN_IF_ERROR(context().usable());
   AIR_RETURN_IF_ERROR(launcher_.create(device_->kernels()));
   const int64_t tokens = std::max((options().max_tokens + 7) / 8 * 8, kMaxGraphTokens);
+  if (first_layer > 0) {
+    AIR_RETURN_IF_ERROR(
+        CpuRunner::create_beginning(*host_kernels, shared_arena(), options(), first_layer, &host_));
+    AIR_RETURN_IF_ERROR(host_residual_.allocate(device_->shared_context(),
+                                                tokens * numbers.embedding_length * int64_t{sizeof(float)},
+                                                "activations"));
+  }
   AIR_RETURN_IF_ERROR(activations_.allocate(*device_, model(), tokens));
   AIR_RETURN_IF_ERROR(forward_.create(*device_, arena(), activations_, launcher_));
   const StepLayout largest(
@@ -76,9 +87,24 @@ Status CudaRunner::allocate() {
   return {};
 }
 
+void CudaRunner::limit_threads(int threads) noexcept {
+  if (host_ != nullptr) host_->limit_threads(threads);
+}
+
+void CudaRunner::cancel() noexcept {
+  Runner::cancel();
+  if (host_ != nullptr) host_->cancel();
+}
+
+void CudaRunner::clear_cancel() noexcept {
+  Runner::clear_cancel();
+  if (host_ != nullptr) host_->clear_cancel();
+}
+
 int64_t CudaRunner::workspace_bytes() const {
   int64_t bytes = activations_.bytes() + host_block_.bytes() + host_tables_.bytes() + host_drafted_.bytes() +
-                  page_mass_.bytes();
+                  page_mass_.bytes() + host_residual_.bytes();
+  if (host_ != nullptr) bytes += host_->workspace_bytes();
   for (const DeviceBuffer* buffer :
        {&block_, &page_tables_, &partials_, &stats_, &chain_, &drafted_, &probabilities_})
     bytes += buffer->bytes();
@@ -122,7 +148,8 @@ Status CudaRunner::prepare(const Batch& batch, Variant** variant) {
   auto found = variants_.find(kind.key());
   if (found == variants_.end()) {
     auto made = std::make_unique<Variant>();
-    AIR_RETURN_IF_ERROR(StepPlan::make(kind, arena(), context().device(), &made->plan));
+    AIR_RETURN_IF_ERROR(
+        StepPlan::make(kind, arena(), context().device(), device_->first_layer(), &made->plan));
     found = variants_.emplace(kind.key(), std::move(made)).first;
   }
   *variant = found->second.get();
@@ -147,6 +174,7 @@ Status CudaRunner::forward(const Batch& batch, const StepOutput& output) try {
 
 Status CudaRunner::run_step(const Batch& batch, const StepOutput& output) {
   if (is_cancelled()) return {StatusCode::kCancelled, "the forward was cancelled"};
+  if (host_ != nullptr) AIR_RETURN_IF_ERROR(run_host(batch, output));
   forget_variants();
   Variant* variant = nullptr;
   AIR_RETURN_IF_ERROR(prepare(batch, &variant));
@@ -162,10 +190,26 @@ Status CudaRunner::run_step(const Batch& batch, const StepOutput& output) {
   return launcher_.stream().synchronize();
 }
 
+Status CudaRunner::run_host(const Batch& batch, const StepOutput& output) {
+  StepOutput of_host;
+  of_host.attended_squares = output.attended_squares;
+  of_host.hidden_squares = output.hidden_squares;
+  if (output.page_mass != nullptr) {
+    host_mass_.resize(batch.page_tables.size());
+    of_host.page_mass = host_mass_.data();
+  }
+  const float* residual = nullptr;
+  AIR_RETURN_IF_ERROR(host_->begin(batch, of_host, &residual));
+  const int64_t bytes = batch.token_count() * spec().embedding_length * int64_t{sizeof(float)};
+  std::memcpy(host_residual_.data(), residual, static_cast<size_t>(bytes));
+  return launcher_.stream().to_device(activations_.residual, host_residual_.data(), bytes);
+}
+
 Status CudaRunner::run_eager(const Batch& batch, const StepOutput& output, const StepPlan& plan) {
   const LayerHooks hooks = hooks_for(batch, output);
   if (output.page_mass != nullptr) {
-    AIR_RETURN_IF_ERROR(page_mass_.begin_step(device_->shared_context(), batch, arena(), launcher_));
+    AIR_RETURN_IF_ERROR(page_mass_.begin_step(device_->shared_context(), batch, arena(),
+                                              host_ == nullptr ? nullptr : host_mass_.data(), launcher_));
   }
   AIR_RETURN_IF_ERROR(forward_.layers(plan, memory(), hooks));
   if (output.page_mass != nullptr) AIR_RETURN_IF_ERROR(page_mass_.write(output.page_mass, launcher_));

@@ -28,7 +28,7 @@ class PackedMatrices final : public air::MatrixSource {
   air::Status provide(const AirMatrix* const*, int) override { return {}; }
 };
 
-inline air::Status load_device_model(const air::Model& model,
+inline air::Status load_device_model(const air::Model& model, int64_t first_layer,
                                      std::shared_ptr<const air::cuda::DeviceModel>* out) {
   std::shared_ptr<const air::cuda::Driver> driver;
   AIR_RETURN_IF_ERROR(air::cuda::Driver::open(AIR_FAKE_CUDA_LIBRARY, &driver));
@@ -39,26 +39,30 @@ inline air::Status load_device_model(const air::Model& model,
   air::ThreadPool pool;
   AIR_RETURN_IF_ERROR(pool.start(1));
   PackedMatrices matrices;
-  return air::cuda::DeviceModel::create(kernels, model, pool, matrices, out);
+  return air::cuda::DeviceModel::create(kernels, model, first_layer, pool, matrices, out);
 }
 
-// As make_engine(), on the device.
-inline air::Status make_cuda_engine(const TinyModel& tiny, const EngineOptions& options, Engine* engine) {
+// As make_engine(), with the layers from first_layer on on the device.
+inline air::Status make_cuda_engine(const TinyModel& tiny, const EngineOptions& options, Engine* engine,
+                                    int64_t first_layer = 0) {
   std::shared_ptr<const air::cuda::DeviceModel> device;
-  AIR_RETURN_IF_ERROR(load_device_model(*tiny.model, &device));
+  AIR_RETURN_IF_ERROR(load_device_model(*tiny.model, first_layer, &device));
   engine->pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
   const air::ArenaOptions arena_options = arena_options_of(tiny, options);
-  AIR_RETURN_IF_ERROR(air::KvArena::create(
-      tiny.model, arena_options, air::cuda::device_page_maker(device->shared_context()), &engine->arena));
+  AIR_RETURN_IF_ERROR(air::KvArena::create(tiny.model, arena_options, first_layer,
+                                           air::cuda::device_page_maker(device->shared_context()),
+                                           &engine->arena));
   air::RunnerOptions runner_options;
   runner_options.max_tokens = options.max_context;
   runner_options.max_sequences = options.sequences;
-  return air::cuda::CudaRunner::create(device, engine->arena, runner_options, &engine->runner);
+  return air::cuda::CudaRunner::create(device, best_kernels(), engine->arena, runner_options,
+                                       &engine->runner);
 }
 
-inline Engine make_device_engine(const TinyModel& tiny, const EngineOptions& options) {
+inline Engine make_device_engine(const TinyModel& tiny, const EngineOptions& options,
+                                 int64_t first_layer = 0) {
   Engine engine;
-  const air::Status status = make_cuda_engine(tiny, options, &engine);
+  const air::Status status = make_cuda_engine(tiny, options, &engine, first_layer);
   CHECK_MSG(status.ok(), status.message());
   return engine;
 }
