@@ -39,6 +39,7 @@ export type { Embedding, EmbedOptions, Pooling } from "./runtime/embedding.js";
 export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";
 export type {
+  DeviceChoice,
   GenerateOptions,
   LoadModelOptions,
   SessionOptions,
@@ -65,7 +66,11 @@ export type {
   Backend,
   ConversionReport,
   CpuIsa,
+  CudaDevice,
+  CudaDevices,
   KvType,
+  LoadedDevice,
+  ModelDevice,
   NativeAddon,
   PackCacheReport,
   RowOps,

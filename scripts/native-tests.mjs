@@ -1,4 +1,5 @@
-// Configures, builds and runs the C++ tests: node scripts/native-tests.mjs [address|thread]
+// Configures, builds and runs the C++ tests: node scripts/native-tests.mjs [address|thread|kernels]
+// kernels: those of the CUDA kernels, in the emulator. They share the plain build's folder, where most is compiled.
 // The last line counts tests, not binaries; a binary that died before its own count is one failure.
 import { spawnSync } from "node:child_process";
 import os from "node:os";
@@ -7,10 +8,24 @@ import { fileURLToPath } from "node:url";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const cpus = String(os.availableParallelism());
+const plain = {
+  folder: "build-tests",
+  type: "Release",
+  options: ["-DAIR_BUILD_TESTS=ON"],
+};
 const builds = {
-  plain: { folder: "build-tests", type: "Release", sanitize: "" },
-  address: { folder: "build-asan", type: "Debug", sanitize: "address,undefined" },
-  thread: { folder: "build-tsan", type: "Debug", sanitize: "thread" },
+  plain: { ...plain, choice: ["--label-exclude", "kernels"] },
+  address: {
+    folder: "build-asan",
+    type: "Debug",
+    options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_SANITIZE=address,undefined"],
+  },
+  thread: { folder: "build-tsan", type: "Debug", options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_SANITIZE=thread"] },
+  kernels: {
+    ...plain,
+    options: [...plain.options, "-DAIR_BUILD_KERNEL_TESTS=ON"],
+    choice: ["--label-regex", "kernels"],
+  },
 };
 
 function run(command, args, options = {}) {
@@ -19,10 +34,20 @@ function run(command, args, options = {}) {
   return { ok: result.status === 0, output: `${result.stdout ?? ""}${result.stderr ?? ""}` };
 }
 
-function build({ folder, type, sanitize }) {
+function build({ folder, type, options }) {
   const ninja = run("ninja", ["--version"]).ok;
-  const configure = ["-S", root, "-B", folder, `-DCMAKE_BUILD_TYPE=${type}`, `-DAIR_SANITIZE=${sanitize}`];
-  configure.push("-DAIR_BUILD_ADDON=OFF", "-DAIR_BUILD_TESTS=ON", ...(ninja ? ["-G", "Ninja"] : []));
+  const configure = [
+    "-S",
+    root,
+    "-B",
+    folder,
+    `-DCMAKE_BUILD_TYPE=${type}`,
+    "-DAIR_BUILD_ADDON=OFF",
+    ...options,
+  ];
+  // Kernels run in the emulator; compiling them for GPUs is the addon's build's.
+  if (!options.some((option) => option.startsWith("-DAIR_CUDA="))) configure.push("-DAIR_CUDA=OFF");
+  if (ninja) configure.push("-G", "Ninja");
   const steps = [configure, ["--build", folder, "--parallel", cpus]];
   for (const args of steps) {
     const { ok, output } = run("cmake", args);
@@ -63,7 +88,7 @@ function main(name) {
   };
   const { ok, output } = run(
     "ctest",
-    ["--test-dir", chosen.folder, "-V", "--timeout", "600", "--parallel", cpus],
+    ["--test-dir", chosen.folder, "-V", "--timeout", "600", "--parallel", cpus, ...(chosen.choice ?? [])],
     {
       env: { ...process.env, ...environment },
     },

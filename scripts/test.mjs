@@ -18,6 +18,8 @@ const steps = {
   layering: [path.join(modules, "dependency-cruiser", "bin", "dependency-cruise.mjs"), "lib"],
   unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
   native: ["scripts/native-tests.mjs"],
+  cuda: ["scripts/native-tests.mjs", "kernels"],
+  "cuda-images": ["scripts/cuda-images.mjs"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
@@ -29,7 +31,8 @@ const steps = {
 const readers = new Set(["lint", "format", "types", "types-page", "layering"]);
 const lanes = 2;
 const quick = [
-  ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "integration"],
+  ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "cuda"],
+  ...["cuda-images", "integration"],
 ];
 const groups = {
   quick,

@@ -1,7 +1,8 @@
 import { type Command, Option } from "commander";
 
 import { invalidArgument } from "../errors/air-error.js";
-import type { GenerateOptions, KvType, LoadModelOptions, ThreadPriority } from "../index.js";
+import type { DeviceChoice, GenerateOptions, KvType, LoadModelOptions, ThreadPriority } from "../index.js";
+import { deviceChoices } from "../runtime/options.js";
 import { pickGiven } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 
@@ -22,6 +23,8 @@ export interface KvLimitOptions {
 /** What {@link addComputeOptions} adds. */
 export interface ComputeOptions extends KvTypeOptions {
   readonly rotateKeys?: boolean;
+  readonly device?: DeviceChoice;
+  readonly gpuLayers?: number | "auto";
   readonly threads?: number;
   readonly cpuList?: readonly number[];
   readonly priority?: ThreadPriority;
@@ -113,6 +116,11 @@ function cpuList(text: string): readonly number[] {
   });
 }
 
+/** `auto`, or a number of layers. */
+function gpuLayers(text: string): number | "auto" {
+  return text === "auto" ? text : integer("--gpu-layers", { min: 0, max: 65536 })(text);
+}
+
 /** Most tokens that an option takes. */
 export const maxTokens = 1 << 24;
 
@@ -171,10 +179,20 @@ export function addKvTypeOptions(command: Command): Command {
     .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, expected));
 }
 
-/** Adds what addKvTypeOptions() adds, --rotate-keys, --threads, --cpu-list, --priority, --pack-cache and --force. */
+/** Adds what addKvTypeOptions() adds, --rotate-keys, --device, --gpu-layers, --threads, --cpu-list, --priority, --pack-cache and --force. */
 export function addComputeOptions(command: Command): Command {
   return addKvTypeOptions(command)
     .option("--rotate-keys", "spread outliers of keys before rounding (int4 keys always are)")
+    .option(
+      "--device <device>",
+      "where to run: cpu, cuda (an NVIDIA GPU) or auto (default: cpu)",
+      oneOf("--device", deviceChoices, "cpu, cuda or auto"),
+    )
+    .option(
+      "--gpu-layers <n>",
+      "layers that the GPU computes, the last ones, or auto: as many as fit (default: auto)",
+      gpuLayers,
+    )
     .option(
       "--threads <n>",
       "compute threads (default: one per physical core)",
@@ -259,11 +277,21 @@ export function toComputeOptions(
   options: ComputeOptions,
 ): Pick<
   LoadModelOptions,
-  "kv" | "kvKeys" | "kvValues" | "rotateKeys" | "threads" | "cpuList" | "priority" | "packCache" | "force"
+  | "kv"
+  | "kvKeys"
+  | "kvValues"
+  | "rotateKeys"
+  | "device"
+  | "gpuLayers"
+  | "threads"
+  | "cpuList"
+  | "priority"
+  | "packCache"
+  | "force"
 > {
   return {
     ...toKvTypes(options),
-    ...pickGiven(options, ["rotateKeys", "threads", "cpuList", "priority", "force"]),
+    ...pickGiven(options, ["rotateKeys", "device", "gpuLayers", "threads", "cpuList", "priority", "force"]),
     ...(options.packCache !== "" && pickGiven(options, ["packCache"])),
   };
 }

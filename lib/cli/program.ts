@@ -45,6 +45,7 @@ const commands: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
   ["calibrate", async () => (await import("./calibrate.js")).calibrateCommand],
   ["bench", async () => (await import("./bench.js")).benchCommand],
   ["tokenize", async () => (await import("./tokenize.js")).tokenizeCommand],
+  ["doctor", async () => (await import("./doctor.js")).doctorCommand],
 ]);
 
 /** The commands that arguments can be about: the one they begin with, none beside --version, or all. */

@@ -29,6 +29,8 @@ export async function calibrate(
       "kvKeys",
       "kvValues",
       "rotateKeys",
+      "device",
+      "gpuLayers",
       "packCache",
       "memoryBytes",
       "force",

@@ -19,6 +19,8 @@ export interface KvCheckOptions extends Pick<
   | "kvKeys"
   | "kvValues"
   | "rotateKeys"
+  | "device"
+  | "gpuLayers"
   | "threads"
   | "cpuList"
   | "priority"

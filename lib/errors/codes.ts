@@ -36,6 +36,11 @@ export const errorCodes = {
     meaning: "The compute device that was asked for is not there.",
     remedy: "Use the cpu backend, or check the driver.",
   },
+  AIR_ERR_DEVICE: {
+    meaning: "The compute device failed while it worked.",
+    remedy:
+      "Close every model on the device and load again; if it fails again, check the device and its driver.",
+  },
   AIR_ERR_OUT_OF_MEMORY: {
     meaning: "An allocation was refused.",
     remedy: "Use a smaller model, a smaller context, or int8 KV pages.",

@@ -24,6 +24,7 @@ export type NativeErrorCode =
   | "AIR_ERR_MODEL_FORMAT"
   | "AIR_ERR_UNSUPPORTED"
   | "AIR_ERR_NO_DEVICE"
+  | "AIR_ERR_DEVICE"
   | "AIR_ERR_OUT_OF_MEMORY"
   | "AIR_ERR_IO"
   | "AIR_ERR_INTERNAL";
@@ -39,6 +40,49 @@ export interface Capabilities {
   readonly cpus: number;
   /** Compute threads unless asked otherwise: one per physical core of the big clusters, within the quota. */
   readonly defaultThreads: number;
+}
+
+/** A CUDA device as its driver describes it. */
+export interface CudaDevice {
+  /** Its number among the driver's devices. */
+  readonly index: number;
+  readonly name: string;
+  /** "8.7" */
+  readonly computeCapability: string;
+  readonly multiprocessors: number;
+  readonly totalBytes: number;
+  /** Its memory is the system's. */
+  readonly isIntegrated: boolean;
+}
+
+/** CUDA devices that models can be loaded onto. */
+export interface CudaDevices {
+  readonly devices: readonly (CudaDevice & {
+    /** Memory to be had: of an integrated device, what the system has available; 0 where the device is of no use. */
+    readonly freeBytes: number;
+  })[];
+  /** Why there are none: no driver, none of use, or a build without kernels. */
+  readonly reason?: string;
+  /** CUDA version that the driver speaks, "12.6". */
+  readonly driverVersion?: string;
+}
+
+/** A device, and the kernels that were loaded onto it. */
+export interface LoadedDevice extends CudaDevice {
+  /** Kernels that were compiled for the device, or PTX that the driver compiled. */
+  readonly image: "sass" | "ptx" | "mixed";
+  /** What loading them took, the driver's compilation included. */
+  readonly imageMicros: number;
+  /** Why PTX was taken. */
+  readonly sassRefused?: string;
+}
+
+/** The device of a model. */
+export interface ModelDevice extends LoadedDevice {
+  /** Layers from the end that it computes; the CPU computes those before. */
+  readonly layers: number;
+  /** Bytes of their weights there. */
+  readonly weightBytes: number;
 }
 
 /** Storage types of tensors in model files, by their GGUF names. */
@@ -120,6 +164,8 @@ interface Handle {
 /** Immutable weights; arenas and runners keep them alive. */
 export interface NativeModel extends Handle {
   readonly backend: Backend;
+  /** Undefined on the CPU. */
+  readonly device: ModelDevice | undefined;
   /** Bytes of packed weights, in memory or mapped from the pack cache. */
   readonly weightBytes: number;
   /** Bytes read in place from the mapped files (the embedding table). */
@@ -298,6 +344,10 @@ export interface Pruning {
 /** The threads are those that pack weights. */
 export interface LoadModelOptions extends ThreadOptions {
   readonly backend: Backend;
+  /** Index of the CUDA device. Default 0. */
+  readonly device?: number;
+  /** Layers from the end that the CUDA device computes, 1 to all; the CPU computes those before. Default all. */
+  readonly gpuLayers?: number;
   /** Directory of packed weights: mapped from there when they fit, else written there for the next load. */
   readonly packCache?: string;
   readonly pruning?: Pruning;
@@ -334,6 +384,10 @@ export interface CreateRunnerOptions extends ThreadOptions {
 
 export interface NativeAddon extends RowOps {
   capabilities(): Capabilities;
+  /** Opens the CUDA driver and asks it, which takes a moment. A missing driver is a reason, not an error. */
+  listCudaDevices(): CudaDevices;
+  /** Loads this build's kernels onto a device and lets go of them. AIR_ERR_NO_DEVICE, AIR_ERR_UNSUPPORTED. */
+  probeCudaDevice(device: number): LoadedDevice;
   loadModel(
     directory: NativeTensorDirectory,
     spec: DecoderSpec,

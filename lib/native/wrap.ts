@@ -1,6 +1,7 @@
 import { AirNativeError } from "../errors/air-error.js";
 import { errorCodes, type ErrorCode } from "../errors/codes.js";
 import type {
+  Backend,
   Batch,
   ConversionReport,
   CreateArenaOptions,
@@ -8,6 +9,7 @@ import type {
   DecoderSpec,
   ForwardOutput,
   ForwardStats,
+  ModelDevice,
   LoadModelOptions,
   NativeAddon,
   NativeKvArena,
@@ -48,11 +50,14 @@ async function callAsync<T>(action: () => Promise<T>): Promise<T> {
 }
 
 class Model implements NativeModel {
-  readonly backend = "cpu";
+  readonly backend: Backend;
+  readonly device: ModelDevice | undefined;
   readonly raw: NativeModel;
 
   constructor(raw: NativeModel) {
     this.raw = raw;
+    this.backend = raw.backend;
+    this.device = raw.device;
   }
 
   get weightBytes(): number {
@@ -168,6 +173,8 @@ function unwrap<T extends NativeModel | NativeKvArena>(handle: T): T {
 export function wrapAddon(raw: RawAddon): NativeAddon {
   return {
     capabilities: () => call(() => raw.capabilities()),
+    listCudaDevices: () => call(() => raw.listCudaDevices()),
+    probeCudaDevice: (device) => call(() => raw.probeCudaDevice(device)),
     loadModel: (directory: NativeTensorDirectory, spec: DecoderSpec, options: LoadModelOptions) =>
       callAsync(async () => new Model(await raw.loadModel(directory, spec, options))),
     createArena: (model: NativeModel, options: CreateArenaOptions) =>

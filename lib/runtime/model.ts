@@ -8,6 +8,7 @@ import type {
   ConversionReport,
   DecoderSpec,
   KvType,
+  ModelDevice,
   NativeAddon,
   NativeKvArena,
   NativeModel,
@@ -41,6 +42,8 @@ export interface ModelInfo {
   readonly policy: string;
   /** Names the model file by its content. */
   readonly fingerprint: string;
+  /** The CUDA device that has the weights; undefined on the CPU. */
+  readonly device: ModelDevice | undefined;
   /** Compute threads; fewer than asked for where a cgroup's CPU quota allows no more. */
   readonly threads: number;
   /** What packing did to the file's tensors. */

@@ -8,6 +8,10 @@ import type { ToolDefinition } from "../model/tools.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
+/** Where a model may be asked to run. */
+export const deviceChoices = ["cpu", "cuda", "auto"] as const;
+export type DeviceChoice = (typeof deviceChoices)[number];
+
 /** Options of loadModel(). */
 export interface LoadModelOptions {
   /** Most tokens of one text, prompt and output together. Default: what the model was trained for, at most 4096. */
@@ -36,6 +40,16 @@ export interface LoadModelOptions {
   readonly policy?: EvictionPolicy;
   /** File that `air calibrate` made for this model: which heads keep less of the cache, and which are left out. */
   readonly heads?: string;
+  /**
+   * Where the model runs: `cuda` is an NVIDIA GPU, AIR_ERR_NO_DEVICE when there is none; `auto` is that if there is one,
+   * and else the CPU. Default `cpu`. See docs/cuda.md.
+   */
+  readonly device?: DeviceChoice;
+  /**
+   * Layers from the end that a GPU computes; the CPU computes those before, and activations cross once in a step. `auto` is
+   * as many as fit into its memory. More than the model has are all, 0 is the CPU alone. Default `auto`.
+   */
+  readonly gpuLayers?: number | "auto";
   /**
    * Compute threads, of which a cgroup's CPU quota may allow fewer. Default: one for each physical core (on arm
    * big.LITTLE: big core) that this process may use, or for each CPU of cpuList.
@@ -71,7 +85,7 @@ export interface LoadModelOptions {
    */
   readonly prefixCache?: boolean;
   /**
-   * Memory in bytes that the process may take; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
+   * Memory in bytes that the process may take, or on a GPU with memory of its own, the model there; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
    * Default: what the system and its control groups have left. See planModel().
    */
   readonly memoryBytes?: number;
@@ -215,6 +229,10 @@ export const loadModelSchema = z.strictObject(
       )
       .optional(),
     heads: z.string("a heads file").min(1, "a heads file").optional(),
+    device: z.enum(deviceChoices, '"cpu", "cuda" or "auto"').default("cpu"),
+    gpuLayers: z
+      .union([z.literal("auto"), integerFrom(0, 65536)], 'a whole number of layers from 0, or "auto"')
+      .optional(),
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),

@@ -49,6 +49,7 @@ export const httpErrors: Readonly<Record<ErrorCode, ErrorForm>> = {
   AIR_ERR_TOKENIZER: broken("model_broken"),
   AIR_ERR_HEADS_FILE: broken("model_broken"),
   AIR_ERR_NO_DEVICE: broken("no_device"),
+  AIR_ERR_DEVICE: broken("device_failed"),
   AIR_ERR_ADDON: broken("addon_missing"),
   AIR_ERR_IO: broken("io_error"),
   AIR_ERR_SESSION_FILE: broken("io_error"),

@@ -30,6 +30,7 @@ export const localTierSchema = loadModelSchema
     window: true,
     sinks: true,
     heads: true,
+    gpuLayers: true,
     threads: true,
     cpuList: true,
     priority: true,
@@ -43,6 +44,7 @@ export const localTierSchema = loadModelSchema
       .min(1, "a GGUF file")
       .describe("GGUF file, relative to the configuration's folder, or the name of a pulled model"),
     kv: loadModelSchema.shape.kv.unwrap().optional(),
+    device: loadModelSchema.shape.device.unwrap().optional(),
     pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
     maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),
     prefixCache: loadModelSchema.shape.prefixCache.unwrap().optional(),

@@ -4,20 +4,24 @@
 #include <utility>
 
 #include "native/binding/bandwidth_binding.h"
+#include "native/binding/cuda_binding.h"
 #include "native/binding/guard.h"
 #include "native/binding/handles.h"
 #include "native/binding/load_model.h"
 #include "native/binding/row_ops_binding.h"
 #include "native/binding/thread_options.h"
 #include "native/binding/values.h"
+#include "native/core/cpu_runner.h"
 #include "native/core/cpu_topology.h"
 #include "native/core/isa.h"
+#include "native/cuda/device_pages.h"
+#include "native/cuda/runner.h"
 
 namespace air::binding {
 
 namespace {
 
-constexpr int kAbiVersion = 5;  // mirrored in lib/native/load.ts
+constexpr int kAbiVersion = 6;  // mirrored in lib/native/load.ts
 constexpr int64_t kMaxTokens = int64_t{1} << 20;
 constexpr int64_t kMaxPages = int64_t{1} << 31;
 
@@ -60,10 +64,29 @@ Napi::Value create_arena(const Napi::CallbackInfo& info) {
   options.value_type = get_kv_type(object, "valueType");
   options.rotate_keys = get_boolean_or(object, "rotateKeys", false);
   // Last: the getters of `options` are the caller's code and may have closed the model.
-  const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
+  const LoadedModel loaded = ModelHandle::require(info[0]);
   std::shared_ptr<KvArena> arena;
-  throw_if_error(env, guarded("KV pages", [&] { return KvArena::create(model, options, &arena); }));
+  throw_if_error(env, guarded("KV pages", [&] {
+                   if (loaded.device == nullptr) return KvArena::create(loaded.model, options, &arena);
+                   return KvArena::create(loaded.model, options, loaded.device->first_layer(),
+                                          cuda::device_page_maker(loaded.device->shared_context()), &arena);
+                 }));
   return ArenaHandle::create(env, std::move(arena));
+}
+
+Status create_cpu_runner(const std::shared_ptr<KvArena>& arena, const RunnerOptions& options,
+                         std::unique_ptr<Runner>* runner) {
+  const AirKernelTable* kernels = nullptr;
+  AIR_RETURN_IF_ERROR(select_kernels(&kernels));
+  return CpuRunner::create(*kernels, arena, options, runner);
+}
+
+// Layers that the device has not got are computed on the CPU.
+Status create_cuda_runner(const LoadedModel& loaded, const std::shared_ptr<KvArena>& arena,
+                          const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+  const AirKernelTable* kernels = nullptr;
+  if (loaded.device->first_layer() > 0) AIR_RETURN_IF_ERROR(select_kernels(loaded.model->layout(), &kernels));
+  return cuda::CudaRunner::create(loaded.device, kernels, arena, options, runner);
 }
 
 Napi::Value create_runner(const Napi::CallbackInfo& info) {
@@ -76,17 +99,18 @@ Napi::Value create_runner(const Napi::CallbackInfo& info) {
   options.threads = plan.threads;
   options.placement = std::move(plan.placement);
   // Last: the getters of `options` are the caller's code and may have closed either.
-  const std::shared_ptr<const Model> model = ModelHandle::require(info[0]);
+  const LoadedModel loaded = ModelHandle::require(info[0]);
   const std::shared_ptr<SharedArena> arena = ArenaHandle::require(info[1]);
-  if (arena->arena->model() != model) {
+  if (arena->arena->model() != loaded.model) {
     throw_status(
         env, {StatusCode::kArgument, "expected an arena made for this model but received another model's"});
   }
-  const AirKernelTable* kernels = nullptr;
-  throw_if_error(env, select_kernels(&kernels));
   std::unique_ptr<Runner> runner;
-  throw_if_error(
-      env, guarded("activations", [&] { return Runner::create(*kernels, arena->arena, options, &runner); }));
+  throw_if_error(env, guarded("activations", [&] {
+                   return loaded.device == nullptr
+                              ? create_cpu_runner(arena->arena, options, &runner)
+                              : create_cuda_runner(loaded, arena->arena, options, &runner);
+                 }));
   return RunnerHandle::create(env, std::move(runner), arena);
 }
 
@@ -101,6 +125,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("createArena", Napi::Function::New(env, create_arena, "createArena"));
   exports.Set("createRunner", Napi::Function::New(env, create_runner, "createRunner"));
   exports.Set("measureReadBandwidth", Napi::Function::New(env, measure_bandwidth, "measureReadBandwidth"));
+  exports.Set("listCudaDevices", Napi::Function::New(env, list_cuda_devices, "listCudaDevices"));
+  exports.Set("probeCudaDevice", Napi::Function::New(env, probe_cuda_device, "probeCudaDevice"));
   define_row_ops(env, exports);
   return exports;
 }

@@ -15,15 +15,22 @@
 #include "native/binding/engine_thread.h"
 #include "native/core/kv_arena.h"
 #include "native/core/model.h"
+#include "native/cuda/device_model.h"
 
 namespace air::binding {
+
+// A model, and its weights on a device if that is where they are.
+struct LoadedModel {
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const cuda::DeviceModel> device;
+};
 
 class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
  public:
   static Napi::Function define(Napi::Env env);
-  static Napi::Object create(Napi::Env env, std::shared_ptr<const Model> model);
+  static Napi::Object create(Napi::Env env, LoadedModel loaded);
   // The model of a JS value; throws AIR_ERR_ARGUMENT or AIR_ERR_CLOSED.
-  static std::shared_ptr<const Model> require(const Napi::Value& value);
+  static LoadedModel require(const Napi::Value& value);
 
   explicit ModelHandle(const Napi::CallbackInfo& info);
   static ModelHandle* Unwrap(const Napi::Value& value);
@@ -34,11 +41,12 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   Napi::Value conversions(const Napi::CallbackInfo& info);
   Napi::Value pack_cache(const Napi::CallbackInfo& info);
   Napi::Value backend(const Napi::CallbackInfo& info);
+  Napi::Value device(const Napi::CallbackInfo& info);
   Napi::Value column_squares(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   const Model& open(Napi::Env env) const;
 
-  std::shared_ptr<const Model> model_;
+  LoadedModel loaded_;
 };
 
 // The arena, and how many forwards use it now.
@@ -104,7 +112,6 @@ class RunnerHandle : public Napi::ObjectWrap<RunnerHandle> {
   Napi::Promise submit(Napi::Env env, EngineThread::Work work);
 
   std::shared_ptr<EngineThread> engine_;
-  std::shared_ptr<std::vector<float>> draft_logits_;  // scratch of propose()
   std::shared_ptr<SharedArena> arena_;
 };
 

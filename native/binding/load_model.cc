@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 
+#include "native/binding/cuda_binding.h"
 #include "native/binding/guard.h"
 #include "native/binding/handles.h"
 #include "native/binding/thread_options.h"
@@ -99,12 +100,13 @@ Pruning read_pruning(const Napi::Object& options) {
 class LoadTask {
  public:
   LoadTask(Napi::Env env, TensorDirectory directory, DecoderSpec spec, ThreadPlacement placement,
-           LoadOptions options)
+           LoadOptions options, int device)
       : env_(env),
         directory_(std::move(directory)),
         spec_(std::move(spec)),
         placement_(std::move(placement)),
         options_(std::move(options)),
+        device_(device),
         deferred_(Napi::Promise::Deferred::New(env)) {}
 
   static Napi::Promise start(std::unique_ptr<LoadTask> owned, const Napi::Value& on_progress) {
@@ -140,11 +142,19 @@ class LoadTask {
       }
       return !cancelled_.load(std::memory_order_relaxed);
     };
-    status_ = guarded("the model", [&] {
-      AIR_RETURN_IF_ERROR(place_this_thread(placement_, 0));
-      return Model::load(directory_, spec_, options_, &model_);
-    });
+    status_ = guarded("the model", [&] { return load(); });
     (void)calls_.BlockingCall(this, settle);
+  }
+
+  Status load() {
+    AIR_RETURN_IF_ERROR(place_this_thread(placement_, 0));
+    if (device_ < 0) return Model::load(directory_, spec_, options_, &loaded_.model);
+    std::shared_ptr<const cuda::Kernels> kernels;
+    AIR_RETURN_IF_ERROR(open_cuda_device(device_, &kernels));
+    options_.upload = [&](const Model& model, ThreadPool& pool, MatrixSource& matrices) {
+      return cuda::DeviceModel::create(kernels, model, options_.host_layers, pool, matrices, &loaded_.device);
+    };
+    return Model::load(directory_, spec_, options_, &loaded_.model);
   }
 
   static void show_progress(Napi::Env env, Napi::Function, Progress* owned) {
@@ -168,7 +178,7 @@ class LoadTask {
     if (task->progress_error_.has_value()) {
       task->deferred_.Reject(task->progress_error_->Value());
     } else if (task->status_.ok()) {
-      task->deferred_.Resolve(ModelHandle::create(env, std::move(task->model_)));
+      task->deferred_.Resolve(ModelHandle::create(env, std::move(task->loaded_)));
     } else {
       task->deferred_.Reject(to_error(env, task->status_).Value());
     }
@@ -190,6 +200,7 @@ class LoadTask {
   const DecoderSpec spec_;
   const ThreadPlacement placement_;
   LoadOptions options_;
+  const int device_;  // of CUDA, or -1: the CPU
   const Napi::Promise::Deferred deferred_;
   Napi::FunctionReference on_progress_;
   Napi::ThreadSafeFunction calls_;
@@ -198,7 +209,7 @@ class LoadTask {
   std::optional<Napi::Error> progress_error_;  // JS thread; what onProgress threw
   int64_t reported_percent_ = -1;              // loading thread
   Status status_;
-  std::shared_ptr<const Model> model_;
+  LoadedModel loaded_;
 };
 
 }  // namespace
@@ -207,10 +218,10 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Napi::Object options = get_object(info[2], "options");
   const std::string backend = get_string(options, "backend");
-  if (backend != "cpu") {
-    throw_status(env,
-                 {StatusCode::kNoDevice, "expected \"cpu\" for backend but received \"" + backend + "\""});
-  }
+  if (backend != "cpu" && backend != "cuda")
+    throw_argument(env, "\"cpu\" or \"cuda\"", "backend", options.Get("backend"));
+  const int device =
+      backend == "cuda" ? static_cast<int>(get_integer_or(options, "device", 0, kMaxDevice, 0)) : -1;
   ThreadPlan plan = read_thread_plan(options);
   plan.placement.is_pinned =
       false;  // packing's threads share the listed CPUs, as the loading thread's children
@@ -220,9 +231,12 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   load.pruning = read_pruning(options);
   const AirKernelTable* kernels = nullptr;
   throw_if_error(env, select_kernels(&kernels));
-  load.layout = kernels->layout;
-  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]),
-                                         std::move(plan.placement), std::move(load));
+  DecoderSpec spec = read_spec(info[1]);
+  if (device >= 0)
+    load.host_layers = spec.layers - get_integer_or(options, "gpuLayers", 1, spec.layers, spec.layers);
+  load.layout = device < 0 ? kernels->layout : AIR_LAYOUT_QUADS;  // which native/cuda/weights reads
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), std::move(spec),
+                                         std::move(plan.placement), std::move(load), device);
   return LoadTask::start(std::move(task), options.Get("onProgress"));
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "native/binding/cuda_binding.h"
 #include "native/binding/guard.h"
 #include "native/binding/handle_support.h"
 
@@ -28,14 +29,15 @@ const char* outcome_name(PackCacheOutcome outcome) {
 }  // namespace
 
 Napi::Function ModelHandle::define(Napi::Env env) {
-  return DefineClass(env, "NativeModel",
-                     {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
-                      InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
-                      InstanceAccessor<&ModelHandle::conversions>("conversions"),
-                      InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
-                      InstanceAccessor<&ModelHandle::backend>("backend"),
-                      InstanceMethod<&ModelHandle::column_squares>("columnSquares"),
-                      InstanceMethod<&ModelHandle::close>("close")});
+  return DefineClass(
+      env, "NativeModel",
+      {InstanceAccessor<&ModelHandle::weight_bytes>("weightBytes"),
+       InstanceAccessor<&ModelHandle::mapped_bytes>("mappedBytes"),
+       InstanceAccessor<&ModelHandle::conversions>("conversions"),
+       InstanceAccessor<&ModelHandle::pack_cache>("packCache"),
+       InstanceAccessor<&ModelHandle::backend>("backend"), InstanceAccessor<&ModelHandle::device>("device"),
+       InstanceMethod<&ModelHandle::column_squares>("columnSquares"),
+       InstanceMethod<&ModelHandle::close>("close")});
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -47,21 +49,21 @@ ModelHandle* ModelHandle::Unwrap(const Napi::Value& value) {
   return ObjectWrap::Unwrap(value.As<Napi::Object>());
 }
 
-Napi::Object ModelHandle::create(Napi::Env env, std::shared_ptr<const Model> model) {
+Napi::Object ModelHandle::create(Napi::Env env, LoadedModel loaded) {
   Napi::Object object = construct(env, "NativeModel");
-  Unwrap(object)->model_ = std::move(model);
+  Unwrap(object)->loaded_ = std::move(loaded);
   return object;
 }
 
-std::shared_ptr<const Model> ModelHandle::require(const Napi::Value& value) {
+LoadedModel ModelHandle::require(const Napi::Value& value) {
   const auto* handle = Unwrap(value);
   handle->open(value.Env());
-  return handle->model_;
+  return handle->loaded_;
 }
 
 const Model& ModelHandle::open(Napi::Env env) const {
-  if (model_ == nullptr) throw_closed(env, "model");
-  return *model_;
+  if (loaded_.model == nullptr) throw_closed(env, "model");
+  return *loaded_.model;
 }
 
 Napi::Value ModelHandle::weight_bytes(const Napi::CallbackInfo& info) {
@@ -73,7 +75,18 @@ Napi::Value ModelHandle::mapped_bytes(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value ModelHandle::backend(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), "cpu");
+  open(info.Env());
+  return Napi::String::New(info.Env(), loaded_.device == nullptr ? "cpu" : "cuda");
+}
+
+Napi::Value ModelHandle::device(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  open(env);
+  if (loaded_.device == nullptr) return env.Undefined();
+  Napi::Object object = describe_loaded(env, loaded_.device->kernels());
+  object.Set("layers", number(env, loaded_.model->spec().layers - loaded_.device->first_layer()));
+  object.Set("weightBytes", number(env, loaded_.device->bytes()));
+  return object;
 }
 
 Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {
@@ -116,6 +129,6 @@ Napi::Value ModelHandle::column_squares(const Napi::CallbackInfo& info) {
   return array;
 }
 
-void ModelHandle::close(const Napi::CallbackInfo&) { model_.reset(); }
+void ModelHandle::close(const Napi::CallbackInfo&) { loaded_ = {}; }
 
 }  // namespace air::binding

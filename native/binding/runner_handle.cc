@@ -59,7 +59,6 @@ Napi::Object RunnerHandle::create(Napi::Env env, std::unique_ptr<Runner> runner,
   RunnerHandle* handle = Unwrap(object);
   handle->engine_ = EngineThread::start(env, std::move(runner));
   handle->arena_ = std::move(arena);
-  handle->draft_logits_ = std::make_shared<std::vector<float>>();
   return object;
 }
 
@@ -183,8 +182,8 @@ Napi::Value RunnerHandle::propose(const Napi::CallbackInfo& info) {
   idle(env);
   const auto result = std::make_shared<ProposeResult>();
   EngineThread::Work work;
-  work.compute = [request = std::move(request), logits = draft_logits_, result](Runner& runner) {
-    return air::propose(runner, request, logits.get(), result.get());
+  work.compute = [request = std::move(request), result](Runner& runner) {
+    return runner.propose(request, result.get());
   };
   work.report = [result](Napi::Env report_env, Napi::Object stats) {
     Napi::Int32Array tokens = Napi::Int32Array::New(report_env, result->tokens.size());

@@ -156,6 +156,7 @@ class ModelLoader {
     const int64_t width = spec.embedding_length;
     model_->layers_.resize(static_cast<size_t>(spec.layers));  // the packer keeps pointers into it
     for (int64_t index = 0; index < spec.layers; ++index) {
+      if (index == options_.host_layers) host_bytes_ = packer_.packed_bytes();
       LayerWeights& layer = model_->layers_[static_cast<size_t>(index)];
       const std::string role = "layers." + std::to_string(index) + ".";
       layer.shape = layer_shape(spec, options_.pruning, index);
@@ -174,10 +175,72 @@ class ModelLoader {
     ThreadPool pool;
     AIR_RETURN_IF_ERROR(pool.start(options_.threads));
     model_->packed_bytes_ = packer_.packed_bytes();
-    AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
+    if (options_.upload && options_.pack_cache.empty()) {
+      AIR_RETURN_IF_ERROR(upload_as_packed(pool));
+    } else {
+      AIR_RETURN_IF_ERROR(options_.pack_cache.empty() ? pack(pool, 0) : pack_with_cache(pool));
+    }
     model_->conversions_ = packer_.conversions();
+    if (options_.upload && !options_.pack_cache.empty()) {
+      PackedMatrices all;
+      AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, all));
+    }
+    if (options_.upload) forget_uploaded();
     progress_.finish();
     return progress_.report();
+  }
+
+  // Matrices that lie in memory all together.
+  class PackedMatrices final : public MatrixSource {
+   public:
+    Status provide(const AirMatrix* const*, int) override { return {}; }
+  };
+
+  // Matrices that are packed when they are wanted, so that no more of them are in memory than go to the device at once.
+  class MatricesInTurn final : public MatrixSource {
+   public:
+    MatricesInTurn(Packer& packer, ThreadPool& pool, Progress& progress)
+        : packer_(packer), pool_(pool), progress_(progress) {}
+    Status provide(const AirMatrix* const* matrices, int count) override {
+      return packer_.pack_some(pool_, progress_, matrices, count, &memory_);
+    }
+
+   private:
+    Packer& packer_;
+    ThreadPool& pool_;
+    Progress& progress_;
+    AlignedBuffer memory_;
+  };
+
+  Status upload_as_packed(ThreadPool& pool) {
+    progress_.start(packer_.source_bytes());
+    AIR_RETURN_IF_ERROR(packer_.check_in_place(pool, progress_));
+    std::vector<const AirMatrix*> staying;
+    for (int64_t layer = 0; layer < options_.host_layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) staying.push_back(matrix);
+    AIR_RETURN_IF_ERROR(packer_.pack_some(pool, progress_, staying.data(), static_cast<int>(staying.size()),
+                                          &model_->packed_));
+    MatricesInTurn matrices(packer_, pool, progress_);
+    AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, matrices));
+    packer_.drop_source();
+    return model_->check_files();
+  }
+
+  std::vector<AirMatrix*> matrices_of(int64_t layer) {
+    LayerWeights& weights = model_->layers_[static_cast<size_t>(layer)];
+    std::vector<AirMatrix*> matrices;
+    for (Linear* linear :
+         {&weights.q, &weights.k, &weights.v, &weights.o, &weights.gate, &weights.up, &weights.down})
+      matrices.push_back(&linear->weight);
+    return matrices;
+  }
+
+  // The matrices of the first layers come first where all were packed together.
+  void forget_uploaded() {
+    model_->output_.weight.data = nullptr;
+    for (int64_t layer = options_.host_layers; layer < model_->spec_.layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) matrix->data = nullptr;
+    model_->packed_.shrink(host_bytes_);
   }
 
   // `later_bytes` are those of the work that follows.
@@ -249,6 +312,7 @@ class ModelLoader {
   Progress progress_;
   std::unique_ptr<Model> model_;
   Packer packer_;
+  int64_t host_bytes_ = 0;  // packed, of the first host_layers
 };
 
 Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,

@@ -3,6 +3,7 @@
 #define AIR_CORE_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "native/core/progress.h"
 #include "native/core/pruning.h"
 #include "native/core/status.h"
+#include "native/core/thread_pool.h"
 #include "native/core/weights/packer.h"
 #include "native/core/weights/tensor.h"
 
@@ -53,12 +55,26 @@ struct LayerWeights {
   Linear down;                           // [embedding_length, feed_forward_length]
 };
 
+// Packed matrices of a model that is being loaded, a few at a time.
+class MatrixSource {
+ public:
+  virtual ~MatrixSource() = default;
+  // The data of these matrices of the model is there until the next call.
+  virtual Status provide(const AirMatrix* const* matrices, int count) = 0;
+};
+
+class Model;
+
 struct LoadOptions {
   int threads = 1;
   std::string pack_cache;  // directory of pack files (native/core/weights/pack_file.h), or empty
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
   Pruning pruning{};
+  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them but those of host_layers. Empty:
+  // they stay.
+  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload{};
+  int64_t host_layers = 0;  // so many of the first layers stay, and upload() takes none of theirs
 };
 
 // What came of LoadOptions::pack_cache.
@@ -88,6 +104,8 @@ class Model {
   const std::vector<float>& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }
   const std::vector<Conversion>& conversions() const { return conversions_; }
+  // [vocab_size, embedding_length], in the mapped file.
+  const Tensor& embedding() const { return embedding_; }
   const PackCacheReport& pack_cache() const { return pack_cache_; }
   AirLayout layout() const { return layout_; }
   int64_t weight_bytes() const { return packed_bytes_ + vector_bytes_; }

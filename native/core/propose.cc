@@ -4,23 +4,18 @@
 #include <string>
 #include <utility>
 
+#include "native/core/next_batch.h"
 #include "native/core/row_ops.h"
 
 namespace air {
 
 namespace {
 
-// A sequence that is still drafting.
-struct Draft {
-  int64_t sequence = 0;  // of the request
-  int32_t token = 0;     // drafted last
-  float confidence = 1;  // product over the drafted tokens
-};
-
 constexpr int32_t kMaxCount = 1024;
 
-// What forward() does not check, and what is used before it.
-Status check(const ProposeRequest& request, int64_t max_sequences) {
+}  // namespace
+
+Status check_request(const ProposeRequest& request, int64_t max_sequences) {
   const Batch& batch = request.batch;
   const int64_t sequences = batch.sequence_count();
   if (sequences < 1 || sequences > max_sequences) {
@@ -51,68 +46,9 @@ Status check(const ProposeRequest& request, int64_t max_sequences) {
   return {};
 }
 
-// The step that feeds each draft its last token, `step` tokens after those of `first`.
-class NextBatch {
- public:
-  NextBatch(const Batch& first, int64_t groups, int64_t page_tokens)
-      : first_(first),
-        groups_(groups),
-        page_tokens_(page_tokens),
-        sequences_(first.sequence_count()),
-        pages_(static_cast<int64_t>(first.page_tables.size()) / (groups * sequences_)) {}
-
-  // False when a draft's page table ends.
-  bool build(const std::vector<Draft>& drafts, int32_t step, Batch* batch) const {
-    batch->query_gates = first_.query_gates;
-    batch->sequence_starts.assign(1, 0);
-    for (const Draft& draft : drafts) {
-      const auto last =
-          static_cast<size_t>(first_.sequence_starts[static_cast<size_t>(draft.sequence + 1)]) - 1;
-      batch->tokens.push_back(draft.token);
-      batch->positions.push_back(static_cast<int32_t>(int64_t{first_.positions[last]} + step));
-      batch->logit_rows.push_back(batch->sequence_starts.back());
-      batch->sequence_starts.push_back(batch->sequence_starts.back() + 1);
-    }
-    for (int64_t group = 0; group < groups_; ++group) {
-      for (const Draft& draft : drafts) {
-        if (!add_cell(group * sequences_ + draft.sequence, step, batch)) return false;
-      }
-    }
-    return true;
-  }
-
- private:
-  bool add_cell(int64_t cell, int32_t step, Batch* batch) const {
-    const auto at = static_cast<size_t>(cell);
-    const int32_t* table = first_.page_tables.data() + cell * pages_;
-    const int64_t context = int64_t{first_.context_lengths[at]} + step;
-    if (context > pages_ * page_tokens_) return false;
-    const int64_t index = context - 1;
-    batch->slots.push_back(
-        static_cast<int32_t>(table[index / page_tokens_] * page_tokens_ + index % page_tokens_));
-    batch->page_tables.insert(batch->page_tables.end(), table, table + pages_);
-    batch->context_lengths.push_back(static_cast<int32_t>(context));
-    const auto copy = [at](const std::vector<int32_t>& from, std::vector<int32_t>* to) {
-      if (!from.empty()) to->push_back(from[at]);
-    };
-    copy(first_.sink_tokens, &batch->sink_tokens);
-    copy(first_.window_tokens, &batch->window_tokens);
-    copy(first_.evicted_tokens, &batch->evicted_tokens);
-    return true;
-  }
-
-  const Batch& first_;
-  const int64_t groups_;
-  const int64_t page_tokens_;
-  const int64_t sequences_;
-  const int64_t pages_;
-};
-
-}  // namespace
-
-Status propose(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
-               ProposeResult* result) {
-  AIR_RETURN_IF_ERROR(check(request, runner.options().max_sequences));
+Status propose_by_steps(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
+                        ProposeResult* result) {
+  AIR_RETURN_IF_ERROR(check_request(request, runner.options().max_sequences));
   const int64_t sequences = request.batch.sequence_count();
   const int64_t vocab_size = runner.spec().vocab_size;
   result->width = *std::max_element(request.counts.begin(), request.counts.end());

@@ -29,8 +29,11 @@ struct ProposeResult {
 // Computes the batch, takes the likeliest token of each row, feeds it back, and so on. A sequence that drafted n
 // tokens has written n - 1 entries past the batch's. `logits` is scratch that keeps its size from call to call.
 // After an error, what a failed forward() leaves behind.
-Status propose(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
-               ProposeResult* result);
+Status propose_by_steps(Runner& runner, const ProposeRequest& request, std::vector<float>* logits,
+                        ProposeResult* result);
+
+// What a forward does not check of the request.
+Status check_request(const ProposeRequest& request, int64_t max_sequences);
 
 }  // namespace air
 

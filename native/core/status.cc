@@ -24,6 +24,8 @@ const char* status_code_name(StatusCode code) noexcept {
       return "AIR_ERR_UNSUPPORTED";
     case StatusCode::kNoDevice:
       return "AIR_ERR_NO_DEVICE";
+    case StatusCode::kDevice:
+      return "AIR_ERR_DEVICE";
     case StatusCode::kOutOfMemory:
       return "AIR_ERR_OUT_OF_MEMORY";
     case StatusCode::kIo:

@@ -20,6 +20,7 @@ enum class StatusCode {
   kModelFormat,  // AIR_ERR_MODEL_FORMAT   the file contradicts itself or the spec
   kUnsupported,  // AIR_ERR_UNSUPPORTED    valid, but not implemented or not usable here
   kNoDevice,     // AIR_ERR_NO_DEVICE      no such compute device
+  kDevice,       // AIR_ERR_DEVICE         the device failed while it worked
   kOutOfMemory,  // AIR_ERR_OUT_OF_MEMORY  an allocation was refused
   kIo,           // AIR_ERR_IO             the operating system refused a file
   kInternal,     // AIR_ERR_INTERNAL       a bug in air-runtime

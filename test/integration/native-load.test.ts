@@ -1,6 +1,6 @@
 import { truncateSync, writeFileSync } from "node:fs";
 
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { loadAddon } from "../../lib/native/load.js";
 import type { DecoderSpec, NativeModel, NativeTensorDirectory } from "../../lib/native/native.js";
@@ -154,11 +154,18 @@ describe("loadModel", () => {
     await expectFailure(() => load(folder), "AIR_ERR_IO", /directory/i);
   });
 
-  test("refuses another backend", async () => {
+  test("refuses a device that is not there and a backend that it does not know", async () => {
+    vi.stubEnv("AIR_CUDA_LIBRARY", "/no/such/libcuda.so.1");
     await expectFailure(
       () => addon.loadModel(raw.directory, raw.spec, { backend: "cuda" }),
       "AIR_ERR_NO_DEVICE",
-      /received "cuda"/,
+      /no\/such|without nvcc/,
+    );
+    vi.unstubAllEnvs();
+    await expectFailure(
+      () => addon.loadModel(raw.directory, raw.spec, { backend: "tpu" as "cuda" }),
+      "AIR_ERR_ARGUMENT",
+      /"cpu" or "cuda" for backend but received "tpu"/,
     );
   });
 });

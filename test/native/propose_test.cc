@@ -113,9 +113,8 @@ void prefill(Engine& engine, const std::vector<int32_t>& tokens, const std::vect
 }
 
 ProposeResult propose(Engine& engine, const ProposeRequest& request) {
-  std::vector<float> logits;
   ProposeResult result;
-  const Status status = air::propose(*engine.runner, request, &logits, &result);
+  const Status status = engine.runner->propose(request, &result);
   CHECK_MSG(status.ok(), status.message());
   return result;
 }
@@ -275,12 +274,11 @@ TEST(refuses_requests_that_leave_their_bounds) {
       {"a token beyond the vocabulary", StatusCode::kArgument,
        [](ProposeRequest& r) { r.batch.tokens[3] = kVocabSize; }},
   };
-  std::vector<float> logits;
   ProposeResult result;
   for (const Case& bad : cases) {
     ProposeRequest request = make_request(engine, tokens, {{0, 20, 77}, {0, 5, 2}});
     bad.spoil(request);
-    const Status status = air::propose(*engine.runner, request, &logits, &result);
+    const Status status = engine.runner->propose(request, &result);
     CHECK_MSG(status.code() == bad.code, std::string(bad.name) + ": " + air::status_code_name(status.code()));
     CHECK_MSG(status.message().rfind("expected ", 0) == 0, std::string(bad.name) + ": " + status.message());
   }
@@ -296,17 +294,16 @@ TEST(cancel_stops_a_draft_and_the_next_one_is_right) {
   Engine engine = make_engine(tiny, best_kernels(), options);
   const ProposeRequest request = make_request(engine, tokens, {{0, 20, 900}});
   const ProposeResult expected = propose(engine, request);
-  std::vector<float> logits;
   ProposeResult result;
   engine.runner->cancel();
-  CHECK(air::propose(*engine.runner, request, &logits, &result).code() == StatusCode::kCancelled);
+  CHECK(engine.runner->propose(request, &result).code() == StatusCode::kCancelled);
   engine.runner->clear_cancel();
   // Well before the last of 900 steps, unless the machine is busy with other things.
   std::thread other([&engine] {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     engine.runner->cancel();
   });
-  const Status raced = air::propose(*engine.runner, request, &logits, &result);
+  const Status raced = engine.runner->propose(request, &result);
   other.join();
   CHECK(raced.ok() || raced.code() == StatusCode::kCancelled);
   engine.runner->clear_cancel();

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <thread>
 
+#include "native/core/cpu_runner.h"
 #include "native/core/isa.h"
 #include "test/native/check.h"
 #include "test/native/support/tiny_engine.h"
@@ -216,7 +217,7 @@ TEST(refuses_kernels_that_read_another_layout) {
   air::RunnerOptions runner_options;
   runner_options.max_tokens = runner_options.max_sequences = 1;
   std::unique_ptr<air::Runner> runner;
-  const Status status = air::Runner::create(*best_kernels(), arena, runner_options, &runner);
+  const Status status = air::CpuRunner::create(*best_kernels(), arena, runner_options, &runner);
   CHECK(status.code() == air::StatusCode::kUnsupported);
   CHECK_MSG(status.message().find(best_kernels()->isa) != std::string::npos, status.message());
 }

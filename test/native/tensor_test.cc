@@ -116,6 +116,7 @@ TEST(status_code_name_gives_every_code_its_javascript_name) {
                {StatusCode::kModelFormat, "AIR_ERR_MODEL_FORMAT"},
                {StatusCode::kUnsupported, "AIR_ERR_UNSUPPORTED"},
                {StatusCode::kNoDevice, "AIR_ERR_NO_DEVICE"},
+               {StatusCode::kDevice, "AIR_ERR_DEVICE"},
                {StatusCode::kOutOfMemory, "AIR_ERR_OUT_OF_MEMORY"},
                {StatusCode::kIo, "AIR_ERR_IO"},
                {StatusCode::kInternal, "AIR_ERR_INTERNAL"}};

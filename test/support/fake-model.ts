@@ -101,6 +101,7 @@ function createParts(addon: FakeAddon, options: FakeModelOptions, isDraft: boole
     threads: 1,
     conversions: [],
     packCache: undefined,
+    device: undefined,
   } as const;
   const chatTemplate = "chatTemplate" in options ? options.chatTemplate : fakeTemplate;
   return {

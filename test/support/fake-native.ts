@@ -6,7 +6,9 @@ import type {
   Capabilities,
   CreateArenaOptions,
   CreateRunnerOptions,
+  CudaDevices,
   DecoderSpec,
+  LoadedDevice,
   NativeAddon,
   NativeKvArena,
   NativeModel,
@@ -34,6 +36,14 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
 
   capabilities(): Capabilities {
     return { abiVersion: 1, isas: ["reference"], activeIsa: "reference", cpus: 1, defaultThreads: 1 };
+  }
+
+  listCudaDevices(): CudaDevices {
+    return { devices: [], reason: "expected a GPU but this addon is a fake" };
+  }
+
+  probeCudaDevice(): LoadedDevice {
+    return fail("AIR_ERR_NO_DEVICE", "expected a GPU but this addon is a fake");
   }
 
   async loadModel(_directory: NativeTensorDirectory, spec: DecoderSpec): Promise<NativeModel> {

@@ -27,6 +27,7 @@ function mix(hash: number, value: number): number {
 /** A model without weights. */
 export class FakeModel implements NativeModel {
   readonly backend = "cpu";
+  readonly device = undefined;
   readonly weightBytes = 1000;
   readonly mappedBytes = 100;
   readonly conversions = [];

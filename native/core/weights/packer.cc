@@ -45,8 +45,9 @@ Status Packer::add_matrix(const Tensor& tensor, MatrixSelection selection, AirMa
   job.selection = std::move(selection);
   job.matrix = matrix;
   job.offset = packed_bytes_;
+  job.bytes = round_up(bytes, kSectionAlignment);
   job.conversion = conversion_index(tensor.type, static_cast<AirWeightClass>(matrix->weight_class));
-  packed_bytes_ += round_up(bytes, kSectionAlignment);
+  packed_bytes_ += job.bytes;
   add_job(std::move(job));
   return {};
 }
@@ -59,9 +60,13 @@ void Packer::add_in_place(const Tensor& tensor) {
 
 void Packer::add_job(Job job) {
   job.first_chunk = chunks_;
-  chunks_ += (tiles_of(job.selection.row_count(job.tensor)) + kTilesPerChunk - 1) / kTilesPerChunk;
+  chunks_ += chunk_count(job);
   source_bytes_ += job.tensor.length_bytes;
   jobs_.push_back(std::move(job));
+}
+
+int64_t Packer::chunk_count(const Job& job) const {
+  return (tiles_of(job.selection.row_count(job.tensor)) + kTilesPerChunk - 1) / kTilesPerChunk;
 }
 
 size_t Packer::conversion_index(TensorType from, AirWeightClass to) {
@@ -79,7 +84,7 @@ void Packer::set_conversion_errors(const std::vector<ConversionError>& errors) {
 
 void Packer::place(const uint8_t* packed) const {
   for (const Job& job : jobs_) {
-    if (job.matrix != nullptr) job.matrix->data = packed + job.offset;
+    if (job.matrix != nullptr) job.matrix->data = packed == nullptr ? nullptr : packed + job.offset;
   }
 }
 
@@ -104,17 +109,52 @@ void Packer::drop_source() const {
 }
 
 Status Packer::pack(ThreadPool& pool, Progress& progress, bool hashes_source, uint8_t* packed) {
-  return for_each_chunk(pool, progress, hashes_source,
-                        [&](const Chunk& chunk) { return pack_chunk(chunk, packed); });
+  return for_each_chunk(pool, progress, hashes_source, 0, chunks_,
+                        [&](const Chunk& chunk) { return pack_chunk(chunk, packed + chunk.job.offset); });
 }
 
 Status Packer::hash_source(ThreadPool& pool, Progress& progress) {
-  return for_each_chunk(pool, progress, true, [](const Chunk&) { return Status(); });
+  return for_each_chunk(pool, progress, true, 0, chunks_, [](const Chunk&) { return Status(); });
+}
+
+Status Packer::pack_some(ThreadPool& pool, Progress& progress, const AirMatrix* const* matrices, int count,
+                         AlignedBuffer* memory) {
+  std::vector<const Job*> jobs;
+  int64_t bytes = 0;
+  for (const Job& job : jobs_) {
+    if (job.matrix == nullptr || std::find(matrices, matrices + count, job.matrix) == matrices + count)
+      continue;
+    jobs.push_back(&job);
+    bytes += job.bytes;
+  }
+  AIR_RETURN_IF_ERROR(memory->allocate(bytes, "packed weights"));
+  uint8_t* data = memory->data();
+  for (const Job* job : jobs) {
+    job->matrix->data = data;
+    const auto pack = [&](const Chunk& chunk) { return pack_chunk(chunk, data); };
+    AIR_RETURN_IF_ERROR(
+        for_each_chunk(pool, progress, false, job->first_chunk, job->first_chunk + chunk_count(*job), pack));
+    data += job->bytes;
+  }
+  return {};
+}
+
+Status Packer::check_in_place(ThreadPool& pool, Progress& progress) {
+  for (const Job& job : jobs_) {
+    if (job.matrix != nullptr) continue;
+    const auto check = [&](const Chunk& chunk) {
+      return check_rows(job.tensor, chunk.row_begin, chunk.row_end);
+    };
+    AIR_RETURN_IF_ERROR(
+        for_each_chunk(pool, progress, false, job.first_chunk, job.first_chunk + chunk_count(job), check));
+  }
+  return {};
 }
 
 // work(chunk), a hash of its source if asked, and no more of its pages in memory. Stops at the first failure.
 template <typename Work>
-Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, const Work& work) {
+Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, int64_t first,
+                              int64_t end, const Work& work) {
   source_hash_.store(0, std::memory_order_relaxed);
   const auto step = [&](int64_t index, bool reports) {
     const Chunk chunk = chunk_at(index);
@@ -128,11 +168,11 @@ Status Packer::for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_
     return reports ? progress.report() : Status();
   };
   pool.run([&](Team& team) {
-    team.for_each(chunks_, 1, [&](int64_t index, int64_t) {
+    team.for_each(end - first, 1, [&](int64_t item, int64_t) {
       if (failed_.load(std::memory_order_relaxed)) return;
       // An exception would leave the team waiting for this thread, or end the process.
       try {
-        Status status = step(index, team.thread() == 0);
+        Status status = step(first + item, team.thread() == 0);
         if (!status.ok()) fail(std::move(status));
       } catch (const std::bad_alloc&) {
         fail({StatusCode::kOutOfMemory, "expected memory for packing but the system refused it"});
@@ -164,12 +204,12 @@ Packer::Chunk Packer::chunk_at(int64_t index) const {
   return {job, tile_begin, tile_end, row_begin, row_end, source, (row_end - row_begin) * row_bytes};
 }
 
-Status Packer::pack_chunk(const Chunk& chunk, uint8_t* packed) {
+Status Packer::pack_chunk(const Chunk& chunk, uint8_t* data) {
   const Job& job = chunk.job;
   if (job.matrix == nullptr) return check_rows(job.tensor, chunk.row_begin, chunk.row_end);
   ConversionError error;
-  AIR_RETURN_IF_ERROR(pack_tiles(job.tensor, job.selection, *job.matrix, packed + job.offset,
-                                 chunk.tile_begin, chunk.tile_end, &error));
+  AIR_RETURN_IF_ERROR(
+      pack_tiles(job.tensor, job.selection, *job.matrix, data, chunk.tile_begin, chunk.tile_end, &error));
   const std::lock_guard<std::mutex> lock(mutex_);
   ConversionError& sum = conversions_[job.conversion].error;
   sum.squared_error += error.squared_error;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/include/air_formats.h"
+#include "native/core/aligned_buffer.h"
 #include "native/core/progress.h"
 #include "native/core/status.h"
 #include "native/core/thread_pool.h"
@@ -39,12 +40,19 @@ class Packer {
   const std::vector<Conversion>& conversions() const noexcept { return conversions_; }
   void set_conversion_errors(const std::vector<ConversionError>& errors);
 
-  // Points the matrices into `packed`, which holds packed_bytes(), 4096-aligned.
+  // Points the matrices into `packed`, which holds packed_bytes(), 4096-aligned; or, with null, nowhere.
   void place(const uint8_t* packed) const;
 
   // Packs everything into `packed`, checks every weight, measures the conversions and, for a pack cache, hashes
   // the source. The file's resident pages are released as it goes. Advances `progress` by source_bytes().
   Status pack(ThreadPool& pool, Progress& progress, bool hashes_source, uint8_t* packed);
+
+  // For who wants the matrices one after the other and the source but once: packs these into `memory`, side by side, and
+  // points them there. Advances `progress` by their source bytes.
+  Status pack_some(ThreadPool& pool, Progress& progress, const AirMatrix* const* matrices, int count,
+                   AlignedBuffer* memory);
+  // Checks every weight that stays in the file. Advances `progress` by its bytes.
+  Status check_in_place(ThreadPool& pool, Progress& progress);
 
   // Hash of what decides the packed layout, and of a few bytes of every tensor to tell models of one shape apart.
   uint64_t identity() const;
@@ -61,6 +69,7 @@ class Packer {
     MatrixSelection selection;
     AirMatrix* matrix = nullptr;  // null: checked in place
     int64_t offset = 0;           // bytes into the packed memory
+    int64_t bytes = 0;            // that it takes there
     int64_t first_chunk = 0;
     size_t conversion = 0;
   };
@@ -76,9 +85,13 @@ class Packer {
   void add_job(Job job);
   size_t conversion_index(TensorType from, AirWeightClass to);
   Chunk chunk_at(int64_t index) const;
-  Status pack_chunk(const Chunk& chunk, uint8_t* packed);
+  // data: of the chunk's matrix
+  Status pack_chunk(const Chunk& chunk, uint8_t* data);
+  int64_t chunk_count(const Job& job) const;
+  // work(chunk) for the chunks [first, end).
   template <typename Work>
-  Status for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, const Work& work);
+  Status for_each_chunk(ThreadPool& pool, Progress& progress, bool hashes_source, int64_t first, int64_t end,
+                        const Work& work);
   void fail(Status status);
 
   const AirLayout layout_;

@@ -4,32 +4,37 @@
 #include <cstring>
 #include <random>
 
+#include "native/core/cpu_runner.h"
 #include "native/core/isa.h"
 #include "test/native/check.h"
 
 namespace air_test {
 
-Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const EngineOptions& options) {
-  Engine engine;
-  engine.pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
+air::ArenaOptions arena_options_of(const TinyModel& tiny, const EngineOptions& options) {
+  const int64_t pages = (options.max_context + options.page_tokens - 1) / options.page_tokens;
   air::ArenaOptions arena_options;
   arena_options.head_mask = options.head_mask;
   if (arena_options.head_mask.empty()) {
     arena_options.head_mask.assign(static_cast<size_t>(tiny.spec.layers * tiny.spec.kv_heads), 0);
   }
   arena_options.page_tokens = options.page_tokens;
-  arena_options.page_counts.assign(static_cast<size_t>(options.groups),
-                                   1 + engine.pages_per_sequence * options.sequences);
+  arena_options.page_counts.assign(static_cast<size_t>(options.groups), 1 + pages * options.sequences);
   arena_options.key_type = options.kv_type;
   arena_options.value_type = options.kv_type;
   arena_options.rotate_keys = options.rotate_keys;
-  air::Status status = air::KvArena::create(tiny.model, arena_options, &engine.arena);
+  return arena_options;
+}
+
+Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const EngineOptions& options) {
+  Engine engine;
+  engine.pages_per_sequence = (options.max_context + options.page_tokens - 1) / options.page_tokens;
+  air::Status status = air::KvArena::create(tiny.model, arena_options_of(tiny, options), &engine.arena);
   CHECK_MSG(status.ok(), status.message());
   air::RunnerOptions runner_options;
   runner_options.max_tokens = options.max_context;
   runner_options.max_sequences = options.sequences;
   runner_options.threads = options.threads;
-  status = air::Runner::create(*kernels, engine.arena, runner_options, &engine.runner);
+  status = air::CpuRunner::create(*kernels, engine.arena, runner_options, &engine.runner);
   CHECK_MSG(status.ok(), status.message());
   return engine;
 }

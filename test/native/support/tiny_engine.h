@@ -28,6 +28,8 @@ struct EngineOptions {
   int threads = 2;
 };
 
+air::ArenaOptions arena_options_of(const TinyModel& tiny, const EngineOptions& options);
+
 Engine make_engine(const TinyModel& tiny, const AirKernelTable* kernels, const EngineOptions& options);
 
 // The best that this machine can run.

@@ -229,7 +229,10 @@ TinyModel make_tiny_model(const TinyOptions& options) {
   builder.vector("output_norm.weight", width, 1, 0.2F);
   if (!options.tied_output) builder.matrix("output.weight", options.vocab_size, width);
   builder.finish();
-  const air::Status status = air::Model::load(tiny.directory, spec, {2, {}, {}, options.layout}, &tiny.model);
+  air::LoadOptions load;
+  load.threads = 2;
+  load.layout = options.layout;
+  const air::Status status = air::Model::load(tiny.directory, spec, load, &tiny.model);
   CHECK_MSG(status.ok(), "tiny model: " + status.message());
   if (!options.keeps_file) unlink(tiny.directory.files[0].c_str());
   return tiny;
