@@ -11,7 +11,11 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..");
 const cpus = String(os.availableParallelism());
 const requiresTools = process.env["AIR_REQUIRE_TOOLS"] === "1";
 const builds = {
-  plain: { folder: "build-tests", type: "Release", options: ["-DAIR_BUILD_TESTS=ON"] },
+  plain: {
+    folder: "build-tests",
+    type: "Release",
+    options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_BUILD_BENCH=ON", "-DAIR_CUDA=FAKE"],
+  },
   address: {
     folder: "build-asan",
     type: "Debug",

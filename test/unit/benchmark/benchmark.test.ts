@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 import { type BenchmarkOptions, runBenchmark } from "../../../lib/benchmark/benchmark.js";
-import type { LoadedDevice } from "../../../lib/native/native.js";
+import type { DecoderSpec, LoadedDevice, NativeModel } from "../../../lib/native/native.js";
 import { FakeAddon } from "../../support/fake-native.js";
 
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
@@ -19,6 +19,12 @@ const fakeDevice: LoadedDevice = {
   image: "sass",
   imageMicros: 5,
 };
+
+class AddonWithDevice extends FakeAddon {
+  override createModel(spec: DecoderSpec): NativeModel {
+    return Object.assign(super.createModel(spec), { device: fakeDevice });
+  }
+}
 
 /** A benchmark of the bundled file on the fake addon, where a forward takes 1 us and memory has 10 GB/s. */
 async function run(options: BenchmarkOptions) {
@@ -70,12 +76,13 @@ describe("runBenchmark", () => {
   });
 
   test("a model on a device is compared with the device's bandwidth, and its energy is not the host's", async () => {
-    const addon = new FakeAddon();
-    const { createModel } = addon;
-    const device = fakeDevice;
-    addon.createModel = (spec) => Object.assign(createModel.call(addon, spec), { device });
-    const report = await runBenchmark(chatModel, { load: { addon }, decodeTokens: 5, depths: [0], batches: [1] });
-    expect(report.device).toEqual(device);
+    const report = await runBenchmark(chatModel, {
+      load: { addon: new AddonWithDevice() },
+      decodeTokens: 5,
+      depths: [0],
+      batches: [1],
+    });
+    expect(report.device).toEqual(fakeDevice);
     expect(report.bandwidth.readGBps).toBe(20);
     expect(report.results.some((result) => "joulesPerToken" in result)).toBe(false);
   });
