@@ -17,8 +17,9 @@ using air_bench::AttentionCase;
 using air_bench::Case;
 using air_bench::Result;
 
-// Of the sum of |weight * value|: weights and values times scales are rounded to float16 (2^-11) each, and the result.
-constexpr double kTolerance = 4e-3;
+// Of the sum of |weight * value|: weights, values times scales and the result are rounded to float16, 2^-11 each. 1e-4 at
+// most in the emulator.
+constexpr double kTolerance = 2e-3;
 
 constexpr Case kCases[] = {{"8B decode", 8, 4, 128, AIR_KV_INT8, 1, 1, 8192},
                            {"8B decode x 4", 8, 4, 128, AIR_KV_INT8, 4, 1, 8192},

@@ -54,7 +54,9 @@ async function kernels(context) {
 /** The Node tests that use a device; without a GPU they fail, in a trial they take the fake driver. */
 async function suite(context) {
   const env = { ...context.env, ...(context.isTrial ? {} : { AIR_REQUIRE_GPU: "1" }) };
-  const args = [path.join(context.root, "scripts/vitest-counts.mjs"), "--project", "gpu"];
+  const projects = context.isTrial ? ["gpu"] : ["gpu", "gpu-suite"];
+  const counts = path.join(context.root, "scripts/vitest-counts.mjs");
+  const args = [counts, ...projects.flatMap((name) => ["--project", name])];
   const limitSeconds = context.limitSeconds;
   const result = await run(process.execPath, args, { ...context, cwd: context.root, env, limitSeconds });
   const { passed, failed } = countTests(result);

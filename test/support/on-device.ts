@@ -1,0 +1,12 @@
+/**
+ * Setup of the vitest project "gpu-suite": models that tests load without a device go to the GPU, so that tests that
+ * were written for the CPU show that everything works there as well.
+ */
+import { vi } from "vitest";
+
+vi.mock("../../lib/runtime/device.js", async (importOriginal) => {
+  const { chooseDevice, ...others } = await importOriginal<typeof import("../../lib/runtime/device.js")>();
+  const onDevice: typeof chooseDevice = (addon, choice) =>
+    chooseDevice(addon, choice === "cpu" ? "cuda" : choice);
+  return { ...others, chooseDevice: onDevice };
+});
