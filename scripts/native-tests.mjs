@@ -3,6 +3,7 @@
 // target; AIR_REQUIRE_TOOLS=1 (CI) makes its absence a failure.
 // The last line counts tests, not binaries; a binary that died before its own count is one failure.
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -73,6 +74,14 @@ function count(output) {
   return totals;
 }
 
+/** The table of docs/cuda.md and what it must hold, where nvcc made the kernels; one test. */
+function addResourceCheck(folder, totals) {
+  if (!existsSync(path.join(root, folder, "cuda", "attention.log"))) return;
+  const { ok, output } = run(process.execPath, ["scripts/cuda-resources.mjs", folder, "--check"]);
+  if (!ok) console.error(output);
+  totals[ok ? "passed" : "failed"] += 1;
+}
+
 function main(name) {
   const chosen = builds[name];
   if (chosen === undefined) {
@@ -96,10 +105,11 @@ function main(name) {
     },
   );
   const totals = count(output);
+  if (chosen === builds.kernels) addResourceCheck(chosen.folder, totals);
   if (!ok) console.error(output);
   if (!ok && totals.failed === 0) totals.failed = 1;
   console.log(`${totals.passed} passed, ${totals.failed} failed`);
-  return ok && totals.passed > 0 ? 0 : 1;
+  return ok && totals.failed === 0 && totals.passed > 0 ? 0 : 1;
 }
 
 process.exitCode = main(process.argv[2] ?? "plain");
