@@ -222,7 +222,7 @@ def main():
             made = make()
             results.extend([made] if isinstance(made, dict) else list(made))
         except Exception as error:
-            failures.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            failures.append(f"{name}: {type(error).__name__}: {str(error)[:160]}")
         if GPU:
             torch.cuda.empty_cache()
 
