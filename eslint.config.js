@@ -2,7 +2,14 @@ import js from "@eslint/js";
 import jsdoc from "eslint-plugin-jsdoc";
 import tseslint from "typescript-eslint";
 
-const nodeGlobals = ["process", "console", "performance", "module", "require", "URL"];
+const nodeGlobals = ["process", "console", "performance", "module", "require", "URL", "Buffer"];
+/** What the files of the server's page use; their types are checked too (lib/server/page/tsconfig.json). */
+const browserGlobals = [
+  ...["document", "fetch", "matchMedia", "performance", "sessionStorage", "setTimeout", "URL", "Headers"],
+  ...["AbortController", "TextDecoderStream", "requestAnimationFrame", "cancelAnimationFrame"],
+  ...["HTMLElement", "HTMLButtonElement", "HTMLDetailsElement", "HTMLFormElement", "HTMLInputElement"],
+  ...["HTMLSelectElement", "HTMLTextAreaElement"],
+];
 
 const styleRules = [
   { selector: "TSEnumDeclaration", message: "Use a union of string literals." },
@@ -71,8 +78,23 @@ export default tseslint.config(
   },
   {
     files: ["**/*.{js,mjs,cjs}"],
+    ignores: ["lib/server/page/*.js"],
     languageOptions: {
       globals: Object.fromEntries(nodeGlobals.map((name) => [name, "readonly"])),
+    },
+  },
+  {
+    files: ["lib/server/page/*.js"],
+    languageOptions: {
+      globals: Object.fromEntries(browserGlobals.map((name) => [name, "readonly"])),
+    },
+    rules: {
+      // Text of models and of servers becomes text, and nothing else.
+      "no-restricted-properties": [
+        "error",
+        ...["innerHTML", "outerHTML", "insertAdjacentHTML", "write"].map((property) => ({ property })),
+      ],
+      "no-restricted-syntax": ["error", ...styleRules],
     },
   },
 );

@@ -1,12 +1,13 @@
-# Kernels for NVIDIA GPUs. nvcc compiles each kernels/cuda/*.cu to SASS for every target and to PTX; both are embedded
-# as bytes, and the driver is opened at run time, so that nothing of the toolkit is linked.
+# Kernels for NVIDIA GPUs. nvcc compiles each kernels/cuda/*.cu to PTX, and ptxas that to SASS for every target; both are
+# embedded as bytes, and the driver is opened at run time, so that nothing of the toolkit is linked.
 # FAKE carries an image that only the fake driver of the tests takes: the whole package on a machine without nvcc.
 set(AIR_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (when nvcc is there), ON, OFF or FAKE")
 set_property(CACHE AIR_CUDA PROPERTY STRINGS AUTO ON OFF FAKE)
 set(AIR_CUDA_TARGETS 80 86 87 89 90 CACHE STRING "Compute capabilities to compile for; fewer make quicker builds")
-# What JetPack 5's driver compiles, for those that refuse the SASS. ptxas proves that it does for these.
+# What JetPack 5's driver compiles. The SASS is assembled from the same text, which proves that it is of this version.
 set(AIR_PTX_VERSION 7.4)
-set(AIR_PTX_PROOFS 80 87 90)
+# The least target, of which the PTX is.
+set(AIR_PTX_TARGET 80)
 
 if(NOT AIR_CUDA MATCHES "^(AUTO|ON|OFF|FAKE)$")
   message(FATAL_ERROR "expected AUTO, ON, OFF or FAKE for AIR_CUDA but received ${AIR_CUDA}")
@@ -15,15 +16,16 @@ set(air_nvcc_hints $ENV{CUDA_PATH} $ENV{CUDA_HOME} /usr/local/cuda)
 if(AIR_CUDA MATCHES "^(AUTO|ON)$")
   find_program(AIR_NVCC nvcc HINTS ${air_nvcc_hints} PATH_SUFFIXES bin)
   find_program(AIR_PTXAS ptxas HINTS ${air_nvcc_hints} PATH_SUFFIXES bin)
+  find_program(AIR_FATBINARY fatbinary HINTS ${air_nvcc_hints} PATH_SUFFIXES bin)
 endif()
 set(air_has_cuda OFF)
 if(AIR_CUDA MATCHES "^(OFF|FAKE)$")
   message(STATUS "CUDA: ${AIR_CUDA}")
-elseif(AIR_NVCC AND AIR_PTXAS)
+elseif(AIR_NVCC AND AIR_PTXAS AND AIR_FATBINARY)
   set(air_has_cuda ON)
   message(STATUS "CUDA: kernels by ${AIR_NVCC} for compute capabilities ${AIR_CUDA_TARGETS}")
 elseif(AIR_CUDA STREQUAL ON)
-  message(FATAL_ERROR "expected nvcc and ptxas for AIR_CUDA=ON but found none; set CUDA_PATH")
+  message(FATAL_ERROR "expected nvcc, ptxas and fatbinary for AIR_CUDA=ON but found none; set CUDA_PATH")
 else()
   message(STATUS "CUDA: no nvcc found, building for the CPU only")
 endif()
@@ -31,27 +33,32 @@ endif()
 file(GLOB air_cuda_kernels CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/*.cu)
 file(GLOB_RECURSE air_cuda_headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/cuda/*.h)
 
-# Compiles one .cu to <name>.fatbin and <name>.ptx, and appends its entry to the tables below.
+# Compiles one .cu to <name>.ptx, and that to <name>.sm_<target>.cubin for each target, jobs of their own that run side by
+# side; puts those together in <name>.fatbin, and appends its entry to the tables below. ptxas is told what nvcc tells it.
 function(air_cuda_image source)
   get_filename_component(name ${source} NAME_WE)
   set(base ${CMAKE_CURRENT_BINARY_DIR}/cuda/${name})
-  set(flags -std=c++17 -O3 -fmad=false -I${CMAKE_CURRENT_SOURCE_DIR} -Xptxas -v)
-  set(gencode "")
+  set(scripts ${CMAKE_CURRENT_SOURCE_DIR}/cmake)
+  add_custom_command(OUTPUT ${base}.ptx
+                     COMMAND ${AIR_NVCC} -std=c++17 -O3 -fmad=false -I${CMAKE_CURRENT_SOURCE_DIR}
+                             -arch=compute_${AIR_PTX_TARGET} -ptx -MD -MF ${base}.d -MT ${base}.ptx ${source} -o ${base}.raw.ptx
+                     COMMAND ${CMAKE_COMMAND} -DINPUT=${base}.raw.ptx -DOUTPUT=${base}.ptx -DVERSION=${AIR_PTX_VERSION}
+                             -P ${scripts}/lower-ptx.cmake
+                     DEPENDS ${source} ${scripts}/lower-ptx.cmake DEPFILE ${base}.d VERBATIM
+                     COMMENT "PTX ${AIR_PTX_VERSION} of ${name}")
+  set(cubins "")
   foreach(target ${AIR_CUDA_TARGETS})
-    list(APPEND gencode -gencode arch=compute_${target},code=sm_${target})
+    set(cubin ${base}.sm_${target}.cubin)
+    add_custom_command(OUTPUT ${cubin}
+                       COMMAND ${CMAKE_COMMAND} -DLOG=${base}.sm_${target}.log -P ${scripts}/logged.cmake --
+                               ${AIR_PTXAS} -arch=sm_${target} -m64 -O3 --fmad false -v ${base}.ptx -o ${cubin}
+                       DEPENDS ${base}.ptx VERBATIM COMMENT "SASS of ${name} for sm_${target}")
+    list(APPEND cubins ${cubin})
   endforeach()
   add_custom_command(OUTPUT ${base}.fatbin
-                     COMMAND ${CMAKE_COMMAND} -DLOG=${base}.log -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/logged.cmake --
-                             ${AIR_NVCC} ${flags} ${gencode} -fatbin ${source} -o ${base}.fatbin
-                     DEPENDS ${source} ${air_cuda_headers} VERBATIM COMMENT "nvcc ${name}")
-  add_custom_command(OUTPUT ${base}.ptx
-                     COMMAND ${AIR_NVCC} -std=c++17 -O3 -fmad=false -I${CMAKE_CURRENT_SOURCE_DIR} -arch=compute_80 -ptx
-                             ${source} -o ${base}.raw.ptx
-                     COMMAND ${CMAKE_COMMAND} -DINPUT=${base}.raw.ptx -DOUTPUT=${base}.ptx -DVERSION=${AIR_PTX_VERSION}
-                             -DPTXAS=${AIR_PTXAS} "-DPROOFS=${AIR_PTX_PROOFS}"
-                             -P ${CMAKE_CURRENT_SOURCE_DIR}/cmake/lower-ptx.cmake
-                     DEPENDS ${source} ${air_cuda_headers} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/lower-ptx.cmake VERBATIM
-                     COMMENT "PTX ${AIR_PTX_VERSION} of ${name}")
+                     COMMAND ${CMAKE_COMMAND} -DFATBINARY=${AIR_FATBINARY} -DBASE=${base} "-DTARGETS=${AIR_CUDA_TARGETS}"
+                             -P ${scripts}/fatbin.cmake
+                     DEPENDS ${cubins} ${scripts}/fatbin.cmake VERBATIM COMMENT "fat binary of ${name}")
   set(assembly "\n  .balign 64\n  .global air_fatbin_${name}\n  .hidden air_fatbin_${name}\nair_fatbin_${name}:\n  .incbin \"${base}.fatbin\"\n  .global air_fatbin_end_${name}\n  .hidden air_fatbin_end_${name}\nair_fatbin_end_${name}:\n  .balign 8\n  .global air_ptx_${name}\n  .hidden air_ptx_${name}\nair_ptx_${name}:\n  .incbin \"${base}.ptx\"\n  .byte 0\n")
   set(declarations "extern \"C\" const uint8_t air_fatbin_${name}[], air_fatbin_end_${name}[];\nextern \"C\" const char air_ptx_${name}[];\n")
   set(entry "      {\"${name}\", air_fatbin_${name}, air_fatbin_end_${name} - air_fatbin_${name}, air_ptx_${name}},\n")

@@ -23,6 +23,7 @@ export type { MemorySuggestion } from "./cache/memory-suggestions.js";
 export type { KvGroupMemory } from "./cache/kv-memory.js";
 export type { PlannedHeads } from "./cache/planned-model.js";
 export type { EvaluateOptions, Model, ModelInfo, ModelStats } from "./runtime/model.js";
+export type { Embedding, EmbedOptions, Pooling } from "./runtime/embedding.js";
 export type { ModelMemory } from "./runtime/model-memory.js";
 export type { Session } from "./runtime/session.js";
 export type {
@@ -47,6 +48,7 @@ export { sinkWindow, type SinkWindowOptions } from "./cache/sink-window.js";
 export type { JsonSchema } from "./constraint/json-schema.js";
 export type { Logprobs, TokenLogprob } from "./decoding/sampler.js";
 export type { ChatMessage, ChatTemplate } from "./model/chat-template.js";
+export type { ToolDefinition } from "./model/tools.js";
 export type { Tokenizer } from "./model/tokenizer.js";
 export type {
   Backend,
@@ -56,6 +58,7 @@ export type {
   CudaDevices,
   KvType,
   LoadedDevice,
+  ModelDevice,
   NativeAddon,
   PackCacheReport,
   RowOps,

@@ -1,5 +1,5 @@
 // The test runner: node scripts/test.mjs [quick|isa|arm64|long|sanitize|all|step name ..]
-// Runs the steps in order, one line each, and the whole output of a step that fails. A step whose output ends in
+// Runs the steps in order, those that only read two at a time, one line each, and the whole output of a step that fails. A step whose output ends in
 // "N passed, N failed" counts as that many tests; any other step is one check. The last line is the sum.
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -10,14 +10,17 @@ const modules = path.join(root, "node_modules");
 
 const steps = {
   addon: [path.join(modules, "cmake-js", "bin", "cmake-js"), "compile", "--log-level", "warn"],
-  dist: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+  dist: ["scripts/build-ts.mjs"],
   lint: [path.join(modules, "eslint", "bin", "eslint.js"), "--max-warnings", "0", "."],
   format: ["scripts/check-format.mjs"],
   types: [path.join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.json"],
+  "types-page": [path.join(modules, "typescript", "bin", "tsc"), "-p", "lib/server/page/tsconfig.json"],
   layering: [path.join(modules, "dependency-cruiser", "bin", "dependency-cruise.mjs"), "lib"],
   unit: ["scripts/vitest-counts.mjs", "--project", "unit"],
   native: ["scripts/native-tests.mjs"],
   cuda: ["scripts/native-tests.mjs", "kernels"],
+  "cuda-images": ["scripts/cuda-images.mjs"],
+  "cuda-resources": ["scripts/cuda-resources.mjs", "--check"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
@@ -25,17 +28,12 @@ const steps = {
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
 };
+/** Steps of one thread that change nothing: neighbours among them run side by side. */
+const readers = new Set(["lint", "format", "types", "types-page", "layering"]);
+const lanes = 2;
 const quick = [
-  "addon",
-  "dist",
-  "lint",
-  "format",
-  "types",
-  "layering",
-  "unit",
-  "native",
-  "cuda",
-  "integration",
+  ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "cuda"],
+  ...["cuda-images", "cuda-resources", "integration"],
 ];
 const groups = {
   quick,
@@ -94,10 +92,22 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const totals = { passed: 0, failed: 0 };
-for (const name of names) {
-  const { passed, failed } = await runStep(name);
-  totals.passed += passed;
-  totals.failed += failed;
+const queue = [...names];
+
+/** Runs the next step, and goes on with those that may run beside its neighbours. */
+async function runLane() {
+  let name;
+  do {
+    name = queue.shift();
+    const { passed, failed } = await runStep(name);
+    totals.passed += passed;
+    totals.failed += failed;
+  } while (readers.has(name) && readers.has(queue[0]));
+}
+
+while (queue.length > 0) {
+  const side = readers.has(queue[0]) && readers.has(queue[1]) ? lanes : 1;
+  await Promise.all(Array.from({ length: side }, runLane));
 }
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = totals.failed === 0 ? 0 : 1;

@@ -4,7 +4,8 @@
  *
  *   npm run build
  *   npx tsx bench/models/inflate.ts models/air-tiny-chat-draft-q8_0.gguf small.gguf --shape 135m   # and so on, see bench/README.md
- *   npx tsx bench/e2e/e2e.ts --small small.gguf --medium medium.gguf --large large.gguf [--requests 200] [--save]
+ *   npx tsx bench/e2e/e2e.ts --small small.gguf --medium medium.gguf --large large.gguf \
+ *       [--draft draft.gguf] [--requests 200] [--save]
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -117,7 +118,6 @@ function summarize(
       p99: percentile(latencies, 0.99),
     },
     demandingTokensPerSecond: percentile(demanding.map(speedOf), 0.5),
-    mediumTokensPerSecond: percentile(answers.filter(({ tier }) => tier === "medium").map(speedOf), 0.5),
     peakRssBytes,
     joulesPerToken: joules === undefined ? undefined : joules / tokens,
     requestsByTier: counts,
@@ -125,6 +125,25 @@ function summarize(
     agreement: same / answers.length,
     agreementElsewhere: elsewhere.length === 0 ? undefined : sameElsewhere / elsewhere.length,
     seconds,
+  };
+}
+
+/** Requests that the medium tier answered in both rows, prompts included: how many times as fast the second row was. */
+function speedupOnMedium(plain: RowReport | undefined, speculative: RowReport | undefined) {
+  if (plain === undefined || speculative === undefined) return undefined;
+  const pairs = plain.answers.flatMap((answer, index) => {
+    const other = at(speculative.answers, index);
+    return answer.tier === "medium" && other.tier === "medium" ? [{ answer, other }] : [];
+  });
+  const total = (answers: readonly Answer[]): number =>
+    answers.reduce((sum, { tokens }) => sum + tokens, 0) / answers.reduce((sum, { ms }) => sum + ms, 0);
+  return {
+    requests: pairs.length,
+    median: percentile(
+      pairs.map(({ answer, other }) => speedOf(other) / speedOf(answer)),
+      0.5,
+    ),
+    mean: total(pairs.map(({ other }) => other)) / total(pairs.map(({ answer }) => answer)),
   };
 }
 
@@ -169,6 +188,7 @@ const { values } = parseArgs({
     small: { type: "string" },
     medium: { type: "string" },
     large: { type: "string" },
+    draft: { type: "string" },
     requests: { type: "string", default: "200" },
     answers: { type: "string", default: "24,40,64" },
     threads: { type: "string", default: "2" },
@@ -183,28 +203,33 @@ const workload = readWorkload(Number(values.requests));
 const answerTokens = values.answers.split(",").map(Number);
 const chosen = values.rows?.split(",");
 const rows: Summary[] = [];
+const reports = new Map<string, RowReport>();
 let largeTexts: readonly string[] = [];
-for (const { name, config } of e2eRows({ small, medium, large }, Number(values.threads))) {
+const files = { small, medium, large, draft: values.draft ?? small };
+for (const { name, config } of e2eRows(files, Number(values.threads))) {
   if (chosen !== undefined && !chosen.includes(name)) continue;
   const report = serve(config, workload, answerTokens);
   if (largeTexts.length === 0) largeTexts = report.answers.map(({ text }) => text);
   const row = summarize(name, report, workload, largeTexts);
   rows.push(row);
+  reports.set(name, report);
   if (stderr.isTTY) stderr.write(`${row.name}: ${row.medianTokensPerSecond.toFixed(1)} tokens/s\n`);
 }
 stdout.write(`${format(rows)}\n`);
-const speculation = (name: string): number =>
-  rows.find((row) => row.name === name)?.mediumTokensPerSecond ?? NaN;
-stdout.write(
-  `\nspeculation on requests of the medium tier: ${speculation("+ routing").toFixed(1)} -> ${speculation("routing + speculation").toFixed(1)} tokens/s ` +
-    `(${(speculation("routing + speculation") / speculation("+ routing")).toFixed(2)}x)\n`,
-);
+const speculation = speedupOnMedium(reports.get("+ routing"), reports.get("routing + speculation"));
+if (speculation !== undefined) {
+  const { requests, median, mean } = speculation;
+  stdout.write(
+    `\nspeculation on the ${String(requests)} requests of the medium tier: ${median.toFixed(2)}x in the median request, ${mean.toFixed(2)}x in tokens over time\n`,
+  );
+}
 if (values.save) {
   saveResults("e2e", {
     ...provenance("bench/e2e/e2e.ts"),
-    models: { small: modelName(small), medium: modelName(medium), large: modelName(large) },
+    models: Object.fromEntries(Object.entries(files).map(([name, file]) => [name, modelName(file)])),
     requests: workload.length,
     answerTokens,
     rows,
+    speculationOnMedium: speculation,
   });
 }

@@ -1,10 +1,11 @@
 import type { AirConfig } from "../../lib/index.js";
 
-/** The files of the three tiers. */
+/** The files of the three tiers, and of the draft model of the larger two. */
 export interface TierFiles {
   readonly small: string;
   readonly medium: string;
   readonly large: string;
+  readonly draft: string;
 }
 
 /** A row of the comparison. */
@@ -23,7 +24,7 @@ const compressed = { kv: "int8", window: 1020, sinks: 4 } as const;
  * What is compared: the largest model alone, each technique beside it, and all of them. Without compression the KV cache
  * is float16 for the whole context.
  */
-export function e2eRows({ small, medium, large }: TierFiles, threads: number): readonly E2eRow[] {
+export function e2eRows({ small, medium, large, draft }: TierFiles, threads: number): readonly E2eRow[] {
   const tier = (name: string, model: string, settings: object): LocalTier => ({
     name,
     model,
@@ -36,7 +37,7 @@ export function e2eRows({ small, medium, large }: TierFiles, threads: number): r
     ...settings,
   });
   const off = { defaults: { speculation: "off" as const } };
-  const drafted = { draft: small };
+  const drafted = { draft };
   const governor = false as const;
   const alone = (settings: object): AirConfig => ({ governor, tiers: [tier("large", large, settings)] });
   const routed = (smallest: object, others: object): AirConfig => ({

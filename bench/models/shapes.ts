@@ -14,9 +14,11 @@ export interface ModelShape {
 
 /**
  * Targets by the parameter count of the models they imitate (with those models' vocabularies).
- * 135m has 8/4 heads where SmolLM has 9/3: the bundled models have 4 KV heads, and a layer weighs the same.
+ * 135m has 8/4 heads where SmolLM has 9/3: the bundled models have 4 KV heads, and a layer weighs the same. 68m, the size
+ * of drafts that literature uses (arXiv 2305.09781), has 6 KV heads where LLaMA-68M has 12, for the same reason.
  */
 export const namedShapes: Readonly<Record<string, ModelShape>> = {
+  "68m": { width: 768, layers: 2, queryHeads: 12, kvHeads: 6, headDim: 64, feedForward: 3072 },
   "135m": { width: 576, layers: 30, queryHeads: 8, kvHeads: 4, headDim: 64, feedForward: 1536 },
   "0.5b": { width: 1024, layers: 24, queryHeads: 16, kvHeads: 8, headDim: 64, feedForward: 4096 },
   "1.1b": { width: 2048, layers: 22, queryHeads: 32, kvHeads: 4, headDim: 64, feedForward: 5632 },

@@ -23,7 +23,7 @@ void score_half_int8(const AirQueryPanel& panel, int first, int64_t dims, const 
     AIR_UNROLL
     for (int j = 0; j < 8; ++j) {
       const int64_t quad = 8 * g + j;
-      __builtin_prefetch(next_keys + 64 * quad);
+      fetch_line(next_keys + 64 * quad);
       const __m256i quads = load_bytes(keys + 64 * quad);
       const __m256i magnitudes = _mm256_abs_epi8(quads);
       AIR_UNROLL
@@ -59,7 +59,7 @@ void score_half_int4(const AirQueryPanel& panel, int first, int64_t dims, const 
     AIR_UNROLL
     for (int j = 0; j < 4; ++j) {
       const int64_t at = 64 * (4 * g + j);
-      __builtin_prefetch(next_keys + at);
+      fetch_line(next_keys + at);
       const __m256i packed = load_bytes(keys + at);
       const __m256i low = _mm256_and_si256(packed, low_nibbles);
       const __m256i high = _mm256_and_si256(_mm256_srli_epi16(packed, 4), low_nibbles);
@@ -90,7 +90,7 @@ void score_half_f16(const AirQueryPanel& panel, int first, int64_t dims, const u
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm256_setzero_ps();
   for (int64_t d = 0; d < dims; ++d) {
-    __builtin_prefetch(next_keys + 32 * d);
+    fetch_line(next_keys + 32 * d);
     const __m256 key = load_halves(keys + 32 * d);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
@@ -210,7 +210,7 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
       const uint8_t* next_rows = view.stripes[s].next_values + d * Value::kGroupBytes / AIR_GROUP;
       for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
         const int t = __builtin_ctz(left);
-        __builtin_prefetch(next_rows + t * row_bytes);
+        fetch_line(next_rows + t * row_bytes);
         const float* weight = stripe_weights + t;
         __m256 values[kVectors];
         Value::load(view.stripes[s].values + t * row_bytes, d, values);

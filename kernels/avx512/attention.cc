@@ -24,7 +24,7 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
     AIR_UNROLL
     for (int j = 0; j < 8; ++j) {
       const int64_t quad = 8 * g + j;
-      __builtin_prefetch(stripe.next_keys + 64 * quad);
+      fetch_line(stripe.next_keys + 64 * quad);
       const __m512i keys = _mm512_xor_si512(_mm512_loadu_si512(stripe.keys + 64 * quad), sign_bits);
       AIR_UNROLL
       for (int q = 0; q < kQueries; ++q) {
@@ -58,7 +58,7 @@ void score_int4(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
     AIR_UNROLL
     for (int j = 0; j < 4; ++j) {
       const int64_t at = 64 * (4 * g + j);
-      __builtin_prefetch(stripe.next_keys + at);
+      fetch_line(stripe.next_keys + at);
       const __m512i packed = _mm512_loadu_si512(stripe.keys + at);
       const __m512i low = _mm512_and_si512(packed, low_nibbles);
       const __m512i high = _mm512_and_si512(_mm512_srli_epi16(packed, 4), low_nibbles);
@@ -86,7 +86,7 @@ void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStr
   AIR_UNROLL
   for (int q = 0; q < kQueries; ++q) score[q] = _mm512_setzero_ps();
   for (int64_t d = 0; d < dims; ++d) {
-    __builtin_prefetch(stripe.next_keys + 32 * d);
+    fetch_line(stripe.next_keys + 32 * d);
     const __m512 keys = load_halves(stripe.keys + 32 * d);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
@@ -172,7 +172,7 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
       const uint8_t* next_rows = view.stripes[s].next_values + group * Value::kGroupBytes;
       for (uint32_t left = view.stripes[s].read; left != 0; left &= left - 1) {
         const int t = __builtin_ctz(left);
-        __builtin_prefetch(next_rows + t * row_bytes);
+        fetch_line(next_rows + t * row_bytes);
         __m512 low_values, high_values;
         Value::load(rows + t * row_bytes, low_values, high_values);
         const float* weight = stripe_weights + t;

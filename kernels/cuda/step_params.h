@@ -29,6 +29,7 @@ struct NormParams {
   const float* weight;  // [cols]
   const int32_t* row_count;
   uint16_t* y;  // [rows, y_stride]
+  float* wide;  // [rows, cols], or null
   float epsilon;
   int32_t cols;
   int32_t y_stride;

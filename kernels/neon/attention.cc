@@ -28,7 +28,7 @@ void score_int8(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
       AIR_UNROLL
       for (int j = 0; j < 8; ++j) {
         const int64_t quad = 8 * g + j;
-        if (c == 0) __builtin_prefetch(stripe.next_keys + 64 * quad);
+        if (c == 0) fetch_line(stripe.next_keys + 64 * quad);
         const int8x16_t keys = load_bytes(stripe.keys + 64 * quad + 16 * c);
         add_dots<kQueries>(keys, load_bytes(panel.quads[quad][first]), dot);
       }
@@ -71,7 +71,7 @@ void score_int4(const AirQueryPanel& panel, int first, int64_t dims, const AirSt
       AIR_UNROLL
       for (int j = 0; j < 4; ++j) {
         const int64_t at = 64 * (4 * g + j);
-        if (c == 0) __builtin_prefetch(stripe.next_keys + at);
+        if (c == 0) fetch_line(stripe.next_keys + at);
         const uint8x16_t packed = vld1q_u8(stripe.keys + at + 16 * c);
         const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(packed, vdupq_n_u8(15)));
         const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(packed, 4));
@@ -103,7 +103,7 @@ void score_f16(const AirQueryPanel& panel, int first, int64_t dims, const AirStr
   }
   for (int64_t d = 0; d < dims; ++d) {
     float32x4_t keys[kQuads];
-    __builtin_prefetch(stripe.next_keys + 32 * d);
+    fetch_line(stripe.next_keys + 32 * d);
     load_halves(stripe.keys + 32 * d, keys);
     AIR_UNROLL
     for (int q = 0; q < kQueries; ++q) {
@@ -213,7 +213,7 @@ void add_values(const AirBlockView& view, int64_t dims, const float* weights, co
         const int t = __builtin_ctz(left);
         float32x4_t values[kVectors];
         Value::load(view.stripes[s].values + t * row_bytes, d, values);
-        __builtin_prefetch(next_rows + t * row_bytes);
+        fetch_line(next_rows + t * row_bytes);
         const float* weight = stripe_weights + t;
         AIR_UNROLL
         for (int q = 0; q < kQueries; ++q) {

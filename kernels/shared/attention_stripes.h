@@ -4,6 +4,7 @@
 #define AIR_KERNELS_SHARED_ATTENTION_STRIPES_H_
 
 #include "kernels/include/air_kernels.h"
+#include "kernels/shared/fetch.h"
 
 #define AIR_BLOCK_STRIPES (AIR_ATTENTION_BLOCK / AIR_STRIPE)
 
@@ -98,8 +99,8 @@ static inline bool is_fetched(const AirAttentionArgs* args, int64_t first) {
   return first < args->prefetch_end && !in_gap;
 }
 
-// Asks for the whole block at cache index `block`, which no block before it has asked for. GCC 12 takes a function
-// that only prefetches for one without effect and drops its calls, unless it is inlined.
+// Asks for the whole block at cache index `block`, which no block before it has asked for. Inlined for the reason
+// given in fetch.h.
 __attribute__((always_inline)) static inline void fetch_block(const AirAttentionArgs* args, int64_t block) {
   const int64_t kCacheLine = 64;
   const int64_t dims = args->layout->head_dim;
@@ -109,8 +110,8 @@ __attribute__((always_inline)) static inline void fetch_block(const AirAttention
     if (!is_fetched(args, first)) continue;
     AirStripeView stripe;
     view_stripe(args, first, &stripe);
-    for (int64_t at = 0; at < key_bytes; at += kCacheLine) __builtin_prefetch(stripe.keys + at);
-    for (int64_t at = 0; at < value_bytes; at += kCacheLine) __builtin_prefetch(stripe.values + at);
+    for (int64_t at = 0; at < key_bytes; at += kCacheLine) fetch_line(stripe.keys + at);
+    for (int64_t at = 0; at < value_bytes; at += kCacheLine) fetch_line(stripe.values + at);
   }
 }
 
@@ -130,8 +131,8 @@ static inline void view_next(const AirAttentionArgs* args, int64_t next, AirBloc
     view_stripe(args, next + s * AIR_STRIPE, &ahead);
     stripe->next_keys = ahead.keys;
     stripe->next_values = ahead.values;
-    for (int64_t at = 0; at < key_scale_bytes; at += 64) __builtin_prefetch(ahead.key_scales + at);
-    for (int64_t at = 0; at < value_scale_bytes; at += 64) __builtin_prefetch(ahead.value_scales + at);
+    for (int64_t at = 0; at < key_scale_bytes; at += 64) fetch_line(ahead.key_scales + at);
+    for (int64_t at = 0; at < value_scale_bytes; at += 64) fetch_line(ahead.value_scales + at);
   }
 }
 

@@ -4,6 +4,7 @@
 #define AIR_KERNELS_SHARED_MATMUL_TILES_H_
 
 #include "kernels/include/air_kernels.h"
+#include "kernels/shared/fetch.h"
 
 // Computes the 16 outputs of one weight tile for a fixed number of activation rows that start at `row`.
 typedef void (*AirTileKernel)(const AirMatmulArgs* args, int64_t tile, int64_t row);
@@ -30,9 +31,8 @@ static inline int tile_columns(const AirMatrix* weights, int64_t tile) {
   return left < AIR_TILE_ROWS ? static_cast<int>(left) : AIR_TILE_ROWS;
 }
 
-// How far ahead of their use weights are fetched. Measured on a Zen 5 server with weights in DRAM: one row of
-// int4 reads 28 GB/s at 4 KB, 38 at 8 KB, 45 at 16 KB and no more at 32 KB; the hardware's own prefetch, which
-// stops at every memory page, gives 21.
+// How far ahead of their use weights are fetched. Measured with weights in DRAM: on a Zen 5 server one row of int4 reads 28 GB/s at 4 KB, 38 at 8 KB, 45 at 16 KB and
+// no more at 32 KB; the hardware's own prefetch, which stops at every memory page, gives 21.
 #define AIR_PREFETCH_BYTES (16 * 1024)
 
 // Fetches one step's share of a tile. The steps (one per group of k) walk the tile in the order of its bytes,
@@ -42,19 +42,18 @@ static inline void prefetch_step(const uint8_t* tile_start, int64_t step, int64_
   // As an integer: a pointer past the end of the weights must not even be formed.
   const uintptr_t at = reinterpret_cast<uintptr_t>(tile_start) + static_cast<uintptr_t>(step * step_bytes);
   for (int line = 0; line < lines; ++line) {
-    __builtin_prefetch(
-        reinterpret_cast<const void*>(at + AIR_PREFETCH_BYTES + 64 * static_cast<uintptr_t>(line)));
+    fetch_line(reinterpret_cast<const void*>(at + AIR_PREFETCH_BYTES + 64 * static_cast<uintptr_t>(line)));
   }
 }
 
 // Fetches the first weights of a call, which no call before it has asked for, while activations are regrouped:
-// 2% of eight rows. Inlined because GCC 12 drops calls of a function that only prefetches.
+// 2% of eight rows. Inlined for the reason given in fetch.h.
 __attribute__((always_inline)) static inline void prefetch_start(const AirMatmulArgs* args) {
   constexpr int64_t kBytes = 8 * 1024;
   const AirMatrix& w = *args->weights;
   const int64_t bytes = (args->tile_end - args->tile_begin) * w.tile_stride;
   const uint8_t* start = w.data + args->tile_begin * w.tile_stride;
-  for (int64_t at = 0; at < kBytes && at < bytes; at += 64) __builtin_prefetch(start + at);
+  for (int64_t at = 0; at < kBytes && at < bytes; at += 64) fetch_line(start + at);
 }
 
 #endif  // AIR_KERNELS_SHARED_MATMUL_TILES_H_

@@ -41,9 +41,18 @@ export interface EvictionPolicy {
   /** Whether decisions look at pageMass, which makes steps slower. Default false. */
   readonly usesPageMass?: boolean;
   decide(state: EvictionState): EvictionDecision;
+  /**
+   * Most tokens that a sequence holds for a head group while it computes chunks of `chunkTokens`; Infinity for all of its
+   * text. Tells for how many pages a run has to wait; without it, for those of its next chunk.
+   */
+  capacityTokens?(headGroup: number, chunkTokens: number, pageTokens: number): number;
 }
 
 const nothing: EvictionDecision = { dropPages: [], sinkTokens: 0, windowTokens: 0 };
 
 /** The default policy: full attention, nothing is dropped. */
-export const keepAll: EvictionPolicy = { name: "keep-all", decide: () => nothing };
+export const keepAll: EvictionPolicy = {
+  name: "keep-all",
+  decide: () => nothing,
+  capacityTokens: () => Infinity,
+};

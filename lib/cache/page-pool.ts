@@ -49,6 +49,11 @@ export class PagePool {
     return this.#cachedPages;
   }
 
+  /** Pages that only the cache holds; they count as free. */
+  get reclaimablePages(): number {
+    return this.#reclaimable;
+  }
+
   /**
    * Hands out a free page, held once.
    *

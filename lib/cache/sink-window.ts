@@ -34,6 +34,8 @@ export function sinkWindow({ windowTokens, sinkTokens }: SinkWindowOptions): Evi
       }
       return { dropPages, droppableFrom, sinkTokens, windowTokens };
     },
+    capacityTokens: (_headGroup, chunkTokens, pageTokens) =>
+      sinkWindowCapacity({ windowTokens, sinkTokens }, chunkTokens, pageTokens),
   };
 }
 
@@ -56,5 +58,7 @@ export function perHeadGroup(policies: readonly EvictionPolicy[]): EvictionPolic
     name: policies.map(({ name }) => name).join(", "),
     usesPageMass: policies.some(({ usesPageMass }) => usesPageMass === true),
     decide: (state) => (policies[state.headGroup] ?? keepAll).decide(state),
+    capacityTokens: (headGroup, chunkTokens, pageTokens) =>
+      (policies[headGroup] ?? keepAll).capacityTokens?.(headGroup, chunkTokens, pageTokens) ?? chunkTokens,
   };
 }

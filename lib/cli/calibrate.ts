@@ -5,7 +5,8 @@ import { Command } from "commander";
 
 import { calibrate, formatHeadsFile, type HeadsFile } from "../index.js";
 import { kvFraction } from "../model/heads-file.js";
-import { type CliIo, note, readText, write, writeJson, writeWhole } from "./io.js";
+import { writeWhole } from "../util/text-file.js";
+import { type CliIo, note, readText, write, writeJson } from "./io.js";
 import { modelFile, progressBar } from "./load.js";
 import {
   addComputeOptions,

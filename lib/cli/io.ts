@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { addAbortSignal, type Readable, type Writable } from "node:stream";
 
 import { ioError } from "../errors/air-error.js";
 import { abortedError } from "../runtime/model-core.js";
+import { readTextFile } from "../util/text-file.js";
 
 /** What a command talks to; tests pass their own streams. */
 export interface CliIo {
@@ -57,27 +57,7 @@ export async function readStdin({ stdin, signal }: CliIo): Promise<string> {
  * @throws {AirError} AIR_ERR_IO when it cannot be read
  */
 export async function readText(io: CliIo, file: string): Promise<string> {
-  if (file === "-") return readStdin(io);
-  try {
-    return (await readFile(file)).toString("utf8");
-  } catch (cause) {
-    throw ioError(file, "readable text", cause);
-  }
-}
-
-/**
- * Writes a file whole or not at all.
- * @throws {AirError} AIR_ERR_IO when it cannot be written
- */
-export async function writeWhole(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw ioError(path, "a writable file", cause);
-  }
+  return file === "-" ? readStdin(io) : readTextFile(file, "readable text");
 }
 
 /**

@@ -24,6 +24,7 @@ export interface KvLimitOptions {
 export interface ComputeOptions extends KvTypeOptions {
   readonly rotateKeys?: boolean;
   readonly device?: DeviceChoice;
+  readonly gpuLayers?: number | "auto";
   readonly threads?: number;
   readonly cpuList?: readonly number[];
   readonly priority?: ThreadPriority;
@@ -115,6 +116,11 @@ function cpuList(text: string): readonly number[] {
   });
 }
 
+/** `auto`, or a number of layers. */
+function gpuLayers(text: string): number | "auto" {
+  return text === "auto" ? text : integer("--gpu-layers", { min: 0, max: 65536 })(text);
+}
+
 /** Most tokens that an option takes. */
 export const maxTokens = 1 << 24;
 
@@ -170,7 +176,7 @@ export function addKvTypeOptions(command: Command): Command {
     .option("--kv-v <type>", "precision of the values alone", oneOf("--kv-v", kvTypes, expected));
 }
 
-/** Adds what addKvTypeOptions() adds, --rotate-keys, --device, --threads, --cpu-list, --priority, --pack-cache and --force. */
+/** Adds what addKvTypeOptions() adds, --rotate-keys, --device, --gpu-layers, --threads, --cpu-list, --priority, --pack-cache and --force. */
 export function addComputeOptions(command: Command): Command {
   return addKvTypeOptions(command)
     .option("--rotate-keys", "spread outliers of keys before rounding (int4 keys always are)")
@@ -178,6 +184,11 @@ export function addComputeOptions(command: Command): Command {
       "--device <device>",
       "where to run: cpu, cuda (an NVIDIA GPU) or auto (default: cpu)",
       oneOf("--device", deviceChoices, "cpu, cuda or auto"),
+    )
+    .option(
+      "--gpu-layers <n>",
+      "layers that the GPU computes, the last ones, or auto: as many as fit (default: auto)",
+      gpuLayers,
     )
     .option(
       "--threads <n>",
@@ -268,6 +279,7 @@ export function toComputeOptions(
   | "kvValues"
   | "rotateKeys"
   | "device"
+  | "gpuLayers"
   | "threads"
   | "cpuList"
   | "priority"
@@ -276,7 +288,7 @@ export function toComputeOptions(
 > {
   return {
     ...toKvTypes(options),
-    ...pickGiven(options, ["rotateKeys", "device", "threads", "cpuList", "priority", "force"]),
+    ...pickGiven(options, ["rotateKeys", "device", "gpuLayers", "threads", "cpuList", "priority", "force"]),
     ...(options.packCache !== "" && pickGiven(options, ["packCache"])),
   };
 }

@@ -40,7 +40,7 @@ async function openReference(io: CliIo, options: PerplexityOptions, ctx: number)
     kv: "f16",
     ctx,
     ...(file !== undefined && { model: file }),
-    ...pickGiven(options, ["device", "threads", "cpuList", "priority", "packCache", "force"]),
+    ...pickGiven(options, ["device", "gpuLayers", "threads", "cpuList", "priority", "packCache", "force"]),
   };
   return (await openModel(io, plain)).model;
 }

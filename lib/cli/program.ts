@@ -3,21 +3,8 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 
 import { AirError } from "../errors/air-error.js";
-import { benchCommand } from "./bench.js";
-import { calibrateCommand } from "./calibrate.js";
-import { chatCommand } from "./chat.js";
-import { configCommand } from "./config.js";
-import { doctorCommand } from "./doctor.js";
-import { generateCommand } from "./generate.js";
-import { inspectCommand } from "./inspect.js";
 import { type CliIo, writeJson } from "./io.js";
-import { perplexityCommand } from "./perplexity.js";
-import { planCommand } from "./plan.js";
 import { exitStatus, renderError } from "./render-error.js";
-import { routeCommand } from "./route.js";
-import { routerCommand } from "./router.js";
-import { runCommand } from "./run.js";
-import { tokenizeCommand } from "./tokenize.js";
 
 function packageVersion(): string {
   const file = new URL("../../package.json", import.meta.url);
@@ -37,28 +24,42 @@ instruction set.
 Exit status: 0 on success, 1 on failure, 2 on wrong usage, 130 when interrupted. Errors are explained in
 docs/errors.md.`;
 
-/** The `air` program with its commands; throws instead of exiting. */
-export function createProgram(io: CliIo): Command {
+type CreateCommand = (io: CliIo) => Command;
+
+/** Where each command is. A run loads its own only: all of them together take longer to load than some of them to run. */
+const commands: ReadonlyMap<string, () => Promise<CreateCommand>> = new Map([
+  ["generate", async () => (await import("./generate.js")).generateCommand],
+  ["chat", async () => (await import("./chat.js")).chatCommand],
+  ["run", async () => (await import("./run.js")).runCommand],
+  ["route", async () => (await import("./route.js")).routeCommand],
+  ["serve", async () => (await import("./serve.js")).serveCommand],
+  ["log", async () => (await import("./log.js")).logCommand],
+  ["router", async () => (await import("./router.js")).routerCommand],
+  ["config", async () => (await import("./config.js")).configCommand],
+  ["inspect", async () => (await import("./inspect.js")).inspectCommand],
+  ["plan", async () => (await import("./plan.js")).planCommand],
+  ["perplexity", async () => (await import("./perplexity.js")).perplexityCommand],
+  ["calibrate", async () => (await import("./calibrate.js")).calibrateCommand],
+  ["bench", async () => (await import("./bench.js")).benchCommand],
+  ["tokenize", async () => (await import("./tokenize.js")).tokenizeCommand],
+  ["doctor", async () => (await import("./doctor.js")).doctorCommand],
+]);
+
+/** The commands that arguments can be about: the one they begin with, none beside --version, or all. */
+function commandsFor([first]: readonly string[]): readonly (() => Promise<CreateCommand>)[] {
+  if (first === "--version" || first === "-V") return [];
+  const named = first === undefined ? undefined : commands.get(first);
+  return named === undefined ? [...commands.values()] : [named];
+}
+
+/** The `air` program with the commands that `args` need; throws instead of exiting. */
+async function createProgram(io: CliIo, args: readonly string[]): Promise<Command> {
   const program = new Command("air")
     .description("Runs language models on small machines.")
     .version(packageVersion(), "-V, --version", "print the version")
     .addHelpText("after", overview);
-  const commands = [
-    generateCommand,
-    chatCommand,
-    runCommand,
-    routeCommand,
-    routerCommand,
-    configCommand,
-    inspectCommand,
-    planCommand,
-    perplexityCommand,
-    calibrateCommand,
-    benchCommand,
-    tokenizeCommand,
-    doctorCommand,
-  ];
-  for (const create of commands) program.addCommand(create(io));
+  const creators = await Promise.all(commandsFor(args).map((load) => load()));
+  for (const create of creators) program.addCommand(create(io));
   const withSubcommands = program.commands.flatMap((command) => [command, ...command.commands]);
   for (const command of [program, ...withSubcommands]) {
     command.exitOverride().allowExcessArguments(false);
@@ -82,8 +83,8 @@ function helpStatus(thrown: unknown): number | undefined {
 
 /** Runs `air` with the arguments after its name and returns the exit status. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
-  const program = createProgram(io);
   try {
+    const program = await createProgram(io, args);
     if (args.length === 0) {
       program.outputHelp({ error: true });
       return exitStatus.usage;

@@ -14,7 +14,8 @@ import {
   withThresholds,
 } from "../routing/router-file.js";
 import { trainRouter } from "../routing/training.js";
-import { type CliIo, note, readText, write, writeJson, writeWhole } from "./io.js";
+import { writeWhole } from "../util/text-file.js";
+import { type CliIo, note, readText, write, writeJson } from "./io.js";
 import { progressBar } from "./load.js";
 import { decimal, integer } from "./options.js";
 import { table } from "./text.js";

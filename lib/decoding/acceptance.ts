@@ -69,12 +69,13 @@ export interface Verdict {
  * Chooses the tokens that follow a text from the rows of a draft: the accepted draft tokens, and the recovered or bonus
  * token after them.
  *
- * @param take - gets each token as it is decided, and tells whether the text goes on
+ * @param take - gets each token as it is decided, and whether it is an accepted draft token; tells whether the text goes
+ *   on
  */
 export function verify(
   choose: (row: Float32Array, history: TokenHistory, draft: Draft | undefined, index: number) => Sample,
   { rows, draft, history }: Verification,
-  take: (sample: Sample) => boolean,
+  take: (sample: Sample, isDrafted: boolean) => boolean,
 ): Verdict {
   const tokens: number[] = [];
   let accepted = 0;
@@ -83,8 +84,9 @@ export function verify(
     const sample = choose(row, text, draft, index);
     const isAccepted = sample.token === draft?.tokens[index];
     // The last row decides a draft token only if the step had no room for its own row.
-    if (isAccepted && index + 1 < rows.length) accepted += 1;
-    if (!take(sample)) break;
+    const isDrafted = isAccepted && index + 1 < rows.length;
+    if (isDrafted) accepted += 1;
+    if (!take(sample, isDrafted)) break;
     tokens.push(sample.token);
     if (!isAccepted) break;
   }

@@ -2,7 +2,7 @@ import { at } from "../util/array-access.js";
 import { type AcceptancePriors, AcceptanceRates, expectedTokens } from "./acceptance-rates.js";
 import { ConfidenceScale } from "./confidence.js";
 import type { Proposer, Prospect } from "./proposer.js";
-import type { StepCosts } from "./step-costs.js";
+import type { StepCosts } from "../util/step-costs.js";
 
 /** Speculation has to promise this much to be worth its risk. */
 const leastSpeedup = 1.05;
@@ -192,7 +192,9 @@ export class SpeculationPolicy {
     const rate = at(track.rates.rates(1), 0);
     this.#refusedRates.set(plan.proposer, rate);
     const isHopeless = !plan.proposer.isFree && rate < hopelessRate;
-    if (track.passedOver < Math.max(track.pause, isHopeless ? firstPause.hopeless : 0)) return undefined;
+    const pause = Math.max(track.pause, isHopeless ? firstPause.hopeless : 0);
+    // All that share a step wait for what one of them drafts, so each tries the less often.
+    if (track.passedOver < (plan.proposer.isFree ? pause : pause * sequences)) return undefined;
     track.passedOver = 0;
     track.pause *= pauseGrowth;
     return { plan: { ...plan, limit: Math.min(trialTokens, plan.limit) }, speedup: 1 };

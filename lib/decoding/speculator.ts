@@ -3,7 +3,7 @@ import type { TokenHistory } from "./penalties.js";
 import type { Draft, Proposer } from "./proposer.js";
 import { type DraftPlan, SpeculationPolicy } from "./speculation-policy.js";
 import type { AcceptancePriors } from "./acceptance-rates.js";
-import type { StepCosts } from "./step-costs.js";
+import type { StepCosts } from "../util/step-costs.js";
 
 /** How speculation went. */
 export interface SpeculativeReport {

@@ -1,6 +1,5 @@
 import { PageTable, type PageTableState } from "../cache/page-table.js";
-import { AirCapacityError, AirError } from "../errors/air-error.js";
-import type { SharedFloats } from "../native/native.js";
+import { AirCapacityError, AirError, deadlineError } from "../errors/air-error.js";
 import { at } from "../util/array-access.js";
 import { createDeferred } from "../util/deferred.js";
 import { BatchBuilder } from "./batch-builder.js";
@@ -8,21 +7,33 @@ import { PageMass } from "./page-mass.js";
 import { runDraftStep } from "./draft-step.js";
 import type { EngineOptions, EngineStats } from "./engine-options.js";
 import { gatherGuesses } from "./gather-guesses.js";
-import { type GrantedShare, makeRoom, reservePages } from "./page-reservation.js";
+import { type GrantedShare, makeRoom } from "./page-reservation.js";
+import { StepPlanner } from "./planner.js";
 import { PrefixReuse } from "./prefix-reuse.js";
-import { type GreedyRequest, isGreedy, type Run, type RunRequest, type StepInfo } from "./run.js";
-import { shareStep, type StepBudget } from "./scheduler.js";
+import {
+  type GreedyRequest,
+  isGreedy,
+  isHidden,
+  type Run,
+  type RunRequest,
+  type StepInfo,
+  wantedFrom,
+} from "./run.js";
 import { Sequence } from "./sequence.js";
+import { StepOutput, type StepRows } from "./step-output.js";
+import { StepSizes } from "./step-sizes.js";
 
 export type { EngineOptions, EngineStats } from "./engine-options.js";
 
 /** Most memory for the logits of one step; it bounds the rows. */
 const maxLogitsBytes = 64 * 2 ** 20;
 
+const noRows = new Float32Array(0);
+
 /** Drives many sequences over one runner, one ragged step at a time. */
 export class Engine {
   readonly #options: EngineOptions;
-  readonly #budget: StepBudget;
+  readonly #planner: StepPlanner;
   readonly #builder: BatchBuilder;
   readonly #sequences = new Set<Sequence>();
   readonly #runs = new Map<Sequence, Run>();
@@ -30,19 +41,18 @@ export class Engine {
   /** What waits for the end of the step. */
   readonly #resting: (() => void)[] = [];
   readonly #pageMass: PageMass | undefined;
-  #logits: SharedFloats;
+  readonly #output: StepOutput;
   #inStep: readonly GrantedShare[] = [];
   #loop: Promise<void> | undefined;
   #arrivals = 0;
+  readonly #stepSizes = new StepSizes();
   #stats = { steps: 0, computedTokens: 0, computeMicros: 0, preemptions: 0 };
 
   constructor(options: EngineOptions) {
     this.#options = options;
     const rowBytes = options.vocabSize * Float32Array.BYTES_PER_ELEMENT;
-    const rows = Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes)));
-    this.#budget = { tokens: options.maxBatchTokens, rows };
     this.#builder = new BatchBuilder(options.pools.length);
-    this.#logits = options.allocateShared(options.vocabSize);
+    this.#output = new StepOutput(options);
     this.#pageMass =
       options.policy.usesPageMass === true
         ? new PageMass(options.pools.length, (length) => options.allocateShared(length))
@@ -50,16 +60,22 @@ export class Engine {
     if (options.prefixCache && options.policy.usesPageMass !== true) {
       this.#prefixes = new PrefixReuse(options.pools, options.arena.pageTokens);
     }
+    this.#planner = new StepPlanner({
+      ...options,
+      prefixes: this.#prefixes,
+      maxTokens: options.maxBatchTokens,
+      maxRows: Math.min(options.maxBatchTokens, Math.max(1, Math.floor(maxLogitsBytes / rowBytes))),
+    });
   }
 
   /** Counters since the engine was made. */
   get stats(): EngineStats {
-    return { ...this.#stats, prefixCache: this.#prefixes?.stats };
+    return { ...this.#stats, stepSizes: this.#stepSizes.stats, prefixCache: this.#prefixes?.stats };
   }
 
-  /** Bytes of the logits buffer. */
-  get logitsBytes(): number {
-    return this.#logits.byteLength;
+  /** Bytes of the buffers for logits and hidden states. */
+  get outputBytes(): number {
+    return this.#output.bytes;
   }
 
   /**
@@ -128,16 +144,26 @@ export class Engine {
    *
    * @throws {AirError} AIR_ERR_BUSY when the sequence has a run, AIR_ERR_CLOSED when it was closed
    * @returns a promise that settles when the sequence is in no step any more; it rejects with what onLogits
-   *   threw, AIR_ERR_KV_EXHAUSTED, the native failure of a step, or the reason given to cancel()
+   *   threw, AIR_ERR_KV_EXHAUSTED, AIR_ERR_TIMEOUT, the native failure of a step, or the reason given to cancel()
    */
   run(sequence: Sequence, request: RunRequest): Promise<void> {
     this.#assertIdle(sequence, "run");
-    sequence.begin(request.tokens, isGreedy(request) ? request.tokens.length - 1 : request.logitsFrom);
+    const leftMs = request.deadline === undefined ? Infinity : request.deadline - performance.now();
+    if (leftMs <= 0) return Promise.reject(deadlineError());
+    sequence.begin(request.tokens, wantedFrom(request));
     sequence.spareTokens = isGreedy(request) ? request.count - 1 : 0;
     sequence.arrival = this.#arrivals += 1;
-    sequence.state = "running";
+    sequence.admission = undefined;
+    sequence.priority = request.priority ?? 0;
+    sequence.user = request.user ?? "";
+    sequence.state = "waiting";
     const run: Run = { request, ended: createDeferred<undefined>(), proposed: false };
     this.#runs.set(sequence, run);
+    if (leftMs < Infinity) {
+      run.timer = setTimeout(() => {
+        this.cancel(sequence, deadlineError());
+      }, leftMs);
+    }
     this.#loop ??= this.#runLoop();
     return run.ended.promise;
   }
@@ -187,6 +213,7 @@ export class Engine {
     await Promise.resolve(); // runs that start in the same tick share the first step
     while (this.#runs.size > 0) {
       try {
+        this.#planner.admit(this.#runs, [...this.#sequences]); // a run may guess in its first step
         await gatherGuesses(this.#runs);
         const runsBefore = this.#runs.size;
         const granted = this.#plan();
@@ -207,40 +234,11 @@ export class Engine {
     this.#loop = undefined;
   }
 
-  /** Decides who computes what in the next step, and takes the pages for it. */
   #plan(): readonly GrantedShare[] {
-    const { pools, policy } = this.#options;
-    const waiting = new Set<Sequence>();
-    for (const sequence of this.#runs.keys()) {
-      if (sequence.state === "running") this.#prefixes?.adopt(sequence);
-    }
-    for (;;) {
-      const shares = shareStep(this.#candidates(waiting), this.#budget);
-      if (shares.length === 0) return [];
-      const { granted, exhausted, preemptions } = reservePages(
-        shares,
-        [...this.#sequences],
-        pools.length,
-        policy,
-      );
-      this.#stats.preemptions += preemptions;
-      for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
-      if (granted.length > 0) return granted;
-      // All of them wait for pages: the budget goes to the runs that were left out.
-      for (const { sequence } of shares) waiting.add(sequence);
-    }
-  }
-
-  /** The runs that may share the next step. Runs that can draft do so in a step of their own, and first. */
-  #candidates(waiting: ReadonlySet<Sequence>): readonly Sequence[] {
-    const running = [...this.#runs].filter(
-      ([sequence]) => sequence.state === "running" && !waiting.has(sequence),
-    );
-    const drafting = running.filter(
-      ([{ knownTokens, computedTokens }, { request }]) =>
-        isGreedy(request) && knownTokens - computedTokens <= this.#budget.tokens,
-    );
-    return (drafting.length > 0 ? drafting : running).map(([sequence]) => sequence);
+    const { granted, exhausted, preemptions } = this.#planner.plan(this.#runs, [...this.#sequences]);
+    this.#stats.preemptions += preemptions;
+    for (const sequence of exhausted) this.#endRun(sequence, this.#exhaustedError(sequence));
+    return granted;
   }
 
   async #step(granted: readonly GrantedShare[]): Promise<void> {
@@ -272,18 +270,21 @@ export class Engine {
 
   /** Computes a step; the result hands out its rows. */
   async #forward(granted: readonly GrantedShare[]): Promise<() => void> {
-    const batch = this.#builder.build(granted);
+    const stepRows = this.#output.rows(granted, ({ sequence }) => this.#wantsHidden(sequence));
+    const { shares, ...rowOutput } = stepRows;
+    const batch = this.#builder.build(shares);
     const rows = batch.logitRows.length;
     const tokens = batch.tokens.length;
     const started = performance.now();
     const pageMass = this.#pageMass?.output(batch.pageTables.length);
-    const output = { logits: this.#logitsFor(rows), ...(pageMass && { pageMass }) };
+    const output = { ...rowOutput, ...(pageMass && { pageMass }) };
     const { computeMicros } = await this.#options.runner.forward(batch, output);
-    const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: granted.length };
-    this.#count(tokens, computeMicros);
-    this.#pageMass?.handOut(granted, batch.pageTables.length);
+    const info: StepInfo = { ms: performance.now() - started, rows, tokens, sequences: shares.length };
+    this.#count(shares.length, tokens, computeMicros);
+    this.#planner.learn(shares, info.ms);
+    this.#pageMass?.handOut(shares, batch.pageTables.length);
     return () => {
-      this.#deliver(granted, info);
+      this.#deliver(stepRows, info);
     };
   }
 
@@ -295,10 +296,8 @@ export class Engine {
     const { drafts, computeMicros } = await runDraftStep(this.#options.runner, batch, granted, requests);
     // The last token of a draft is not fed back, so it has no K/V.
     const written = drafts.map(({ tokens }) => Math.max(0, tokens.length - 1));
-    this.#count(
-      written.reduce((sum, count) => sum + count, known),
-      computeMicros,
-    );
+    const computed = written.reduce((sum, count) => sum + count, known);
+    this.#count(granted.length, computed, computeMicros);
     return () => {
       for (const [order, { sequence, firstToken, tokens }] of granted.entries()) {
         const draft = at(drafts, order);
@@ -313,29 +312,34 @@ export class Engine {
     };
   }
 
-  #count(tokens: number, computeMicros: number): void {
+  #count(sequences: number, tokens: number, computeMicros: number): void {
     this.#stats.steps += 1;
+    this.#stepSizes.add(sequences);
     this.#stats.computedTokens += tokens;
     this.#stats.computeMicros += computeMicros;
   }
 
-  #logitsFor(rows: number): SharedFloats {
-    const length = rows * this.#options.vocabSize;
-    if (this.#logits.length < length) this.#logits = this.#options.allocateShared(length);
-    return this.#logits.subarray(0, length);
+  #wantsHidden(sequence: Sequence): boolean {
+    const run = this.#runs.get(sequence);
+    return run !== undefined && isHidden(run.request);
   }
 
   /** Hands the rows of a step to their runs, and ends the runs that are done. */
-  #deliver(granted: readonly GrantedShare[], step: StepInfo): void {
-    const { vocabSize } = this.#options;
+  #deliver({ shares, logits, hidden }: StepRows, step: StepInfo): void {
+    const { vocabSize, embeddingLength } = this.#options;
     let row = 0;
-    for (const { sequence, firstToken, tokens, rows } of granted) {
-      const logits = this.#logits.subarray(row * vocabSize, (row + rows) * vocabSize);
+    for (const { sequence, firstToken, tokens, rows } of shares) {
+      const first = row;
       row += rows;
       this.#conclude(sequence, (run) => {
         run.proposed = false;
-        if (rows > 0 && !isGreedy(run.request)) {
-          sequence.settle(run.request.onLogits(logits, firstToken + tokens - rows, step));
+        const { request } = run;
+        if (rows > 0 && !isGreedy(request)) {
+          const firstIndex = firstToken + tokens - rows;
+          const part = (buffer: Float32Array | undefined, width: number): Float32Array =>
+            (buffer ?? noRows).subarray(first * width, (first + rows) * width);
+          if (isHidden(request)) request.onHidden(part(hidden, embeddingLength), firstIndex);
+          else sequence.settle(request.onLogits(part(logits, vocabSize), firstIndex, step));
           sequence.logitsFrom = sequence.computedTokens;
         }
         return sequence.knownTokens === sequence.computedTokens;
@@ -370,14 +374,14 @@ export class Engine {
     }
   }
 
-  /** Takes a run out of the engine, wakes the runs that wait for pages, and settles its promise. */
+  /** Takes a run out of the engine, and settles its promise. */
   #endRun(sequence: Sequence, error?: unknown): void {
     const run = this.#runs.get(sequence);
     this.#runs.delete(sequence);
+    clearTimeout(run?.timer);
     sequence.state = "idle";
     if (!this.has(sequence)) sequence.table.release();
     else sequence.settle([]); // no guesses are left behind
-    for (const other of this.#runs.keys()) other.state = "running";
     if (error === undefined) run?.ended.resolve(undefined);
     else run?.ended.reject(error);
   }

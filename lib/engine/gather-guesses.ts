@@ -1,4 +1,4 @@
-import { isGreedy, type Run } from "./run.js";
+import { isGreedy, isHidden, type Run } from "./run.js";
 import type { Sequence } from "./sequence.js";
 
 /** Asks the runs that are about to compute a single token what may follow it. */
@@ -7,7 +7,8 @@ export async function gatherGuesses(runs: ReadonlyMap<Sequence, Run>): Promise<v
   for (const [sequence, run] of runs) {
     const { request } = run;
     const isReady = sequence.state === "running" && sequence.knownTokens === sequence.computedTokens + 1;
-    if (!isReady || run.proposed || isGreedy(request) || request.propose === undefined) continue;
+    if (!isReady || run.proposed || isGreedy(request) || isHidden(request)) continue;
+    if (request.propose === undefined) continue;
     run.proposed = true;
     const guesses = request.propose();
     if (!(guesses instanceof Promise)) sequence.draft(guesses);

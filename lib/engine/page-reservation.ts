@@ -1,6 +1,7 @@
 import type { EvictionDecision, EvictionPolicy } from "../cache/eviction-policy.js";
 import type { PagePool } from "../cache/page-pool.js";
 import { at } from "../util/array-access.js";
+import { byRank, outranks } from "./rank.js";
 import { type Share, shareOf } from "./scheduler.js";
 import type { Sequence } from "./sequence.js";
 
@@ -56,24 +57,40 @@ function longestIdle(holders: readonly Sequence[]): Sequence | undefined {
   return idle.reduce((oldest, other) => (other.arrival < oldest.arrival ? other : oldest));
 }
 
-/** Whose pages `sequence` may take: the longest idle first, then the newest run that is newer than its own. */
+/** The run that ranks last, of those of the user who holds the most pages. */
+function lastOfGreatestHolder(runs: readonly Sequence[]): Sequence | undefined {
+  const held = new Map<string, number>();
+  for (const { user, table } of runs) held.set(user, (held.get(user) ?? 0) + table.heldPages);
+  const most = Math.max(...held.values());
+  return runs
+    .filter(({ user }) => held.get(user) === most)
+    .sort(byRank)
+    .at(-1);
+}
+
+/**
+ * Whose pages `sequence` may take: the longest idle first, then what still waits to begin, then the run of a lower rank
+ * that has the lowest priority; among equals the user's who holds the most pages, and of those the last.
+ */
 function findVictim(sequence: Sequence, holders: readonly Sequence[]): Sequence | undefined {
   const others = holders.filter((other) => other !== sequence && other.table.heldPages > 0);
   const idle = longestIdle(others);
   if (idle !== undefined) return idle;
-  const newer = others.filter((other) => other.arrival > sequence.arrival);
-  if (newer.length === 0) return undefined;
-  return newer.reduce((newest, other) => (other.arrival > newest.arrival ? other : newest));
+  const waiting = others.filter(({ state }) => state === "waiting").sort(byRank);
+  if (waiting.length > 0) return waiting.at(-1);
+  const lower = others.filter((other) => outranks(sequence, other));
+  const lowest = Math.min(...lower.map(({ priority }) => priority));
+  return lastOfGreatestHolder(lower.filter(({ priority }) => priority === lowest));
 }
 
 /**
  * Frees a sequence's pages; what it knows stays, and is computed again when it runs again.
  *
- * @returns whether it was a run
+ * @returns whether it was a run that had begun
  */
 function preempt(victim: Sequence): boolean {
   victim.table.release();
-  if (victim.state === "idle") return false;
+  if (victim.state !== "running") return false;
   victim.state = "waiting";
   return true;
 }
@@ -113,10 +130,10 @@ function withGuesses(share: GrantedShare, guesses: number): GrantedShare {
 }
 
 /**
- * Evicts what the policy drops and takes pages for the shares of a step, in order of arrival. When pages run out,
- * a share takes them from idle sequences, then from newer runs (preempting them); else it waits for older runs.
- * The oldest run is never made to wait, so some run always gets on: it finishes, or fails alone. Guesses get the
- * pages that nobody needs.
+ * Evicts what the policy drops and takes pages for the shares of a step, by rank. When pages run out, a share takes
+ * them from idle sequences, then from runs of lower rank (preempting them); else it waits for runs of higher rank.
+ * The first run is never made to wait, so some run always gets on: it finishes, or fails alone. Guesses get the pages
+ * that nobody needs.
  *
  * @param holders - every sequence of the engine, running or not
  */
@@ -130,9 +147,9 @@ export function reservePages(
   const exhausted: Sequence[] = [];
   const guessing = new Map<Sequence, number>();
   let preemptions = 0;
-  for (const share of [...shares].sort((a, b) => a.sequence.arrival - b.sequence.arrival)) {
+  for (const share of [...shares].sort((a, b) => byRank(a.sequence, b.sequence))) {
     const { sequence } = share;
-    if (sequence.state !== "running") continue; // preempted for an older share of this step
+    if (sequence.state !== "running") continue; // preempted for a share of this step
     const wantedSpare = share.rows > 0 ? sequence.spareTokens : 0; // what is known comes first
     const decisions = evict(sequence, headGroups, share.tokens + wantedSpare, policy);
     const { table } = sequence;
@@ -146,14 +163,16 @@ export function reservePages(
     const room = table.appendableTokens;
     const firstToken = table.length;
     if (room < needed) {
-      const waits = holders.some((other) => other.arrival < sequence.arrival && other.table.heldPages > 0);
+      const waits = holders.some(
+        (other) => other.state === "running" && outranks(other, sequence) && other.table.heldPages > 0,
+      );
       if (waits) continue;
       if (room === 0) {
         exhausted.push(sequence);
         continue;
       }
     }
-    const taken = shareOf(sequence, Math.min(room, needed));
+    const taken = { ...shareOf(sequence, Math.min(room, needed)), isPrompt: share.isPrompt };
     const spareTokens = Math.min(room - taken.tokens, wantedSpare);
     table.append(taken.tokens + spareTokens);
     granted.push({ ...taken, firstToken, spareTokens, decisions });

@@ -53,6 +53,19 @@ export class PrefixReuse {
     this.#counts.hitTokens += gained;
   }
 
+  /**
+   * By head group, the pages that adopt() would take over for a sequence without K/V and that others hold anyway, so that
+   * they cost it nothing.
+   */
+  sharedPages(sequence: Sequence): readonly number[] {
+    if (sequence.computedTokens > 0) return [];
+    const pages = Math.floor(Math.min(sequence.logitsFrom, settledTokens(sequence)) / this.#index.pageTokens);
+    const known = this.#index.pages(this.#follow(sequence, pages));
+    return this.#pools.map(
+      (pool, headGroup) => (known[headGroup] ?? []).filter((page) => !pool.isReclaimable(page)).length,
+    );
+  }
+
   /** After a step: makes the full pages of a sequence known that it has computed and holds. */
   register(sequence: Sequence): void {
     const { table } = sequence;

@@ -5,7 +5,7 @@ import { at } from "../util/array-access.js";
 /**
  * - `idle`: no run; its pages are a cache that others may reclaim
  * - `running`: takes part in steps
- * - `waiting`: preempted; takes part again when another run ends
+ * - `waiting`: has a run that waits for pages to begin, or was preempted; what pages it has are a cache too
  */
 export type SequenceState = "idle" | "running" | "waiting";
 
@@ -16,8 +16,14 @@ export type SequenceState = "idle" | "running" | "waiting";
 export class Sequence {
   readonly table: PageTable;
   state: SequenceState = "idle";
-  /** Order of the current or last run among all runs of the engine; older goes first. */
+  /** Order of the current or last run among all runs of the engine. */
   arrival = 0;
+  /** Order in which the current run was let in among those of the engine; undefined until it was. */
+  admission: number | undefined;
+  /** Of the current run: higher goes before lower. */
+  priority = 0;
+  /** On whose behalf the current run is; see FairTurns of lib/util. */
+  user = "";
   /** Logits are wanted for every known token from this index on. */
   logitsFrom = 0;
   /** Tokens past the known ones that the current run's steps may compute by themselves. */

@@ -63,6 +63,14 @@ export function reasonOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
+/** The error of work that took longer than it was given. */
+export function deadlineError(): AirError {
+  return new AirError(
+    "AIR_ERR_TIMEOUT",
+    "expected an answer within its time but received the end of the time first",
+  );
+}
+
 /** What the system refused about a file: expected "a readable file" for path but received the reason. */
 export function ioError(path: string, expected: string, cause: unknown): AirError {
   return new AirError("AIR_ERR_IO", `expected ${expected} for ${path} but received ${reasonOf(cause)}`, {

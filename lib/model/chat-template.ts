@@ -3,14 +3,25 @@ import { Template } from "@huggingface/jinja";
 import { AirError, describeValue, reasonOf } from "../errors/air-error.js";
 import { getString, type Metadata } from "./metadata.js";
 import type { Tokenizer } from "./tokenizer.js";
+import { type ToolDefinition, withToolInstruction } from "./tools.js";
 
 /** One turn of a conversation. */
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
+  /**
+   * The same message as a template that knows tools takes it, such as one of role `tool` or with `tool_calls`; used in
+   * place of role and content by such templates only.
+   */
+  readonly toolForm?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export interface ChatTemplateOptions {
+  /**
+   * Functions that the model may call. A template that does not know tools gets them as an instruction in the system
+   * message.
+   */
+  readonly tools?: readonly ToolDefinition[] | undefined;
   /** End with the start of an assistant turn, for the model to continue. Default true. */
   readonly addGenerationPrompt?: boolean;
   /** Further variables that the template reads, such as `enable_thinking`. */
@@ -19,6 +30,8 @@ export interface ChatTemplateOptions {
 
 /** A model's own way to write a conversation down. */
 export interface ChatTemplate {
+  /** Whether the template writes tools down in its own way. */
+  readonly knowsTools: boolean;
   /**
    * The conversation as text. In it, control tokens of the template and the same text in a message look alike: use
    * encode() for what goes to a model.
@@ -48,32 +61,72 @@ export function createChatTemplate(metadata: Metadata, tokenizer: Tokenizer): Ch
     id === undefined ? "" : Buffer.from(tokenizer.tokenBytes(id)).toString();
   const constants = { bos_token: tokenText(tokenizer.bosId), eos_token: tokenText(tokenizer.eosId) };
 
-  const render = (messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string => {
-    requireMessages(messages);
-    return attempt("messages that the template accepts", () =>
+  const knowsTools = /\btools\b/.test(source);
+
+  /** Messages and tools as the template takes them. */
+  const conversationOf = (
+    given: readonly ChatMessage[],
+    { tools = [] }: ChatTemplateOptions,
+  ): TemplateConversation => {
+    requireMessages(given);
+    const messages: readonly ChatMessage[] =
+      tools.length === 0 || knowsTools ? given : withToolInstruction(given, tools);
+    return {
+      messages: messages.map(({ role, content, toolForm }) =>
+        knowsTools && toolForm !== undefined ? toolForm : { role, content },
+      ),
+      // Templates test this with `is none`; an absent one would count as given.
+      tools: knowsTools && tools.length > 0 ? tools : null,
+    };
+  };
+  const renderConversation = (
+    conversation: TemplateConversation,
+    { variables, addGenerationPrompt = true }: ChatTemplateOptions,
+  ): string =>
+    attempt("messages that the template accepts", () =>
       template.render({
-        // Templates test these with `is none`; absent ones would count as given.
-        tools: null,
-        documents: null,
+        documents: null, // as tools
         ...constants,
-        ...options.variables,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: options.addGenerationPrompt ?? true,
+        ...variables,
+        ...conversation,
+        add_generation_prompt: addGenerationPrompt,
       }),
     );
-  };
+  const render = (messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): string =>
+    renderConversation(conversationOf(messages, options), options);
   const encode = (messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): Int32Array => {
-    requireMessages(messages);
-    const contents = messages.map(({ content }) => content).join("\n");
-    const disguise = createDisguise(tokenizer.controlTexts, contents, source);
-    const disguised = messages.map(({ role, content }) => ({ role, content: disguise.put(content) }));
+    const conversation = conversationOf(messages, options);
+    const strings: string[] = [];
+    const collect = (text: string): string => {
+      strings.push(text);
+      return text;
+    };
+    attempt("messages and tools of less depth", () => mapStrings(conversation, collect));
+    const disguise = createDisguise(tokenizer.controlTexts, strings.join("\n"), source);
+    const disguised = mapStrings(conversation, (text) => disguise.put(text)) as TemplateConversation;
     const segments = tokenizer
-      .partition(render(disguised, options))
+      .partition(renderConversation(disguised, options))
       .map((segment) => (typeof segment === "string" ? disguise.remove(segment) : segment));
     const needsBos = tokenizer.addBos && tokenizer.bosId !== undefined && segments[0] !== tokenizer.bosId;
     return tokenizer.encodeSegments(needsBos ? [tokenizer.bosId, ...segments] : segments);
   };
-  return { render, encode };
+  return { knowsTools, render, encode };
+}
+
+/** What a template is rendered with. */
+interface TemplateConversation {
+  readonly messages: readonly Readonly<Record<string, unknown>>[];
+  readonly tools: readonly ToolDefinition[] | null;
+}
+
+/** The same value of JSON with other strings; keys are strings too. */
+function mapStrings(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((item) => mapStrings(item, change));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [change(key), mapStrings(item, change)]),
+  );
 }
 
 /** Makes control tokens in messages unrecognisable while a template is rendered and cut at control tokens. */

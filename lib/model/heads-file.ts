@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
-
 import { z } from "zod";
 
-import { AirError, ioError } from "../errors/air-error.js";
+import { AirError } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import type { DecoderSpec, Pruning } from "../native/native.js";
 
 /** What becomes of a KV head: all of its cache is kept, only sinks and window, or nothing. */
@@ -62,13 +61,7 @@ function headsError(path: string, expected: string, received: string, cause?: un
  * @throws {AirError} AIR_ERR_IO when it cannot be read, AIR_ERR_HEADS_FILE when it is damaged or for another model
  */
 export async function readHeadsFile(path: string, model: HeadsModel): Promise<HeadsFile> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw ioError(path, "a readable heads file", cause);
-  }
-  return parseHeadsFile(text, path, model);
+  return parseHeadsFile(await readTextFile(path, "a readable heads file"), path, model);
 }
 
 /** The model that a heads file has to fit. */

@@ -7,7 +7,7 @@ import type { NativeAddon } from "./native.js";
 import { wrapAddon, type RawAddon } from "./wrap.js";
 
 /** The version of the C++ surface that this TypeScript was written for; native/binding/addon.cc says the same. */
-const abiVersion = 5;
+const abiVersion = 6;
 
 /** node-gyp-build: finds prebuilds/<platform>-<arch>/ or build/Release/ below a package directory. */
 type LoadBinding = (directory: string) => unknown;

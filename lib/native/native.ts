@@ -67,7 +67,7 @@ export interface CudaDevices {
   readonly driverVersion?: string;
 }
 
-/** The device that has a model's weights, and the kernels that were loaded for it. */
+/** A device, and the kernels that were loaded onto it. */
 export interface LoadedDevice extends CudaDevice {
   /** Kernels that were compiled for the device, or PTX that the driver compiled. */
   readonly image: "sass" | "ptx" | "mixed";
@@ -75,6 +75,14 @@ export interface LoadedDevice extends CudaDevice {
   readonly imageMicros: number;
   /** Why PTX was taken. */
   readonly sassRefused?: string;
+}
+
+/** The device of a model. */
+export interface ModelDevice extends LoadedDevice {
+  /** Layers from the end that it computes; the CPU computes those before. */
+  readonly layers: number;
+  /** Bytes of their weights there. */
+  readonly weightBytes: number;
 }
 
 /** Storage types of tensors in model files, by their GGUF names. */
@@ -157,7 +165,7 @@ interface Handle {
 export interface NativeModel extends Handle {
   readonly backend: Backend;
   /** Undefined on the CPU. */
-  readonly device: LoadedDevice | undefined;
+  readonly device: ModelDevice | undefined;
   /** Bytes of packed weights, in memory or mapped from the pack cache. */
   readonly weightBytes: number;
   /** Bytes read in place from the mapped files (the embedding table). */
@@ -227,8 +235,12 @@ export interface Activity {
 }
 
 export interface ForwardOutput {
-  /** [R, vocabSize], written in place; from allocateShared. */
+  /** [logitCount, vocabSize], written in place; from allocateShared. */
   readonly logits: SharedFloats;
+  /** Logits are computed for so many of the rows, the first ones. Default R. */
+  readonly logitCount?: number;
+  /** [R, embeddingLength], written in place: the normed hidden state that the output matrix is given. */
+  readonly hidden?: SharedFloats;
   /**
    * [G, S, P], written in place: the attention that the last token of each sequence pays to each of its pages, the mean
    * over the open query heads of the group, 0 past the last page. The pages of a sequence sum to 1, or all are 0 when
@@ -334,6 +346,8 @@ export interface LoadModelOptions extends ThreadOptions {
   readonly backend: Backend;
   /** Index of the CUDA device. Default 0. */
   readonly device?: number;
+  /** Layers from the end that the CUDA device computes, 1 to all; the CPU computes those before. Default all. */
+  readonly gpuLayers?: number;
   /** Directory of packed weights: mapped from there when they fit, else written there for the next load. */
   readonly packCache?: string;
   readonly pruning?: Pruning;

@@ -9,7 +9,7 @@ import type {
   DecoderSpec,
   ForwardOutput,
   ForwardStats,
-  LoadedDevice,
+  ModelDevice,
   LoadModelOptions,
   NativeAddon,
   NativeKvArena,
@@ -51,7 +51,7 @@ async function callAsync<T>(action: () => Promise<T>): Promise<T> {
 
 class Model implements NativeModel {
   readonly backend: Backend;
-  readonly device: LoadedDevice | undefined;
+  readonly device: ModelDevice | undefined;
   readonly raw: NativeModel;
 
   constructor(raw: NativeModel) {

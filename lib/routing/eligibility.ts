@@ -85,11 +85,20 @@ export function boundsOf(tiers: readonly TierState[], hints: RouteHints): TierBo
   return { smallest, largest, pinned };
 }
 
+/** No tier that a request allows can take it. */
+export class AirNoTierError extends AirError {
+  override readonly name = "AirNoTierError";
+  /** Why, of each tier that the request allows. */
+  readonly reasons: readonly Refusal["reason"][];
+
+  constructor(refusals: readonly Refusal[]) {
+    const texts = refusals.map(({ text }) => text).join("; ");
+    super("AIR_ERR_NO_TIER", `expected a tier that can take it for the request but received none: ${texts}`);
+    this.reasons = refusals.map(({ reason }) => reason);
+  }
+}
+
 /** AIR_ERR_NO_TIER, with the reason of each tier that the request allows. */
-export function noTier(allowed: readonly Candidate[]): AirError {
-  const reasons = allowed.map(({ refusal }) => refusal?.text ?? "").filter((text) => text !== "");
-  return new AirError(
-    "AIR_ERR_NO_TIER",
-    `expected a tier that can take it for the request but received none: ${reasons.join("; ")}`,
-  );
+export function noTier(allowed: readonly Candidate[]): AirNoTierError {
+  return new AirNoTierError(allowed.flatMap(({ refusal }) => (refusal === undefined ? [] : [refusal])));
 }

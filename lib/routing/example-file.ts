@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
-
 import { z } from "zod";
 
-import { AirArgumentError, describeValue, ioError } from "../errors/air-error.js";
+import { AirArgumentError, describeValue } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import type { RoutedPrompt } from "./complexity.js";
 
 /** A prompt whose tier is known. */
@@ -104,11 +103,5 @@ export function parseLabelledPrompts(text: string, source: string): readonly Lab
  * @throws {AirError} AIR_ERR_IO when it cannot be read
  */
 export async function readLabelledPrompts(path: string): Promise<readonly LabelledPrompt[]> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw ioError(path, "a readable JSONL file", cause);
-  }
-  return parseLabelledPrompts(text, path);
+  return parseLabelledPrompts(await readTextFile(path, "a readable JSONL file"), path);
 }

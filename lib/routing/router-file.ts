@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 
 import { z } from "zod";
 
-import { AirError, ioError, reasonOf } from "../errors/air-error.js";
+import { AirError, reasonOf } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import { ngramBuckets, ngramKinds } from "./ngram-features.js";
 import { readableNames } from "./readable-features.js";
 import type { TrainedRouter } from "./training.js";
@@ -181,11 +181,5 @@ export function parseRouterFile(text: string, path: string): RouterFile {
  * @throws {AirError} AIR_ERR_IO when it cannot be read, AIR_ERR_ROUTER_FILE when it is damaged
  */
 export async function readRouterFile(path: string): Promise<RouterFile> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw ioError(path, "a readable router file", cause);
-  }
-  return parseRouterFile(text, path);
+  return parseRouterFile(await readTextFile(path, "a readable router file"), path);
 }

@@ -4,7 +4,7 @@ import type { TokenHistory } from "../decoding/penalties.js";
 import type { RowMath } from "../decoding/row-math.js";
 import type { Sampler } from "../decoding/sampler.js";
 import type { Speculator } from "../decoding/speculator.js";
-import type { LogitsRequest, StepInfo } from "../engine/run.js";
+import type { LogitsRequest, RunTerms, StepInfo } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import type { TextWriter } from "./text-writer.js";
 
@@ -24,6 +24,7 @@ export interface DecodeLoopOptions {
   readonly rowWidth: number;
   readonly tokenCount: number;
   readonly contextTokens: number;
+  readonly terms: RunTerms;
 }
 
 /** The engine request that generates a text: rows in, chosen tokens out, and guesses where they pay. */
@@ -41,8 +42,8 @@ export function decodeRequest(options: DecodeLoopOptions): LogitsRequest {
       logits.subarray(row * rowWidth, row * rowWidth + tokenCount),
     );
     const verification = { rows, draft: speculator?.draft, history: textOf(sequence, firstIndex + 1) };
-    const { tokens, accepted } = verify(choose, verification, (sample) => {
-      if (!writer.write(sample)) return false;
+    const { tokens, accepted } = verify(choose, verification, (sample, isDrafted) => {
+      if (!writer.write(sample, isDrafted)) return false;
       constraint?.accept(sample.token);
       return true;
     });
@@ -55,14 +56,15 @@ export function decodeRequest(options: DecodeLoopOptions): LogitsRequest {
     });
     return tokens;
   };
-  if (speculator === undefined) return { tokens: prompt, logitsFrom: prompt.length - 1, onLogits };
+  const request = { ...options.terms, tokens: prompt, logitsFrom: prompt.length - 1, onLogits };
+  if (speculator === undefined) return request;
   const propose = (): readonly number[] | Promise<readonly number[]> => {
     const length = sequence.knownTokens;
     // The step itself gives one token more than it was guessed.
     const room = Math.min(writer.remainingTokens, contextTokens - length) - 1;
     return speculator.propose(textOf(sequence, length), room);
   };
-  return { tokens: prompt, logitsFrom: prompt.length - 1, propose, onLogits };
+  return { ...request, propose };
 }
 
 function textOf(sequence: Sequence, length: number): TokenHistory {

@@ -8,6 +8,8 @@ export interface GeneratedChunk {
   readonly text: string;
   /** The tokens since the last chunk. */
   readonly tokens: readonly number[];
+  /** For each token whether it was guessed ahead and accepted; absent when none of them was. */
+  readonly drafted?: readonly boolean[];
   /** One entry per token, where asked for. */
   readonly logprobs?: readonly Logprobs[];
 }

@@ -5,12 +5,18 @@ import { type HeadsFile, pruningOf, readHeadsFile } from "../model/heads-file.js
 import { fingerprintModel } from "../model/fingerprint.js";
 import { createTokenizer, type Tokenizer } from "../model/tokenizer.js";
 import { loadAddon } from "../native/load.js";
-import type { Backend, NativeAddon, NativeModel } from "../native/native.js";
+import type { NativeAddon, NativeModel } from "../native/native.js";
 import { parseOptions, pickGiven } from "../util/options.js";
 import { headsIdentity } from "./kv-identity.js";
-import { chooseDevice } from "./device.js";
+import { type ChosenDevice, chooseDevice, type Placement, placeLayers } from "./device.js";
 import { kvDemand, kvSettings, rotatesKeys } from "./kv-settings.js";
-import { checkMemory, draftBatchTokens } from "./memory-check.js";
+import {
+  checkHostMemory,
+  checkMemory,
+  draftBatchTokens,
+  plannedSettings,
+  toPlannedModel,
+} from "./memory-check.js";
 import { Model, type ModelParts } from "./model.js";
 import {
   type LoadModelOptions,
@@ -42,19 +48,26 @@ export async function loadModelParts(path: string, options: LoadModelOptions = {
   const { packCache } = resolved;
   if (packCache !== undefined) await preparePackCache(packCache);
   const addon = (): NativeAddon => options.addon ?? loadAddon();
-  const { backend, ...room } = chooseDevice(addon, resolved.device);
+  const device = chooseDevice(addon, resolved);
   const target = await readHeader(path, resolved.heads);
   const { onProgress } = options;
   const draft = resolved.draft === undefined ? undefined : await readHeader(resolved.draft, undefined);
   if (draft !== undefined) assertSharedVocabulary(target.tokenizer, draft.tokenizer);
-  if (!resolved.force) await checkMemory(target, draft?.description, { ...room, ...resolved });
-  if (draft === undefined) return loadParts(target, { ...resolved, backend }, addon(), onProgress);
+  const placement = await place(device, target, draft, resolved);
+  if (draft === undefined) return loadParts(target, { ...resolved, ...placement }, addon(), onProgress);
   const share = tensorBytes(target) / (tensorBytes(target) + tensorBytes(draft));
-  const parts = await loadParts(target, { ...resolved, backend }, addon(), (done) =>
+  const parts = await loadParts(target, { ...resolved, ...placement }, addon(), (done) =>
     onProgress?.(done * share),
   );
   const { contextTokens } = parts.info;
-  const draftOptions = { ...resolved, backend, contextTokens, maxBatchTokens: draftBatchTokens };
+  const { backend } = placement;
+  const draftOptions = {
+    ...resolved,
+    backend,
+    gpuLayers: draft.description.spec.layers,
+    contextTokens,
+    maxBatchTokens: draftBatchTokens,
+  };
   try {
     const draftProgress = (done: number): void => onProgress?.(share + done * (1 - share));
     return { ...parts, draft: await loadParts(draft, draftOptions, addon(), draftProgress) };
@@ -90,9 +103,33 @@ function tensorBytes({ description }: ModelHeader): number {
   return description.directory.tensors.reduce((sum, tensor) => sum + tensor.lengthBytes, 0);
 }
 
+/** Checks that there is memory for the layers where they go. */
+async function place(
+  device: ChosenDevice,
+  target: ModelHeader,
+  draft: ModelHeader | undefined,
+  options: ResolvedLoadModelOptions,
+): Promise<Placement> {
+  const placed = {
+    model: toPlannedModel(target.description),
+    settings: plannedSettings(target, options),
+    ...(draft && { draft: { model: toPlannedModel(draft.description), maxBatchTokens: draftBatchTokens } }),
+  };
+  const placement = placeLayers(device, placed, options);
+  if (options.force) return placement;
+  const hasOwnMemory = placement.backend === "cuda" && device.memoryBytes !== undefined;
+  const hostLayers = placed.model.layers - placement.gpuLayers;
+  if (!hasOwnMemory) await checkMemory(target, draft?.description, options);
+  else if (hostLayers > 0) checkHostMemory(target, hostLayers, options);
+  return placement;
+}
+
+/** Options with the decision where the layers go. */
+type PlacedOptions = Omit<ResolvedLoadModelOptions, "gpuLayers"> & Placement;
+
 async function loadParts(
   header: ModelHeader,
-  options: ResolvedLoadModelOptions & { readonly backend: Backend },
+  options: PlacedOptions,
   addon: NativeAddon,
   onProgress: ((fraction: number) => void) | undefined,
 ): Promise<ModelParts> {
@@ -101,6 +138,7 @@ async function loadParts(
   const native = await addon.loadModel(directory, spec, {
     backend: options.backend,
     ...pickGiven(options, [...threadOptionNames, "packCache"]),
+    ...(options.backend === "cuda" && { gpuLayers: options.gpuLayers }),
     ...(pruning && { pruning }),
     onProgress: (doneBytes, totalBytes) => onProgress?.(totalBytes > 0 ? doneBytes / totalBytes : 1),
   });
@@ -112,7 +150,7 @@ function assemble(
   addon: NativeAddon,
   native: NativeModel,
   { description, tokenizer, chatTemplate, fingerprint, heads }: ModelHeader,
-  options: ResolvedLoadModelOptions,
+  options: PlacedOptions,
 ): ModelParts {
   const { kv, pageTokens, maxBatchTokens } = options;
   const { architecture, name, parameterCount, trainedContext, spec, directory } = description;
@@ -163,6 +201,7 @@ function assemble(
       chatTemplate,
       info,
       maxBatchTokens,
+      stepStretch: options.stepStretch,
       policy,
       prefixCache: options.prefixCache,
       headsIdentity: headsIdentity(heads),

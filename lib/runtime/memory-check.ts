@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 
+import { beginningOf } from "../cache/device-plan.js";
 import { type MemoryPlan, type MemoryPlanInput, planMemory, processMemory } from "../cache/memory-plan.js";
 import type { MemorySettings, PlannedHeads, PlannedModel } from "../cache/planned-model.js";
 import { weightMemory } from "../cache/weight-memory.js";
@@ -86,17 +87,33 @@ export interface CheckedModel {
   readonly heads: HeadsFile | undefined;
 }
 
+/** The settings of a load, as the memory plan sees them. */
+export function plannedSettings(
+  { description, heads }: CheckedModel,
+  options: ResolvedLoadModelOptions,
+): MemorySettings {
+  const { kv } = options;
+  return {
+    ...kvDemand(description.trainedContext, heads, options),
+    keyType: options.kvKeys ?? kv,
+    valueType: options.kvValues ?? kv,
+    ...(heads && { heads: toPlannedHeads(heads, description.spec) }),
+    threads: options.threads ?? options.cpuList?.length ?? availableParallelism(),
+  };
+}
+
 /**
  * Refuses a load that does not fit.
  *
  * @throws {AirCapacityError} AIR_ERR_MEMORY
  */
 export async function checkMemory(
-  { description, heads }: CheckedModel,
+  target: CheckedModel,
   draft: ModelDescription | undefined,
   options: ResolvedLoadModelOptions,
 ): Promise<void> {
-  const { packCache, kv, memoryBytes } = options;
+  const { description, heads } = target;
+  const { packCache, memoryBytes } = options;
   const isMapped = async (model: ModelDescription): Promise<boolean> => {
     const [file] = model.directory.files;
     if (packCache === undefined || file === undefined) return false;
@@ -104,19 +121,29 @@ export async function checkMemory(
     const pruned = isTarget && heads !== undefined ? toPlannedHeads(heads, model.spec) : undefined;
     return hasPackFile(packCache, file, weightMemory(toPlannedModel(model), pruned).packedBytes);
   };
-  const demand = kvDemand(description.trainedContext, heads, options);
+  const settings = plannedSettings(target, options);
   const plan = answerMemory({
     target: description,
     ...(draft && { draft }),
-    settings: {
-      ...demand,
-      keyType: options.kvKeys ?? kv,
-      valueType: options.kvValues ?? kv,
-      ...(heads && { heads: toPlannedHeads(heads, description.spec) }),
-      threads: options.threads ?? options.cpuList?.length,
-    },
+    settings,
     mapped: { target: await isMapped(description), draft: draft !== undefined && (await isMapped(draft)) },
     memoryBytes,
   });
-  assertFitsMemory(plan, demand.contextTokens);
+  assertFitsMemory(plan, settings.contextTokens);
+}
+
+/**
+ * Refuses a load whose first layers, which a device with memory of its own leaves to the CPU, do not fit the system's.
+ *
+ * @throws {AirCapacityError} AIR_ERR_MEMORY
+ */
+export function checkHostMemory(
+  target: CheckedModel,
+  hostLayers: number,
+  options: ResolvedLoadModelOptions,
+): void {
+  const settings = plannedSettings(target, options);
+  const { model, heads } = beginningOf(toPlannedModel(target.description), settings.heads, hostLayers);
+  const input = { model, settings: { ...settings, heads } };
+  assertFitsMemory(planMemory({ ...input, availableBytes: leftForProcess(input) }), settings.contextTokens);
 }

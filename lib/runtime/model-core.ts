@@ -1,6 +1,6 @@
 import type { RowMath } from "../decoding/row-math.js";
 import type { AcceptancePriors } from "../decoding/acceptance-rates.js";
-import type { StepCosts } from "../decoding/step-costs.js";
+import type { StepCosts } from "../util/step-costs.js";
 import type { Engine } from "../engine/engine.js";
 import type { RunRequest } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
@@ -24,6 +24,8 @@ export interface ModelCore {
   /** Logits per row; at least the tokenizer's vocabulary. */
   readonly vocabSize: number;
   readonly contextTokens: number;
+  /** Width of a hidden state. */
+  readonly embeddingLength: number;
   /** What steps cost, from one generation to the next. */
   readonly costs: StepCosts;
   /** How often guesses come true, from one generation to the next. */

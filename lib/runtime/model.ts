@@ -1,7 +1,6 @@
 import { AcceptancePriors } from "../decoding/acceptance-rates.js";
-import { StepCosts } from "../decoding/step-costs.js";
+import { StepCosts } from "../util/step-costs.js";
 import type { EvictionPolicy } from "../cache/eviction-policy.js";
-import type { EngineStats } from "../engine/engine.js";
 import { invalidArgument } from "../errors/air-error.js";
 import type { ChatTemplate } from "../model/chat-template.js";
 import type { Tokenizer } from "../model/tokenizer.js";
@@ -9,7 +8,7 @@ import type {
   ConversionReport,
   DecoderSpec,
   KvType,
-  LoadedDevice,
+  ModelDevice,
   NativeAddon,
   NativeKvArena,
   NativeModel,
@@ -18,9 +17,10 @@ import type {
   PackCacheReport,
   RowOps,
 } from "../native/native.js";
+import { type Embedding, type EmbedOptions, embedTexts } from "./embedding.js";
 import { type KvIdentity, prefixKeyOf } from "./kv-identity.js";
 import { assertFitsContext, closedError, type ModelCore, runUntilAborted } from "./model-core.js";
-import { ModelEngine } from "./model-engine.js";
+import { ModelEngine, type ModelEngineStats } from "./model-engine.js";
 import type { ModelMemory } from "./model-memory.js";
 import type { SessionOptions } from "./options.js";
 import { Session } from "./session.js";
@@ -43,7 +43,7 @@ export interface ModelInfo {
   /** Names the model file by its content. */
   readonly fingerprint: string;
   /** The CUDA device that has the weights; undefined on the CPU. */
-  readonly device: LoadedDevice | undefined;
+  readonly device: ModelDevice | undefined;
   /** Compute threads; fewer than asked for where a cgroup's CPU quota allows no more. */
   readonly threads: number;
   /** What packing did to the file's tensors. */
@@ -55,9 +55,7 @@ export interface ModelInfo {
 }
 
 /** Counters since the model was loaded, and the KV pages now. */
-export interface ModelStats extends EngineStats {
-  readonly freePages: number;
-  readonly usablePages: number;
+export interface ModelStats extends ModelEngineStats {
   /** The same of the draft model, where there is one. */
   readonly draft?: ModelStats;
 }
@@ -81,6 +79,7 @@ export interface ModelParts {
   readonly chatTemplate: ChatTemplate | undefined;
   readonly info: ModelInfo;
   readonly maxBatchTokens: number;
+  readonly stepStretch?: number;
   readonly policy: EvictionPolicy;
   readonly prefixCache: boolean;
   /** Of the heads file; see KvIdentity. */
@@ -128,6 +127,7 @@ export class Model {
       chatTemplate,
       vocabSize,
       contextTokens,
+      embeddingLength: parts.spec.embeddingLength,
       costs: new StepCosts(),
       priors: new AcceptancePriors(),
       draft: parts.draft &&
@@ -138,6 +138,11 @@ export class Model {
           contextTokens: parts.draft.info.contextTokens,
         },
     };
+  }
+
+  /** Names all that texts depend on besides the request: models of the same identity say the same, on any machine. */
+  get identity(): string {
+    return prefixKeyOf(this.#core.identity);
   }
 
   /** Counters since the model was loaded, and the KV pages now. */
@@ -186,6 +191,20 @@ export class Model {
     } finally {
       engine.closeSequence(sequence, closedError("sequence"));
     }
+  }
+
+  /**
+   * Texts as vectors of length 1 that point in similar directions where texts are alike, as far as the model knows: the
+   * hidden states after the last norm, pooled. Beside other requests, and with the same result whatever those are.
+   *
+   * @param texts - at most contextTokens tokens each
+   * @returns one for each text, in their order
+   * @throws {AirError} AIR_ERR_ARGUMENT, AIR_ERR_CONTEXT, AIR_ERR_CLOSED, AIR_ERR_CANCELLED, AIR_ERR_TIMEOUT,
+   *   AIR_ERR_KV_EXHAUSTED
+   */
+  async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<readonly Embedding[]> {
+    if (this.#closed) throw closedError("model");
+    return embedTexts(this.#core, texts, options);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { EvictionPolicy } from "../cache/eviction-policy.js";
 import type { JsonSchema } from "../constraint/json-schema.js";
 import type { AcceptanceRule } from "../decoding/acceptance.js";
 import type { ProposerName } from "../decoding/proposer.js";
+import type { ToolDefinition } from "../model/tools.js";
 import type { KvType, NativeAddon, ThreadPriority } from "../native/native.js";
 import { integerFrom, numberFrom } from "../util/options.js";
 
@@ -45,6 +46,11 @@ export interface LoadModelOptions {
    */
   readonly device?: DeviceChoice;
   /**
+   * Layers from the end that a GPU computes; the CPU computes those before, and activations cross once in a step. `auto` is
+   * as many as fit into its memory. More than the model has are all, 0 is the CPU alone. Default `auto`.
+   */
+  readonly gpuLayers?: number | "auto";
+  /**
    * Compute threads, of which a cgroup's CPU quota may allow fewer. Default: one for each physical core (on arm
    * big.LITTLE: big core) that this process may use, or for each CPU of cpuList.
    */
@@ -63,6 +69,12 @@ export interface LoadModelOptions {
   /** Most tokens computed in one step; longer prompts go in chunks of it. Default 512. */
   readonly maxBatchTokens?: number;
   /**
+   * How many times as long a step may take, while texts are being generated, for also computing the prompts of others:
+   * above 1. Less makes texts flow more evenly and prompts take longer. Infinity computes prompts in chunks of
+   * maxBatchTokens whoever waits. Default 2.
+   */
+  readonly stepStretch?: number;
+  /**
    * Directory that keeps packed weights from one load to the next, made if it is missing. It may be shared between
    * models and processes, and deleted at any time. Default: none, weights are packed on every load.
    */
@@ -73,7 +85,7 @@ export interface LoadModelOptions {
    */
   readonly prefixCache?: boolean;
   /**
-   * Memory in bytes that the process may take; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
+   * Memory in bytes that the process may take, or on a GPU with memory of its own, the model there; a model that needs more is refused with AIR_ERR_MEMORY before it is loaded.
    * Default: what the system and its control groups have left. See planModel().
    */
   readonly memoryBytes?: number;
@@ -148,8 +160,25 @@ export interface GenerateOptions {
    * at temperature 0, and with the default acceptance, not the text either. Default `auto`, where it pays.
    */
   readonly speculation?: "auto" | "off" | SpeculationOptions;
+  /**
+   * Functions that the model may call, with messages as the prompt: the chat template tells the model of them. What it
+   * makes of them is text like any other.
+   */
+  readonly tools?: readonly ToolDefinition[];
   /** Go on past end-of-generation tokens, for benches. Default false. */
   readonly ignoreEos?: boolean;
+  /**
+   * Among generations of this model: higher gets memory and the time for its prompt before lower, and may stop a lower one
+   * that goes on later. An integer from -100 to 100. No effect on texts. Default 0.
+   */
+  readonly priority?: number;
+  /**
+   * On whose behalf: prompts of different users are computed by turns, however many one of them sends. Any string. Default:
+   * all generations without one are one user's.
+   */
+  readonly user?: string;
+  /** Milliseconds after which a generation that is not finished rejects with AIR_ERR_TIMEOUT. Default: none. */
+  readonly timeoutMs?: number;
 }
 
 /** Options of createSession(). */
@@ -163,6 +192,8 @@ export interface SessionOptions {
   readonly cacheSalt?: string;
 }
 
+/** Timers take no more milliseconds. */
+export const longestTimeoutMs = 2 ** 31 - 1;
 /** Most tokens of one text. */
 export const maxContextTokens = 2 ** 24;
 const pageTokensExpected = "a multiple of 16 from 16 to 1024";
@@ -199,11 +230,17 @@ export const loadModelSchema = z.strictObject(
       .optional(),
     heads: z.string("a heads file").min(1, "a heads file").optional(),
     device: z.enum(deviceChoices, '"cpu", "cuda" or "auto"').default("cpu"),
+    gpuLayers: z
+      .union([z.literal("auto"), integerFrom(0, 65536)], 'a whole number of layers from 0, or "auto"')
+      .optional(),
     threads: integerFrom(1, 1024).optional(),
     cpuList: z.array(integerFrom(0, 65535), "an array of CPU numbers").min(1, "at least one CPU").optional(),
     priority: z.enum(["low", "normal", "high"], '"low", "normal" or "high"').optional(),
     pageTokens: pageTokensSchema,
     maxBatchTokens: integerFrom(1, 65536).default(512),
+    stepStretch: z
+      .custom<number>((value) => typeof value === "number" && value > 1, "a number above 1")
+      .default(2),
     packCache: z.string("a directory").min(1, "a directory").optional(),
     draft: z.string("a GGUF file").min(1, "a GGUF file").optional(),
     prefixCache: z.boolean("true or false").default(true),
@@ -236,6 +273,21 @@ const speculationSchema = z.strictObject(
   "an object",
 );
 
+const toolSchema: z.ZodType<ToolDefinition> = z.object(
+  {
+    type: z.literal("function", '"function"'),
+    function: z.object(
+      {
+        name: z.string("a name").min(1, "a name"),
+        description: z.string("a string").optional(),
+        parameters: z.record(z.string(), z.unknown(), "a JSON schema").optional(),
+      },
+      "a function",
+    ),
+  },
+  "a tool",
+);
+
 /** {@link SpeculationOptions} with defaults. */
 export type ResolvedSpeculation = z.output<typeof speculationSchema>;
 
@@ -261,6 +313,10 @@ export const generateSchema = z.strictObject(
     logprobs: integerFrom(0, 100).optional(),
     special: z.boolean("true or false").default(false),
     ignoreEos: z.boolean("true or false").default(false),
+    tools: z.array(toolSchema, "an array of tools").default([]),
+    priority: integerFrom(-100, 100).default(0),
+    user: z.string("a string").optional(),
+    timeoutMs: integerFrom(1, longestTimeoutMs).optional(),
     schema: z
       .custom<JsonSchema>(
         (value) =>
@@ -293,7 +349,11 @@ const roles = ["system", "user", "assistant"] as const;
 
 /** Validates a message. */
 export const messageSchema = z.object(
-  { role: z.enum(roles, '"system", "user" or "assistant"'), content: z.string("a string") },
+  {
+    role: z.enum(roles, '"system", "user" or "assistant"'),
+    content: z.string("a string"),
+    toolForm: z.record(z.string(), z.unknown(), "an object").optional(),
+  },
   "a message with role and content",
 );
 

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 
 import { compileJsonSchema } from "../constraint/json-schema.js";
 import { Sampler } from "../decoding/sampler.js";
+import type { RunTerms } from "../engine/run.js";
 import type { Sequence } from "../engine/sequence.js";
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { ChatMessage } from "../model/chat-template.js";
@@ -63,7 +64,7 @@ export class Session {
   generate(input: string | readonly ChatMessage[], options: GenerateOptions = {}): Generation {
     const resolved = parseOptions(generateSchema, options, "generate options");
     this.#assertReady();
-    const prompt = this.#encode(input, resolved.special);
+    const prompt = this.#encode(input, resolved);
     if (prompt.length === 0) throw invalidArgument("the prompt", "at least one token", input);
     assertFitsContext(prompt.length, 1, this.#core.contextTokens);
     this.#check(resolved);
@@ -186,7 +187,10 @@ export class Session {
     }
   }
 
-  #encode(input: string | readonly ChatMessage[], special: boolean): Int32Array {
+  #encode(
+    input: string | readonly ChatMessage[],
+    { special, tools }: Pick<ResolvedGenerateOptions, "special" | "tools">,
+  ): Int32Array {
     const { tokenizer, chatTemplate } = this.#core;
     if (typeof input === "string") {
       if (input.length === 0) throw invalidArgument("the prompt", "at least one character", input);
@@ -202,7 +206,7 @@ export class Session {
         "expected a chat template for messages but received a model without",
       );
     }
-    return chatTemplate.encode(messages, { addGenerationPrompt: true });
+    return chatTemplate.encode(messages, { addGenerationPrompt: true, tools });
   }
 
   #start(prompt: Int32Array, options: ResolvedGenerateOptions): Generation {
@@ -233,6 +237,7 @@ export class Session {
     const { engine, rowMath, tokenizer, contextTokens } = this.#core;
     const { speculation, schema, ignoreEos, signal } = options;
     const sequence = this.#sequence;
+    const startedMs = performance.now();
     const compiled = schema === undefined ? undefined : await compileJsonSchema(schema, tokenizer);
     const constraint = compiled?.start();
     const sampling = { ...options, seed: options.seed ?? randomInt(2 ** 47), constraint };
@@ -261,6 +266,7 @@ export class Session {
       rowWidth: this.#core.vocabSize,
       tokenCount: tokenizer.vocabSize, // a model may pad its rows past the vocabulary
       contextTokens,
+      terms: termsOf(options, startedMs),
     });
     try {
       await runUntilAborted(engine, sequence, request, [signal, leave.signal]);
@@ -273,4 +279,13 @@ export class Session {
     const speculative = speculator?.report();
     return { ...writer.result(sequence.reusedTokens), ...(speculative && { speculative }) };
   }
+}
+
+/** How a generation that began at `startedMs` stands among the others. */
+function termsOf({ priority, user, timeoutMs }: ResolvedGenerateOptions, startedMs: number): RunTerms {
+  return {
+    priority,
+    ...(user !== undefined && { user }),
+    ...(timeoutMs !== undefined && { deadline: startedMs + timeoutMs }),
+  };
 }

@@ -22,6 +22,8 @@ export class TextWriter {
   readonly #stop: StopMatcher;
   readonly #tokens: number[] = [];
   readonly #logprobs: Logprobs[] = [];
+  /** By token, whether it was an accepted draft token. */
+  readonly #drafted: boolean[] = [];
   readonly #startMs = performance.now();
   #firstTokenMs: number | undefined;
   #samples = 0;
@@ -41,10 +43,10 @@ export class TextWriter {
   }
 
   /** Writes the next token, and returns whether the text goes on. */
-  write(sample: Sample): boolean {
+  write(sample: Sample, isDrafted = false): boolean {
     this.#firstTokenMs ??= performance.now();
     this.#samples += 1;
-    this.#finishReason = this.#accept(sample);
+    this.#finishReason = this.#accept(sample, isDrafted);
     return this.#finishReason === undefined;
   }
 
@@ -72,10 +74,11 @@ export class TextWriter {
     };
   }
 
-  #accept({ token, logprobs }: Sample): FinishReason | undefined {
+  #accept({ token, logprobs }: Sample, isDrafted: boolean): FinishReason | undefined {
     const { tokenizer, ignoreEos, maxTokens } = this.#options;
     if (!ignoreEos && tokenizer.endOfGenerationIds.includes(token)) return this.#flush("stop");
     this.#tokens.push(token);
+    this.#drafted.push(isDrafted);
     if (logprobs !== undefined) this.#logprobs.push(logprobs);
     const { text, stopped } = this.#stop.push(this.#decoder.push(token));
     if (stopped) {
@@ -97,10 +100,16 @@ export class TextWriter {
   #emit(text: string): void {
     const tokens = this.#tokens.slice(this.#emittedTokens);
     const logprobs = this.#logprobs.slice(this.#emittedTokens);
+    const drafted = this.#drafted.slice(this.#emittedTokens);
     this.#emittedTokens = this.#tokens.length;
     this.#text += text;
     if (text.length === 0 && tokens.length === 0) return;
-    this.#options.emit({ text, tokens, ...(logprobs.length > 0 && { logprobs }) });
+    this.#options.emit({
+      text,
+      tokens,
+      ...(drafted.includes(true) && { drafted }),
+      ...(logprobs.length > 0 && { logprobs }),
+    });
   }
 }
 

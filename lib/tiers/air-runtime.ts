@@ -1,7 +1,6 @@
 import { AirError, invalidArgument } from "../errors/air-error.js";
 import type { Complexity, ComplexityClassifier } from "../routing/complexity.js";
 import type { RouteDecision, TierState } from "../routing/decision.js";
-import { loadRouter } from "../routing/linear-classifier.js";
 import { chooseTier, defaultPolicySettings } from "../routing/policy.js";
 import type { RequestSize } from "../routing/prediction.js";
 import { GenerationStream } from "../runtime/generation.js";
@@ -17,8 +16,15 @@ import type { Governor } from "./governor.js";
 import { assertPrompt, estimateTokens, fewestTokens } from "./prompt.js";
 import type { RoutedReply, RoutedResult } from "./routed-reply.js";
 import { RoutedRun } from "./routed-run.js";
-import { createClassifier, createGovernor, isResolved, listenerOf, thresholdsFor } from "./runtime-parts.js";
-import type { AirRuntimeExtras, RoutedOptions, RoutePreview, RuntimeStats } from "./runtime-types.js";
+import { createGovernor, createRouter, isResolved, listenerOf } from "./runtime-parts.js";
+import type {
+  AirRuntimeExtras,
+  RoutedEmbeddings,
+  RoutedEmbedOptions,
+  RoutedOptions,
+  RoutePreview,
+  RuntimeStats,
+} from "./runtime-types.js";
 import type { TierInput } from "./tier.js";
 import { TierFleet } from "./tier-fleet.js";
 
@@ -86,12 +92,7 @@ export class AirRuntime {
     const resolved = isResolved(config) ? config : parseConfig(config);
     const { addon } = extras;
     const onEvent = listenerOf(extras);
-    const fileRouter = await loadRouter(resolved.router.kind === "linear" ? resolved.router.file : undefined);
-    const classifier = extras.classifier ?? (await createClassifier(resolved, fileRouter));
-    const thresholds = thresholdsFor(
-      resolved.tiers.length,
-      resolved.router.thresholds ?? extras.classifier?.thresholds ?? fileRouter.thresholds,
-    );
+    const { classifier, thresholds } = await createRouter(resolved, extras.classifier);
     const fleet = await TierFleet.create(resolved.tiers, {
       memoryBytes: resolved.memory,
       addon,
@@ -141,6 +142,7 @@ export class AirRuntime {
       ...this.#counts,
       tiers: Object.fromEntries(tiers),
       pressure: this.#governor.pressures(this.#fleet.queuePressure),
+      machine: this.#governor.state().reading,
     };
   }
 
@@ -174,14 +176,37 @@ export class AirRuntime {
       reader.run?.leave();
     });
     this.#counts.requests += 1;
-    const work = this.#serve(input, options, stream, reader, decided.resolve).catch((error: unknown) => {
+    let latest: RouteDecision | undefined;
+    const onDecision = (decision: RouteDecision): void => {
+      latest = decision;
+      decided.resolve(decision);
+    };
+    const work = this.#serve(input, options, stream, reader, onDecision).catch((error: unknown) => {
       this.#counts.failed += 1;
       decided.reject(error);
       stream.fail(error);
     });
     this.#running.add(work);
     void work.then(() => this.#running.delete(work));
-    return Object.assign(stream, { decision: decided.promise });
+    return Object.assign(stream, { decision: decided.promise, latestDecision: () => latest });
+  }
+
+  /**
+   * Texts as vectors of length 1, by a local tier: the one that is named, else always the smallest, as vectors of
+   * different models cannot be compared.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has, AIR_ERR_OVERLOADED; as loadModel() and
+   *   model.embed()
+   */
+  async embed(texts: readonly string[], options: RoutedEmbedOptions = {}): Promise<RoutedEmbeddings> {
+    this.#assertOpen();
+    const { tier: name, ...embedOptions } = options;
+    const tier = this.#local(name ?? this.localTierNames[0] ?? "");
+    const work = tier.embed(texts, embedOptions);
+    const settled = work.catch(() => undefined);
+    this.#running.add(settled);
+    void settled.then(() => this.#running.delete(settled));
+    return { tier: tier.name, embeddings: await work };
   }
 
   /**
@@ -201,6 +226,17 @@ export class AirRuntime {
    */
   unload(tier: string): void {
     this.#local(tier).unload();
+  }
+
+  /**
+   * Loads a local tier again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish
+   * and then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} AIR_ERR_ARGUMENT for a name that no local tier has; as loadModel()
+   */
+  async reload(tier: string, withinMs = 30_000): Promise<void> {
+    this.#assertOpen();
+    await this.#local(tier).reload(withinMs);
   }
 
   /** Ends all requests with AIR_ERR_CLOSED and frees all models. Idempotent. */

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 
 import { z } from "zod";
 
-import { AirError, describeValue, ioError } from "../errors/air-error.js";
+import { AirError, describeValue } from "../errors/air-error.js";
+import { readTextFile } from "../util/text-file.js";
 import { integerFrom, numberFrom, pathName, valueAt, without } from "../util/options.js";
 import { parseBytes } from "../util/quantities.js";
 import { type LocalTierConfig, localTierSchema } from "./local-options.js";
@@ -144,6 +144,7 @@ export interface ConfigProblem {
   readonly received: string;
 }
 
+/** One problem for each value, however many checks it fails. */
 function problemsOf(error: z.ZodError, value: unknown, prefix: readonly PropertyKey[]): ConfigProblem[] {
   const problems = error.issues.flatMap((issue): ConfigProblem[] => {
     const keys = [...prefix, ...issue.path];
@@ -304,12 +305,7 @@ function resolvePaths(config: ResolvedConfig, folder: string): ResolvedConfig {
 
 /** The JSON of a configuration file. @throws {AirError} AIR_ERR_IO, AIR_ERR_CONFIG when it is no JSON */
 export async function readConfigJson(file: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (cause) {
-    throw ioError(file, "a readable configuration", cause);
-  }
+  const text = await readTextFile(file, "a readable configuration");
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {

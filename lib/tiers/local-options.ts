@@ -16,6 +16,8 @@ const answerDefaultsSchema = z.strictObject(
   "an object",
 );
 
+const stretchExpected = "a number above 1";
+
 /** A tier of this machine in the configuration; options of loadModel() mean the same. */
 export const localTierSchema = loadModelSchema
   .pick({
@@ -43,6 +45,11 @@ export const localTierSchema = loadModelSchema
     pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
     maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),
     prefixCache: loadModelSchema.shape.prefixCache.unwrap().optional(),
+    stepStretch: z
+      .number(stretchExpected)
+      .gt(1, stretchExpected)
+      .optional()
+      .describe("How many times as long steps may take for the prompts of others; default 2"),
     maxTokens: integerFrom(1).optional().describe("Most tokens of an answer"),
     maxConcurrent: integerFrom(1, 256).default(4).describe("Answers at a time"),
     maxWaiting: integerFrom(0, 65_536)

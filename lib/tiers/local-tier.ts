@@ -3,14 +3,16 @@ import { setImmediate } from "node:timers/promises";
 import type { MemoryPlan } from "../cache/memory-plan.js";
 import type { TierState } from "../routing/decision.js";
 import { AirError } from "../errors/air-error.js";
+import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import { loadModel } from "../runtime/load-model.js";
-import { abortedError, closedError } from "../runtime/model-core.js";
+import { closedError } from "../runtime/model-core.js";
 import type { Model } from "../runtime/model.js";
-import type { GenerateOptions, LoadModelOptions } from "../runtime/options.js";
+import { type GenerateOptions, type LoadModelOptions, longestTimeoutMs } from "../runtime/options.js";
 import { createDeferred } from "../util/deferred.js";
 import { pickGiven } from "../util/options.js";
 import { fractionOf } from "./governor.js";
 import type { BudgetedModel } from "./memory-budget.js";
+import { unlessStopped, withoutTime } from "./request-time.js";
 import type { OpenAnswer, Tier, TierRequest, TierStats } from "./tier.js";
 import { TierPace } from "./tier-pace.js";
 import { Turns } from "./turns.js";
@@ -42,9 +44,6 @@ export interface LocalTierOptions {
   readonly onEvent: (event: "load" | "unload", tier: LocalTier) => void;
 }
 
-/** Node takes timers beyond 32 bits for timers of 1 ms. */
-const longestTimerMs = 2 ** 31 - 1;
-
 const memoryCodes: ReadonlySet<string> = new Set(["AIR_ERR_MEMORY", "AIR_ERR_OUT_OF_MEMORY"]);
 const stoppedCodes: ReadonlySet<string> = new Set(["AIR_ERR_CANCELLED", "AIR_ERR_CLOSED"]);
 
@@ -62,6 +61,10 @@ export class LocalTier implements Tier {
   #leaves = false;
   #closed = false;
   #threadsFraction = 1;
+  #batchFraction = 1;
+  #reloading: Promise<void> | undefined;
+  /** Called when the last turn ends. */
+  #onIdle: (() => void) | undefined;
   #counts = { requests: 0, failures: 0, loads: 0, unloads: 0 };
 
   constructor(options: LocalTierOptions) {
@@ -127,17 +130,21 @@ export class LocalTier implements Tier {
 
   async open(request: TierRequest): Promise<OpenAnswer> {
     this.#assertOpen();
-    await this.#turns.enter(request.options.signal);
+    const arrivedMs = performance.now();
+    await this.#turns.enter(request.options);
     this.#stopIdling();
     this.#counts.requests += 1;
     try {
-      const model = await unlessAborted(() => this.load(), request.options.signal);
+      const model = await unlessStopped(() => this.load(), withoutTime(request.options, arrivedMs));
       const session = model.createSession(
         request.cacheSalt === undefined ? {} : { cacheSalt: request.cacheSalt },
       );
       const startedMs = this.#options.now();
       try {
-        const generation = session.generate(request.input, this.#optionsOf(request.options));
+        const generation = session.generate(
+          request.input,
+          this.#optionsOf(withoutTime(request.options, arrivedMs)),
+        );
         generation.result.then(
           (result) => {
             this.#pace.addAnswer(result, (this.#options.now() - startedMs) / 1000);
@@ -164,6 +171,28 @@ export class LocalTier implements Tier {
     }
   }
 
+  /**
+   * Texts as vectors, when it is their turn.
+   *
+   * @throws {AirError} as open() and model.embed() do
+   */
+  async embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Embedding[]> {
+    this.#assertOpen();
+    const arrivedMs = performance.now();
+    await this.#turns.enter(options);
+    this.#stopIdling();
+    this.#counts.requests += 1;
+    try {
+      const model = await unlessStopped(() => this.load(), withoutTime(options, arrivedMs));
+      return await model.embed(texts, withoutTime(options, arrivedMs));
+    } catch (error) {
+      this.#countFailure(error);
+      throw error;
+    } finally {
+      this.#leave();
+    }
+  }
+
   /** Loads the model, unless it is there. */
   async load(): Promise<Model> {
     this.#assertOpen();
@@ -181,8 +210,24 @@ export class LocalTier implements Tier {
   /** Computes with this part of the threads, and as many answers at a time, until told otherwise. */
   throttle(threadsFraction: number, batchFraction: number): void {
     this.#threadsFraction = threadsFraction;
-    this.#turns.setLimit(fractionOf(this.#options.maxConcurrent, batchFraction));
+    this.#batchFraction = batchFraction;
+    this.#limitTurns();
     this.#limitThreads();
+  }
+
+  /**
+   * Loads the model again from its file. Requests that come meanwhile wait; those under way get `withinMs` to finish and
+   * then end with AIR_ERR_CLOSED.
+   *
+   * @throws {AirError} as load()
+   */
+  async reload(withinMs: number): Promise<void> {
+    this.#assertOpen();
+    this.#reloading ??= this.#reload(withinMs).finally(() => {
+      this.#reloading = undefined;
+      this.#limitTurns();
+    });
+    await this.#reloading;
   }
 
   /** Ends the requests that are under way with AIR_ERR_CLOSED, and frees the model. */
@@ -202,6 +247,30 @@ export class LocalTier implements Tier {
     const merged: GenerateOptions = { ...defaults, ...pickGiven(options, given) };
     if (maxTokens === undefined) return merged;
     return { ...merged, maxTokens: Math.min(maxTokens, merged.maxTokens ?? Infinity) };
+  }
+
+  async #reload(withinMs: number): Promise<void> {
+    await Promise.resolve(); // until #reloading is set
+    this.#limitTurns();
+    await this.#loading?.catch(() => undefined);
+    if (this.#turns.active > 0) {
+      const idle = createDeferred<undefined>();
+      this.#onIdle = () => {
+        idle.resolve(undefined);
+      };
+      const timer = setTimeout(this.#onIdle, withinMs);
+      await idle.promise;
+      clearTimeout(timer);
+      this.#onIdle = undefined;
+    }
+    this.#dropModel();
+    await setImmediate(); // closed models free their memory soon, not at once
+    await this.load();
+  }
+
+  #limitTurns(): void {
+    const { maxConcurrent } = this.#options;
+    this.#turns.setLimit(this.#reloading === undefined ? fractionOf(maxConcurrent, this.#batchFraction) : 0);
   }
 
   async #startLoading(): Promise<Model> {
@@ -265,6 +334,7 @@ export class LocalTier implements Tier {
   #leave(): void {
     this.#turns.leave();
     this.#lastUsedMs = this.#options.now();
+    if (this.#turns.active === 0) this.#onIdle?.();
     this.#rest();
   }
 
@@ -278,7 +348,7 @@ export class LocalTier implements Tier {
       () => {
         this.unload();
       },
-      Math.min(idleUnloadMs, longestTimerMs),
+      Math.min(idleUnloadMs, longestTimeoutMs),
     ).unref();
   }
 
@@ -288,31 +358,17 @@ export class LocalTier implements Tier {
   }
 
   #unloadIfIdle(): void {
-    if (this.#turns.active > 0 || this.#loading !== undefined || this.#model === undefined) return;
+    if (this.#turns.active > 0 || this.#loading !== undefined) return;
+    this.#dropModel();
+  }
+
+  #dropModel(): void {
+    if (this.#model === undefined) return;
     this.#stopIdling();
     this.#leaves = false;
     this.#model.close();
     this.#model = undefined;
     this.#counts.unloads += 1;
     this.#options.onEvent("unload", this);
-  }
-}
-
-/** What the work comes to, unless the signal aborts first: a load goes on for others. */
-async function unlessAborted<Value>(
-  work: () => Promise<Value>,
-  signal: AbortSignal | undefined,
-): Promise<Value> {
-  if (signal === undefined) return work();
-  if (signal.aborted) throw abortedError(signal);
-  const aborted = createDeferred<never>();
-  const onAbort = (): void => {
-    aborted.reject(abortedError(signal));
-  };
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work(), aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

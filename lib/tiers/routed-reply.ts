@@ -26,4 +26,6 @@ export interface RoutedResult extends GenerationResult {
 export interface RoutedReply extends Generation<RoutedResult> {
   /** The first decision; `result` has the last one. */
   readonly decision: Promise<RouteDecision>;
+  /** The last decision so far. Once there is text it stays: who began a text ends it. */
+  latestDecision(): RouteDecision | undefined;
 }

@@ -1,7 +1,7 @@
-import { AirError } from "../errors/air-error.js";
+import { AirError, deadlineError } from "../errors/air-error.js";
 import type { RouteDecision } from "../routing/decision.js";
 import type { GeneratedChunk, Generation, GenerationResult } from "../runtime/generation.js";
-import type { GenerateOptions } from "../runtime/options.js";
+import { type GenerateOptions, longestTimeoutMs } from "../runtime/options.js";
 import { without } from "../util/options.js";
 import { AnswerJudge, type CascadeSettings, type EscalationReason, type Verdict } from "./cascade.js";
 import type { Attempt, RoutedResult } from "./routed-reply.js";
@@ -45,6 +45,8 @@ export class RoutedRun {
   readonly #attempts: Attempt[] = [];
   readonly #excluded = new Set<number>();
   readonly #left = new AbortController();
+  /** Aborts when the time of the whole request is over, however many tiers worked on it. */
+  readonly #late = new AbortController();
   #isLeft = false;
   #floor = 0;
   #escalations = 0;
@@ -68,6 +70,22 @@ export class RoutedRun {
 
   /** @throws {AirError} what ended the request */
   async run(): Promise<RoutedResult> {
+    const { timeoutMs } = this.#options.options;
+    const hasDeadline = timeoutMs !== undefined && timeoutMs <= longestTimeoutMs; // others are the tier's to refuse
+    const expire = (): void => {
+      this.#late.abort();
+    };
+    const timer = hasDeadline ? setTimeout(expire, timeoutMs) : undefined;
+    try {
+      return await this.#tryTiers();
+    } catch (error) {
+      throw this.#late.signal.aborted ? deadlineError() : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #tryTiers(): Promise<RoutedResult> {
     for (;;) {
       const decision = this.#decide();
       this.#options.onDecision(decision);
@@ -86,7 +104,7 @@ export class RoutedRun {
         this.#escalations += 1;
         this.#floor = decision.tier + 1;
       } catch (error) {
-        if (!isTierFailure(error) || this.#hasText) throw error;
+        if (!isTierFailure(error) || this.#hasText || this.#late.signal.aborted) throw error;
         note("failed", error.code, 0);
         this.#excluded.add(decision.tier);
         this.#lastFailure = error;
@@ -120,6 +138,7 @@ export class RoutedRun {
     if (this.#isLeft) this.#left.abort(); // between two tiers
     const signal = AbortSignal.any([
       this.#left.signal,
+      this.#late.signal,
       ...(options.signal === undefined ? [] : [options.signal]),
     ]);
     const judge = this.#judgeFor(decision);

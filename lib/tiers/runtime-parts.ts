@@ -1,5 +1,6 @@
 import { AirError } from "../errors/air-error.js";
 import type { ComplexityClassifier } from "../routing/complexity.js";
+import { loadRouter } from "../routing/linear-classifier.js";
 import type { ResolvedConfig } from "./config.js";
 import { defaultGovernorSettings, Governor } from "./governor.js";
 import type { AirRuntimeExtras, RuntimeEvent } from "./runtime-types.js";
@@ -15,8 +16,33 @@ export function isResolved(config: unknown): config is ResolvedConfig {
   return Array.isArray(tiers) && tiers.length > 0 && tiers.every(isTier);
 }
 
+/** What scores requests, and where its scores are cut into tiers. */
+export interface Router {
+  readonly classifier: ComplexityClassifier;
+  /** One fewer than tiers. */
+  readonly thresholds: readonly number[];
+}
+
+/**
+ * The router that the configuration names, or a classifier of the caller's in its place. A router file is read where
+ * something is taken from it.
+ *
+ * @throws {AirError} AIR_ERR_IO, AIR_ERR_ROUTER_FILE, AIR_ERR_CONFIG for too few thresholds, and as loadEncoder()
+ */
+export async function createRouter(
+  { router, tiers }: ResolvedConfig,
+  given: AirRuntimeExtras["classifier"],
+): Promise<Router> {
+  const thresholds = router.thresholds ?? given?.thresholds;
+  if (given !== undefined && thresholds !== undefined)
+    return { classifier: given, thresholds: thresholdsFor(tiers.length, thresholds) };
+  const linear = await loadRouter(router.kind === "linear" ? router.file : undefined);
+  const classifier = given ?? (await createClassifier(router, linear));
+  return { classifier, thresholds: thresholdsFor(tiers.length, thresholds ?? linear.thresholds) };
+}
+
 /** Three classes have two boundaries: two tiers are told apart by the first, and one by none. */
-export function thresholdsFor(tiers: number, thresholds: readonly number[]): readonly number[] {
+function thresholdsFor(tiers: number, thresholds: readonly number[]): readonly number[] {
   if (thresholds.length >= tiers - 1) return thresholds.slice(0, tiers - 1);
   throw new AirError(
     "AIR_ERR_CONFIG",
@@ -24,9 +50,8 @@ export function thresholdsFor(tiers: number, thresholds: readonly number[]): rea
   );
 }
 
-/** The classifier that the configuration names. */
-export async function createClassifier(
-  { router }: ResolvedConfig,
+async function createClassifier(
+  router: ResolvedConfig["router"],
   linear: ComplexityClassifier,
 ): Promise<ComplexityClassifier> {
   if (router.kind === "linear") return linear;

@@ -2,9 +2,10 @@ import type { NativeAddon } from "../native/native.js";
 import type { Complexity, ComplexityClassifier, Evidence } from "../routing/complexity.js";
 import type { RouteDecision, RouteHints } from "../routing/decision.js";
 import type { HeldPressures } from "../routing/pressure-levels.js";
+import type { Embedding, EmbedOptions } from "../runtime/embedding.js";
 import type { GenerateOptions } from "../runtime/options.js";
 import type { Clock } from "./governor.js";
-import type { Sensors } from "./sensors.js";
+import type { SensorReading, Sensors } from "./sensors.js";
 import type { TierStats } from "./tier.js";
 
 /** A request's options: those of session.generate(), and where it may go. */
@@ -13,6 +14,19 @@ export interface RoutedOptions extends GenerateOptions, RouteHints {
   readonly cacheSalt?: string;
   /** False: the first tier's answer is taken as it is. Default true, where the configuration has a cascade. */
   readonly cascade?: boolean;
+}
+
+/** Options of embed(): those of model.embed(), and whose model it is. */
+export interface RoutedEmbedOptions extends EmbedOptions {
+  /** Name of a local tier. Default: the smallest one. */
+  readonly tier?: string;
+}
+
+/** Texts as vectors. */
+export interface RoutedEmbeddings {
+  readonly tier: string;
+  /** One for each text, in their order. */
+  readonly embeddings: readonly Embedding[];
 }
 
 /** What would happen to a request. */
@@ -54,4 +68,6 @@ export interface RuntimeStats {
     Record<string, TierStats & { readonly answered: number; readonly isLoaded: boolean }>
   >;
   readonly pressure: HeldPressures;
+  /** How the machine fared at the last look; undefined before the first, and without a governor. */
+  readonly machine: SensorReading | undefined;
 }

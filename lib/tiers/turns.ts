@@ -1,18 +1,33 @@
-import { AirCapacityError, type AirError } from "../errors/air-error.js";
+import { AirCapacityError, type AirError, deadlineError } from "../errors/air-error.js";
 import { abortedError } from "../runtime/model-core.js";
+import { FairTurns } from "../util/fair-turns.js";
+
+/** How a request stands among the others that wait; see GenerateOptions. */
+export interface TurnTerms {
+  readonly signal?: AbortSignal | undefined;
+  readonly priority?: number | undefined;
+  readonly user?: string | undefined;
+  /** Milliseconds that it may wait. */
+  readonly timeoutMs?: number | undefined;
+}
 
 interface Waiter {
+  readonly priority: number;
+  readonly user: string;
+  readonly arrival: number;
   readonly grant: () => void;
   readonly refuse: (reason: AirError) => void;
 }
 
-/** Lets so many in at a time, and so many wait, in order of arrival. */
+/** Lets so many in at a time, and so many wait: by priority, users by turns, and each user's in order of arrival. */
 export class Turns {
   readonly #name: string;
   readonly #maxWaiting: number;
   readonly #waiters: Waiter[] = [];
   #limit: number;
   #active = 0;
+  #arrivals = 0;
+  readonly #order = new FairTurns();
 
   constructor(name: string, limit: number, maxWaiting: number) {
     this.#name = name;
@@ -46,9 +61,11 @@ export class Turns {
   /**
    * Waits for a turn; end it with leave().
    *
-   * @throws {AirError} AIR_ERR_OVERLOADED when too many wait, AIR_ERR_CANCELLED when the signal aborts
+   * @throws {AirError} AIR_ERR_OVERLOADED when too many wait, AIR_ERR_CANCELLED when the signal aborts, AIR_ERR_TIMEOUT
+   *   when the deadline comes first
    */
-  async enter(signal: AbortSignal | undefined): Promise<void> {
+  async enter(terms: TurnTerms = {}): Promise<void> {
+    const { signal } = terms;
     if (signal?.aborted === true) throw abortedError(signal);
     if (this.isFull) {
       throw new AirCapacityError(
@@ -60,16 +77,24 @@ export class Turns {
       this.#active += 1;
       return;
     }
-    await new Promise<void>((resolve, reject) => {
+    await this.#wait(terms);
+  }
+
+  #wait({ signal, priority = 0, user = "", timeoutMs }: TurnTerms): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       const onAbort = (): void => {
         if (signal !== undefined) waiter.refuse(abortedError(signal));
       };
       const end = (): void => {
         signal?.removeEventListener("abort", onAbort);
+        clearTimeout(timer);
         const index = this.#waiters.indexOf(waiter);
         if (index >= 0) this.#waiters.splice(index, 1);
       };
       const waiter: Waiter = {
+        priority,
+        user,
+        arrival: (this.#arrivals += 1),
         grant: () => {
           end();
           resolve();
@@ -79,6 +104,12 @@ export class Turns {
           reject(reason);
         },
       };
+      const timer =
+        timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => {
+              waiter.refuse(deadlineError());
+            }, timeoutMs);
       signal?.addEventListener("abort", onAbort);
       this.#waiters.push(waiter);
     });
@@ -97,8 +128,10 @@ export class Turns {
 
   #admit(): void {
     while (this.#active < this.#limit) {
-      const next = this.#waiters[0];
+      this.#order.keep(this.#waiters.map(({ user }) => user));
+      const next = this.#order.order(this.#waiters)[0];
       if (next === undefined) return;
+      this.#order.serve(next.user, 1);
       this.#active += 1;
       next.grant();
     }

@@ -21,7 +21,7 @@ namespace air::binding {
 
 namespace {
 
-constexpr int kAbiVersion = 5;  // mirrored in lib/native/load.ts
+constexpr int kAbiVersion = 6;  // mirrored in lib/native/load.ts
 constexpr int64_t kMaxTokens = int64_t{1} << 20;
 constexpr int64_t kMaxPages = int64_t{1} << 31;
 
@@ -65,11 +65,12 @@ Napi::Value create_arena(const Napi::CallbackInfo& info) {
   options.rotate_keys = get_boolean_or(object, "rotateKeys", false);
   // Last: the getters of `options` are the caller's code and may have closed the model.
   const LoadedModel loaded = ModelHandle::require(info[0]);
-  const PageMemoryMaker make_memory =
-      loaded.device == nullptr ? make_host_pages : cuda::device_page_maker(loaded.device->shared_context());
   std::shared_ptr<KvArena> arena;
-  throw_if_error(
-      env, guarded("KV pages", [&] { return KvArena::create(loaded.model, options, make_memory, &arena); }));
+  throw_if_error(env, guarded("KV pages", [&] {
+                   if (loaded.device == nullptr) return KvArena::create(loaded.model, options, &arena);
+                   return KvArena::create(loaded.model, options, loaded.device->first_layer(),
+                                          cuda::device_page_maker(loaded.device->shared_context()), &arena);
+                 }));
   return ArenaHandle::create(env, std::move(arena));
 }
 
@@ -78,6 +79,14 @@ Status create_cpu_runner(const std::shared_ptr<KvArena>& arena, const RunnerOpti
   const AirKernelTable* kernels = nullptr;
   AIR_RETURN_IF_ERROR(select_kernels(&kernels));
   return CpuRunner::create(*kernels, arena, options, runner);
+}
+
+// Layers that the device has not got are computed on the CPU.
+Status create_cuda_runner(const LoadedModel& loaded, const std::shared_ptr<KvArena>& arena,
+                          const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+  const AirKernelTable* kernels = nullptr;
+  if (loaded.device->first_layer() > 0) AIR_RETURN_IF_ERROR(select_kernels(loaded.model->layout(), &kernels));
+  return cuda::CudaRunner::create(loaded.device, kernels, arena, options, runner);
 }
 
 Napi::Value create_runner(const Napi::CallbackInfo& info) {
@@ -100,7 +109,7 @@ Napi::Value create_runner(const Napi::CallbackInfo& info) {
   throw_if_error(env, guarded("activations", [&] {
                    return loaded.device == nullptr
                               ? create_cpu_runner(arena->arena, options, &runner)
-                              : cuda::CudaRunner::create(loaded.device, arena->arena, options, &runner);
+                              : create_cuda_runner(loaded, arena->arena, options, &runner);
                  }));
   return RunnerHandle::create(env, std::move(runner), arena);
 }

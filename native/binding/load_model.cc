@@ -152,7 +152,7 @@ class LoadTask {
     std::shared_ptr<const cuda::Kernels> kernels;
     AIR_RETURN_IF_ERROR(open_cuda_device(device_, &kernels));
     options_.upload = [&](const Model& model, ThreadPool& pool, MatrixSource& matrices) {
-      return cuda::DeviceModel::create(kernels, model, pool, matrices, &loaded_.device);
+      return cuda::DeviceModel::create(kernels, model, options_.host_layers, pool, matrices, &loaded_.device);
     };
     return Model::load(directory_, spec_, options_, &loaded_.model);
   }
@@ -231,8 +231,11 @@ Napi::Value load_model(const Napi::CallbackInfo& info) {
   load.pruning = read_pruning(options);
   const AirKernelTable* kernels = nullptr;
   throw_if_error(env, select_kernels(&kernels));
+  DecoderSpec spec = read_spec(info[1]);
+  if (device >= 0)
+    load.host_layers = spec.layers - get_integer_or(options, "gpuLayers", 1, spec.layers, spec.layers);
   load.layout = device < 0 ? kernels->layout : AIR_LAYOUT_QUADS;  // which native/cuda/weights reads
-  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), read_spec(info[1]),
+  auto task = std::make_unique<LoadTask>(env, read_directory(info[0]), std::move(spec),
                                          std::move(plan.placement), std::move(load), device);
   return LoadTask::start(std::move(task), options.Get("onProgress"));
 }

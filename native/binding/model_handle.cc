@@ -83,7 +83,10 @@ Napi::Value ModelHandle::device(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   open(env);
   if (loaded_.device == nullptr) return env.Undefined();
-  return describe_loaded(env, loaded_.device->kernels());
+  Napi::Object object = describe_loaded(env, loaded_.device->kernels());
+  object.Set("layers", number(env, loaded_.model->spec().layers - loaded_.device->first_layer()));
+  object.Set("weightBytes", number(env, loaded_.device->bytes()));
+  return object;
 }
 
 Napi::Value ModelHandle::conversions(const Napi::CallbackInfo& info) {

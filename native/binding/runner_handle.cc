@@ -92,6 +92,8 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
   const Napi::Value logits_value = object.Get("logits");
   const Napi::Value activity = object.Get("activity");
   const Napi::Value page_mass = object.Get("pageMass");
+  const Napi::Value hidden_rows = object.Get("hidden");
+  const Napi::Value logit_count = object.Get("logitCount");
   Napi::Value attended_value;
   Napi::Value hidden_value;
   if (!activity.IsUndefined()) {
@@ -114,8 +116,15 @@ RunnerHandle::Step RunnerHandle::read_step(const Napi::CallbackInfo& info, bool 
     step.arrays.Set(step.arrays.Length(), value);
     return floats.data;
   };
-  step.output.logits =
-      take(logits_value, "output.logits", step.batch.row_count() * spec.vocab_size, "rows * vocabSize");
+  const int64_t rows = step.batch.row_count();
+  const int64_t with_logits =
+      logit_count.IsUndefined() ? rows : to_integer(logit_count, "output.logitCount", 0, rows);
+  step.output.logit_count = with_logits;
+  step.output.logits = take(logits_value, "output.logits", with_logits * spec.vocab_size, "rows * vocabSize");
+  if (!hidden_rows.IsUndefined()) {
+    step.output.hidden =
+        take(hidden_rows, "output.hidden", rows * spec.embedding_length, "rows * embeddingLength");
+  }
   if (!page_mass.IsUndefined()) {
     step.output.page_mass = take(page_mass, "output.pageMass",
                                  static_cast<int64_t>(step.batch.page_tables.size()), "pageTables.length");

@@ -1,6 +1,7 @@
 #include "native/core/aligned_buffer.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -42,6 +43,15 @@ Status AlignedBuffer::allocate(int64_t bytes, const char* purpose) {
   data_ = static_cast<uint8_t*>(memory);
   bytes_ = bytes;
   return {};
+}
+
+void AlignedBuffer::shrink(int64_t bytes) noexcept {
+  const auto page = static_cast<int64_t>(sysconf(_SC_PAGESIZE));
+  const int64_t kept = (bytes + page - 1) / page * page;
+  if (kept == 0) return release();
+  if (kept >= bytes_) return;
+  munmap(data_ + kept, static_cast<size_t>(bytes_ - kept));
+  bytes_ = kept;
 }
 
 void AlignedBuffer::release() noexcept {

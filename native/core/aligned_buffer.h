@@ -20,6 +20,9 @@ class AlignedBuffer {
   // Replaces the content. AIR_ERR_OUT_OF_MEMORY names `purpose` when the system refuses. Zero bytes is valid.
   Status allocate(int64_t bytes, const char* purpose);
 
+  // Gives what lies beyond `bytes` back to the system, as far as whole pages go.
+  void shrink(int64_t bytes) noexcept;
+
   uint8_t* data() noexcept { return data_; }
   const uint8_t* data() const noexcept { return data_; }
   int64_t bytes() const noexcept { return bytes_; }

@@ -210,7 +210,7 @@ void Attention::attend(const Work& work, int64_t split, bool goes_on, const Part
   AirAttentionArgs args{};
   args.layout = &arena_.layout();
   args.pages = arena_.member_pages(member);
-  args.page_stride = arena_.groups()[static_cast<size_t>(member.group)].page_bytes;
+  args.page_stride = arena_.member_page_stride(member);
   args.page_table = ranges[work.rows[0]].page_table;
   args.begin = begin;
   args.ends = ends;

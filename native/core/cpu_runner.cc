@@ -23,17 +23,27 @@ bool is_integer(const Linear& linear) {
 }  // namespace
 
 CpuRunner::CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                     const RunnerOptions& options)
-    : Runner(std::move(arena), options), kernels_(kernels) {}
+                     const RunnerOptions& options, int64_t layers)
+    : Runner(std::move(arena), options), kernels_(kernels), layers_(layers) {}
 
 Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
-                         const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+                         const RunnerOptions& options, std::unique_ptr<Runner>* runner) {
+  const int64_t layers = arena->model()->spec().layers;
+  std::unique_ptr<CpuRunner> created;
+  AIR_RETURN_IF_ERROR(create_beginning(kernels, std::move(arena), options, layers, &created));
+  *runner = std::move(created);
+  return {};
+}
+
+Status CpuRunner::create_beginning(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                                   const RunnerOptions& options, int64_t layers,
+                                   std::unique_ptr<CpuRunner>* runner) try {
   if (kernels.layout != arena->model()->layout()) {
     return {StatusCode::kUnsupported,
             std::string("expected an instruction set that reads ") + layout_name(arena->model()->layout()) +
                 " weights, as this model's were packed, but received " + kernels.isa};
   }
-  auto created = std::unique_ptr<CpuRunner>(new CpuRunner(kernels, std::move(arena), options));
+  auto created = std::unique_ptr<CpuRunner>(new CpuRunner(kernels, std::move(arena), options, layers));
   AIR_RETURN_IF_ERROR(
       created->workspace_.allocate(created->spec(), options.max_tokens, created->arena().group_count()));
   AIR_RETURN_IF_ERROR(created->pool_.start(options.threads, options.placement));
@@ -50,6 +60,16 @@ Status CpuRunner::create(const AirKernelTable& kernels, std::shared_ptr<KvArena>
 }
 
 Status CpuRunner::forward(const Batch& batch, const StepOutput& output) {
+  if (is_beginning()) return {StatusCode::kInternal, "expected a runner of all layers"};
+  return run(batch, output);
+}
+
+Status CpuRunner::begin(const Batch& batch, const StepOutput& output, const float** residual) {
+  *residual = workspace_.residual;
+  return run(batch, output);
+}
+
+Status CpuRunner::run(const Batch& batch, const StepOutput& output) {
   AIR_RETURN_IF_ERROR(begin_step(batch, output));
   pool_.run([this](Team& team) { run_step(team); });
   if (stop_.load(std::memory_order_relaxed)) return {StatusCode::kCancelled, "the forward was cancelled"};
@@ -64,6 +84,7 @@ Status CpuRunner::propose(const ProposeRequest& request, ProposeResult* result) 
 Status CpuRunner::begin_step(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, arena(), options().max_tokens, options().max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, model()));
+  AIR_RETURN_IF_ERROR(model().check_files());
   batch_ = &batch;
   output_ = output;
   stop_.store(false, std::memory_order_relaxed);
@@ -80,16 +101,23 @@ Status CpuRunner::begin_step(const Batch& batch, const StepOutput& output) try {
 // thread that was away for a while walks through the loops it missed.
 void CpuRunner::run_step(Team& team) {
   embed_and_angles(team);
-  for (int64_t layer = 0; layer < spec().layers; ++layer) {
+  for (int64_t layer = 0; layer < layers_; ++layer) {
     if (stop_.load(std::memory_order_relaxed)) return;
     run_layer(layer, team);
+  }
+  if (is_beginning()) {
+    if (output_.page_mass != nullptr) page_mass_->write_sums(output_.page_mass, team);
+    return;
   }
   if (output_.page_mass != nullptr) page_mass_->write(output_.page_mass, team);
   const int64_t rows = batch_->row_count();
   norm_rows(team, rows, model().output_norm(), is_integer(model().output()));
-  const AirActivations normed = workspace_.normed.view(rows);
+  if (output_.hidden != nullptr) write_hidden(team, rows);
+  const int64_t logit_count = output_.logit_count < 0 ? rows : output_.logit_count;
+  if (logit_count == 0) return;
+  const AirActivations normed = workspace_.normed.view(logit_count);
   const Product product{&model().output(), &normed, output_.logits, AIR_STORE_SET};
-  multiply(team, kernels_, rows, &product, 1);
+  multiply(team, kernels_, logit_count, &product, 1);
 }
 
 void CpuRunner::run_layer(int64_t index, Team& team) {
@@ -264,7 +292,7 @@ void CpuRunner::store_key_value(int64_t layer, int64_t token, int64_t kv_head) {
                 spec().rope_pairing);
   if (arena().rotates_keys()) hadamard_transform(key, padded);
   const AirKvLayout& layout = arena().layout();
-  const int64_t page_bytes = arena().groups()[static_cast<size_t>(member.group)].page_bytes;
+  const int64_t page_bytes = arena().member_page_stride(member);
   uint8_t* page = mutable_arena().member_pages(member) + slot / layout.page_tokens * page_bytes;
   kernels_.kv_write(&layout, page, slot % layout.page_tokens, key, value);
 }
@@ -298,6 +326,15 @@ void CpuRunner::rotate_group(int64_t layer, int64_t token, int64_t kv_head) {
   };
   rotate(workspace_.rotated, 0);
   if (range.sink_tokens > 0) rotate(workspace_.rotated_sink, 1 + group);
+}
+
+// The rows as they are before they are rounded for the output matrix.
+void CpuRunner::write_hidden(Team& team, int64_t rows) {
+  const int64_t width = spec().embedding_length;
+  team.for_each(rows, 1, [&](int64_t row, int64_t) {
+    std::memcpy(output_.hidden + row * width, workspace_.normed.values + row * width,
+                static_cast<size_t>(width) * sizeof(float));
+  });
 }
 
 // Moves the residual rows that have logits to the front; row indices ascend, so no row is overwritten unread.

@@ -27,6 +27,15 @@ class CpuRunner final : public Runner {
   static Status create(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
                        const RunnerOptions& options, std::unique_ptr<Runner>* runner);
 
+  // Of the first `layers` layers alone, for a runner that computes the others elsewhere: begin() in place of forward().
+  static Status create_beginning(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena,
+                                 const RunnerOptions& options, int64_t layers,
+                                 std::unique_ptr<CpuRunner>* runner);
+
+  // Computes the layers of a beginning. residual: [tokens, embedding_length], what the next layer is given, until the next
+  // call. Of the output, the activity of these layers, and the sums that page_mass is the mean of.
+  Status begin(const Batch& batch, const StepOutput& output, const float** residual);
+
   Status adopt_this_thread() override { return place_this_thread(options().placement, 0); }
   Status forward(const Batch& batch, const StepOutput& output) override;
   Status propose(const ProposeRequest& request, ProposeResult* result) override;
@@ -34,8 +43,11 @@ class CpuRunner final : public Runner {
   int64_t workspace_bytes() const override { return workspace_.bytes(); }
 
  private:
-  CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options);
+  CpuRunner(const AirKernelTable& kernels, std::shared_ptr<KvArena> arena, const RunnerOptions& options,
+            int64_t layers);
 
+  bool is_beginning() const { return layers_ < spec().layers; }
+  Status run(const Batch& batch, const StepOutput& output);
   Status begin_step(const Batch& batch, const StepOutput& output);
   // The body every thread runs; see cpu_runner.cc for the phases.
   void run_step(Team& team);
@@ -56,8 +68,10 @@ class CpuRunner final : public Runner {
   // sums[c] += sum over rows of x.values[row, c]^2
   void add_squares(Team& team, const AirActivations& x, float* sums);
   void keep_logit_rows(Team& team);
+  void write_hidden(Team& team, int64_t rows);
 
   const AirKernelTable& kernels_;
+  const int64_t layers_;
   Workspace workspace_;
   ThreadPool pool_;
   std::unique_ptr<Attention> attention_;

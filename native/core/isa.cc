@@ -9,6 +9,10 @@
 #include <sys/auxv.h>
 #endif
 
+#include <string>
+
+#include "native/core/weights/pack.h"
+
 namespace air {
 
 namespace {
@@ -81,6 +85,20 @@ Status select_kernels(const AirKernelTable** kernels) {
   }
   return {StatusCode::kUnsupported,
           "expected one of " + names + " for AIR_FORCE_ISA but received \"" + forced + "\""};
+}
+
+Status select_kernels(AirLayout layout, const AirKernelTable** kernels) {
+  AIR_RETURN_IF_ERROR(select_kernels(kernels));
+  if ((*kernels)->layout == layout) return {};
+  const char* forced = std::getenv("AIR_FORCE_ISA");
+  for (const AirKernelTable* table : usable_kernels()) {
+    if ((forced != nullptr && *forced != '\0') || table->layout != layout) continue;
+    *kernels = table;
+    return {};
+  }
+  return {StatusCode::kUnsupported,
+          std::string("expected an instruction set that reads ") + layout_name(layout) +
+              " weights for layers beside a CUDA device but received " + (*kernels)->isa};
 }
 
 }  // namespace air

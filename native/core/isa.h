@@ -17,6 +17,9 @@ const std::vector<const AirKernelTable*>& usable_kernels();
 // AIR_ERR_UNSUPPORTED, never a fallback. Reads the environment at every call.
 Status select_kernels(const AirKernelTable** kernels);
 
+// The same among the tables that read weights of this layout.
+Status select_kernels(AirLayout layout, const AirKernelTable** kernels);
+
 }  // namespace air
 
 #endif  // AIR_CORE_ISA_H_

@@ -51,11 +51,12 @@ Status check_pruned_heads(const Model& model, const std::vector<uint8_t>& head_m
 
 Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
                        std::shared_ptr<KvArena>* arena) {
-  return create(std::move(model), options, make_host_pages, arena);
+  const int64_t layers = model->spec().layers;
+  return create(std::move(model), options, layers, {}, arena);
 }
 
-Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options,
-                       const PageMemoryMaker& make_memory, std::shared_ptr<KvArena>* arena) {
+Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& options, int64_t host_layers,
+                       const PageMemoryMaker& make_device_memory, std::shared_ptr<KvArena>* arena) {
   const DecoderSpec& spec = model->spec();
   const auto group_count = static_cast<int64_t>(options.page_counts.size());
   if (group_count < 1 || group_count > kMaxGroups) {
@@ -87,8 +88,11 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
                                            " (or 255, dropped) for headMask but received " +
                                            std::to_string(group)};
       }
+      Group& target = created->groups_[group];
       member.group = group;
-      member.offset = created->groups_[group].members++ * created->layout_.member_bytes;
+      member.offset = target.members++ * created->layout_.member_bytes;
+      const int64_t layer = static_cast<int64_t>(created->members_.size()) / spec.kv_heads;
+      if (layer < host_layers) target.host_page_bytes += created->layout_.member_bytes;
     }
     created->members_.push_back(member);
   }
@@ -108,15 +112,26 @@ Status KvArena::create(std::shared_ptr<const Model> model, const ArenaOptions& o
               "expected KV pages that fit the address space for pageCounts but received " +
                   std::to_string(group.page_count)};
     }
-    AIR_RETURN_IF_ERROR(make_memory(created->layout_, group.page_count * group.page_bytes, &group.memory));
+    AIR_RETURN_IF_ERROR(created->allocate(group, make_device_memory));
   }
   *arena = std::move(created);
   return {};
 }
 
+Status KvArena::allocate(Group& group, const PageMemoryMaker& make_device_memory) const {
+  if (group.host_page_bytes > 0) {
+    AIR_RETURN_IF_ERROR(make_host_pages(layout_, group.page_count * group.host_page_bytes, &group.host));
+  }
+  if (group.device_page_bytes() == 0) return {};
+  return make_device_memory(layout_, group.page_count * group.device_page_bytes(), &group.device);
+}
+
 int64_t KvArena::bytes() const {
   int64_t total = 0;
-  for (const Group& group : groups_) total += group.memory->bytes();
+  for (const Group& group : groups_) {
+    for (const PageMemory* memory : {group.host.get(), group.device.get()})
+      total += memory == nullptr ? 0 : memory->bytes();
+  }
   return total;
 }
 
@@ -146,40 +161,49 @@ Status KvArena::check_page_bytes(int64_t group, const int32_t* pages, int64_t co
   return {};
 }
 
+// work(memory, bytes of a page there, where they begin in the page) for the memories that a group has.
+template <typename Work>
+Status KvArena::in_memories(const Group& group, const Work& work) {
+  if (group.host != nullptr) {
+    AIR_RETURN_IF_ERROR(work(*group.host, group.host_page_bytes, 0));
+    AIR_RETURN_IF_ERROR(group.host->finish());
+  }
+  if (group.device == nullptr) return {};
+  AIR_RETURN_IF_ERROR(work(*group.device, group.device_page_bytes(), group.host_page_bytes));
+  return group.device->finish();
+}
+
 Status KvArena::copy_pages(int64_t group, const int32_t* src, const int32_t* dst, int64_t count) {
   AIR_RETURN_IF_ERROR(check_pages(group, src, count, "copyPages"));
   AIR_RETURN_IF_ERROR(check_pages(group, dst, count, "copyPages"));
   const Group& pages = groups_[static_cast<size_t>(group)];
-  if (pages.page_bytes == 0) return {};  // a group without heads has no memory
-  for (int64_t i = 0; i < count; ++i) {
-    AIR_RETURN_IF_ERROR(
-        pages.memory->copy(src[i] * pages.page_bytes, dst[i] * pages.page_bytes, pages.page_bytes));
-  }
-  return pages.memory->finish();
+  return in_memories(pages, [&](PageMemory& memory, int64_t bytes, int64_t) {
+    for (int64_t i = 0; i < count; ++i)
+      AIR_RETURN_IF_ERROR(memory.copy(src[i] * bytes, dst[i] * bytes, bytes));
+    return Status();
+  });
 }
 
 Status KvArena::read_pages(int64_t group, const int32_t* pages, int64_t count, uint8_t* out,
                            int64_t length) const {
   AIR_RETURN_IF_ERROR(check_page_bytes(group, pages, count, length, "readPages"));
   const Group& source = groups_[static_cast<size_t>(group)];
-  if (source.page_bytes == 0) return {};
-  for (int64_t i = 0; i < count; ++i) {
-    AIR_RETURN_IF_ERROR(
-        source.memory->read(pages[i] * source.page_bytes, out + i * source.page_bytes, source.page_bytes));
-  }
-  return source.memory->finish();
+  return in_memories(source, [&](PageMemory& memory, int64_t bytes, int64_t begin) {
+    for (int64_t i = 0; i < count; ++i)
+      AIR_RETURN_IF_ERROR(memory.read(pages[i] * bytes, out + i * source.page_bytes + begin, bytes));
+    return Status();
+  });
 }
 
 Status KvArena::write_pages(int64_t group, const int32_t* pages, int64_t count, const uint8_t* bytes,
                             int64_t length) {
   AIR_RETURN_IF_ERROR(check_page_bytes(group, pages, count, length, "writePages"));
   const Group& target = groups_[static_cast<size_t>(group)];
-  if (target.page_bytes == 0) return {};
-  for (int64_t i = 0; i < count; ++i) {
-    AIR_RETURN_IF_ERROR(
-        target.memory->write(pages[i] * target.page_bytes, bytes + i * target.page_bytes, target.page_bytes));
-  }
-  return target.memory->finish();
+  return in_memories(target, [&](PageMemory& memory, int64_t part, int64_t begin) {
+    for (int64_t i = 0; i < count; ++i)
+      AIR_RETURN_IF_ERROR(memory.write(pages[i] * part, bytes + i * target.page_bytes + begin, part));
+    return Status();
+  });
 }
 
 }  // namespace air

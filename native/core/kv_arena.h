@@ -26,11 +26,16 @@ struct ArenaOptions {
 
 class KvArena {
  public:
+  // A page is what the members of the host's layers keep, then that of the device's: each in a memory of its own.
   struct Group {
     int64_t members = 0;  // (layer, KV head) pairs
     int64_t page_count = 0;
     int64_t page_bytes = 0;              // members * layout.member_bytes
-    std::unique_ptr<PageMemory> memory;  // [page_count, page_bytes]
+    int64_t host_page_bytes = 0;         // of them, on the host
+    std::unique_ptr<PageMemory> host;    // [page_count, host_page_bytes]
+    std::unique_ptr<PageMemory> device;  // [page_count, page_bytes - host_page_bytes]
+
+    int64_t device_page_bytes() const { return page_bytes - host_page_bytes; }
   };
   // Where one KV head of one layer lives.
   struct Member {
@@ -41,9 +46,9 @@ class KvArena {
   // Pages in host memory.
   static Status create(std::shared_ptr<const Model> model, const ArenaOptions& options,
                        std::shared_ptr<KvArena>* arena);
-  // Pages in memory that make_memory gives, one for each group.
-  static Status create(std::shared_ptr<const Model> model, const ArenaOptions& options,
-                       const PageMemoryMaker& make_memory, std::shared_ptr<KvArena>* arena);
+  // Pages of the first host_layers layers in host memory, of the others in what make_device_memory gives.
+  static Status create(std::shared_ptr<const Model> model, const ArenaOptions& options, int64_t host_layers,
+                       const PageMemoryMaker& make_device_memory, std::shared_ptr<KvArena>* arena);
 
   const std::shared_ptr<const Model>& model() const { return model_; }
   const AirKvLayout& layout() const { return layout_; }
@@ -53,9 +58,13 @@ class KvArena {
   const Member& member(int64_t layer, int64_t kv_head) const {
     return members_[static_cast<size_t>(layer * model_->spec().kv_heads + kv_head)];
   }
-  // Page 0 of the group at the member's offset; member.group >= 0, and the pages are in host memory.
+  // Page 0 of the group at the member's offset; member.group >= 0, and the layer is one of the host's.
   uint8_t* member_pages(const Member& member) {
-    return groups_[static_cast<size_t>(member.group)].memory->host_data() + member.offset;
+    return groups_[static_cast<size_t>(member.group)].host->host_data() + member.offset;
+  }
+  // Bytes from there to page 1.
+  int64_t member_page_stride(const Member& member) const {
+    return groups_[static_cast<size_t>(member.group)].host_page_bytes;
   }
   int64_t bytes() const;
 
@@ -69,6 +78,9 @@ class KvArena {
 
  private:
   KvArena() = default;
+  Status allocate(Group& group, const PageMemoryMaker& make_device_memory) const;
+  template <typename Work>
+  static Status in_memories(const Group& group, const Work& work);
   Status check_pages(int64_t group, const int32_t* pages, int64_t count, const char* what) const;
   Status check_page_bytes(int64_t group, const int32_t* pages, int64_t count, int64_t length,
                           const char* what) const;

@@ -1,4 +1,5 @@
-// A read-only mapping of a whole file.
+// A read-only mapping of a whole file. Reading beyond what is left of a file that was cut short ends the process
+// (SIGBUS), so whoever goes on reading for long asks check_unchanged() before.
 #ifndef AIR_CORE_MAPPED_FILE_H_
 #define AIR_CORE_MAPPED_FILE_H_
 
@@ -26,6 +27,10 @@ class MappedFile {
   // Time of the last modification when it was opened, in nanoseconds since 1970.
   int64_t modified_nanos() const noexcept { return modified_nanos_; }
 
+  // AIR_ERR_IO when the file was written to, or cut, since it was opened. One that was replaced by another of the
+  // same name is still the same.
+  Status check_unchanged() const;
+
   // Asks for huge pages, as far as the file system has them: what is read over and over misses the TLB less.
   void prefer_huge_pages() const noexcept;
 
@@ -34,6 +39,8 @@ class MappedFile {
   static void drop_resident(const uint8_t* data, int64_t bytes) noexcept;
 
  private:
+  std::string path_;
+  int descriptor_ = -1;
   const uint8_t* data_ = nullptr;
   int64_t bytes_ = 0;
   int64_t modified_nanos_ = 0;

@@ -156,6 +156,7 @@ class ModelLoader {
     const int64_t width = spec.embedding_length;
     model_->layers_.resize(static_cast<size_t>(spec.layers));  // the packer keeps pointers into it
     for (int64_t index = 0; index < spec.layers; ++index) {
+      if (index == options_.host_layers) host_bytes_ = packer_.packed_bytes();
       LayerWeights& layer = model_->layers_[static_cast<size_t>(index)];
       const std::string role = "layers." + std::to_string(index) + ".";
       layer.shape = layer_shape(spec, options_.pruning, index);
@@ -184,10 +185,7 @@ class ModelLoader {
       PackedMatrices all;
       AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, all));
     }
-    if (options_.upload) {
-      packer_.place(nullptr);
-      model_->packed_ = AlignedBuffer();
-    }
+    if (options_.upload) forget_uploaded();
     progress_.finish();
     return progress_.report();
   }
@@ -217,10 +215,32 @@ class ModelLoader {
   Status upload_as_packed(ThreadPool& pool) {
     progress_.start(packer_.source_bytes());
     AIR_RETURN_IF_ERROR(packer_.check_in_place(pool, progress_));
+    std::vector<const AirMatrix*> staying;
+    for (int64_t layer = 0; layer < options_.host_layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) staying.push_back(matrix);
+    AIR_RETURN_IF_ERROR(packer_.pack_some(pool, progress_, staying.data(), static_cast<int>(staying.size()),
+                                          &model_->packed_));
     MatricesInTurn matrices(packer_, pool, progress_);
     AIR_RETURN_IF_ERROR(options_.upload(*model_, pool, matrices));
     packer_.drop_source();
-    return {};
+    return model_->check_files();
+  }
+
+  std::vector<AirMatrix*> matrices_of(int64_t layer) {
+    LayerWeights& weights = model_->layers_[static_cast<size_t>(layer)];
+    std::vector<AirMatrix*> matrices;
+    for (Linear* linear :
+         {&weights.q, &weights.k, &weights.v, &weights.o, &weights.gate, &weights.up, &weights.down})
+      matrices.push_back(&linear->weight);
+    return matrices;
+  }
+
+  // The matrices of the first layers come first where all were packed together.
+  void forget_uploaded() {
+    model_->output_.weight.data = nullptr;
+    for (int64_t layer = options_.host_layers; layer < model_->spec_.layers; ++layer)
+      for (AirMatrix* matrix : matrices_of(layer)) matrix->data = nullptr;
+    model_->packed_.shrink(host_bytes_);
   }
 
   // `later_bytes` are those of the work that follows.
@@ -230,7 +250,7 @@ class ModelLoader {
     progress_.start(packer_.source_bytes() + later_bytes);
     AIR_RETURN_IF_ERROR(packer_.pack(pool, progress_, !options_.pack_cache.empty(), model_->packed_.data()));
     packer_.drop_source();  // pages that two chunks share, and what the system has mapped around them
-    return {};
+    return model_->check_files();
   }
 
   Status pack_with_cache(ThreadPool& pool) {
@@ -292,6 +312,7 @@ class ModelLoader {
   Progress progress_;
   std::unique_ptr<Model> model_;
   Packer packer_;
+  int64_t host_bytes_ = 0;  // packed, of the first host_layers
 };
 
 Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, const LoadOptions& options,
@@ -299,11 +320,17 @@ Status Model::load(const TensorDirectory& directory, const DecoderSpec& spec, co
   return ModelLoader(directory, options).load(spec, model);
 }
 
+Status Model::check_files() const {
+  for (const MappedFile& file : files_) AIR_RETURN_IF_ERROR(file.check_unchanged());
+  return {};
+}
+
 Status Model::column_squares(const std::string& role, std::vector<float>* out) const {
   const auto found = tensors_.find(role);
   if (found == tensors_.end() || found->second.shape.size() != 2) {
     return {StatusCode::kArgument, "expected the role of a matrix for role but received \"" + role + "\""};
   }
+  AIR_RETURN_IF_ERROR(check_files());
   const std::vector<double> sums = air::column_squares(found->second);
   out->resize(sums.size());
   for (size_t col = 0; col < sums.size(); ++col) (*out)[col] = static_cast<float>(sums[col]);

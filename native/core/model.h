@@ -71,8 +71,10 @@ struct LoadOptions {
   ProgressCallback progress;
   AirLayout layout = AIR_LAYOUT_QUADS;  // which the kernels that are to run the model read
   Pruning pruning{};
-  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them. Empty: they stay.
-  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload;
+  // Takes the packed matrices to a device, by MatrixSource; the model keeps none of them but those of host_layers. Empty:
+  // they stay.
+  std::function<Status(const Model& model, ThreadPool& pool, MatrixSource& matrices)> upload{};
+  int64_t host_layers = 0;  // so many of the first layers stay, and upload() takes none of theirs
 };
 
 // What came of LoadOptions::pack_cache.
@@ -112,6 +114,9 @@ class Model {
   // Sum of squares of each column of a matrix of the files, [cols]. Reads the whole tensor. AIR_ERR_ARGUMENT for a
   // role that no matrix has.
   Status column_squares(const std::string& role, std::vector<float>* out) const;
+
+  // AIR_ERR_IO when a file that is read in place was written to, or cut, since it was mapped.
+  Status check_files() const;
 
   // out: [embedding_length]. token must be in range.
   void embed(int32_t token, float* out) const noexcept { dequantize_row(embedding_, token, out); }

@@ -73,7 +73,7 @@ void PageMass::score_page(int64_t layer, int64_t kv_head, int64_t token, int64_t
   AirAttentionArgs args{};
   args.layout = &arena_.layout();
   args.pages = arena_.member_pages(member);
-  args.page_stride = arena_.groups()[static_cast<size_t>(member.group)].page_bytes;
+  args.page_stride = arena_.member_page_stride(member);
   args.page_table = range.page_table + page;
   args.ends = &end;
   args.window_starts = &window_start;
@@ -107,21 +107,28 @@ void PageMass::add_head(const Scores& scores, int64_t head, int64_t heads, int64
   for (int64_t page = 0; page < pages; ++page) mass[page] += weight(page) / total;
 }
 
+double PageMass::mass_of(int64_t cell) const {
+  const auto cells = static_cast<int64_t>(batch_->page_tables.size());
+  double mass = 0;
+  for (int64_t head = 0; head < arena_.model()->spec().kv_heads; ++head)
+    mass += mass_[static_cast<size_t>(head * cells + cell)];
+  return mass;
+}
+
 void PageMass::write(float* out, Team& team) const {
-  const int64_t cells = static_cast<int64_t>(batch_->page_tables.size());
-  const int64_t kv_heads = arena_.model()->spec().kv_heads;
+  const auto cells = static_cast<int64_t>(batch_->page_tables.size());
   team.for_each(cells / table_pages_, 1, [&](int64_t table, int64_t) {
     const int64_t first = table * table_pages_;
-    const auto mass_of = [&](int64_t page) {
-      double mass = 0;
-      for (int64_t head = 0; head < kv_heads; ++head)
-        mass += mass_[static_cast<size_t>(head * cells + first + page)];
-      return mass;
-    };
     double total = 0;  // each head that read anything gave 1
-    for (int64_t page = 0; page < table_pages_; ++page) total += mass_of(page);
+    for (int64_t page = 0; page < table_pages_; ++page) total += mass_of(first + page);
     for (int64_t page = 0; page < table_pages_; ++page)
-      out[first + page] = total == 0 ? 0.0F : static_cast<float>(mass_of(page) / total);
+      out[first + page] = total == 0 ? 0.0F : static_cast<float>(mass_of(first + page) / total);
+  });
+}
+
+void PageMass::write_sums(float* out, Team& team) const {
+  team.for_each(static_cast<int64_t>(batch_->page_tables.size()), 64, [&](int64_t begin, int64_t end) {
+    for (int64_t cell = begin; cell < end; ++cell) out[cell] = static_cast<float>(mass_of(cell));
   });
 }
 

@@ -26,6 +26,8 @@ class PageMass {
   // Called by every thread of the team. out: [groups, sequences, pages per table], the mean over the open query heads
   // of the group: the pages of a sequence sum to 1, or all are 0 when nothing was read.
   void write(float* out, Team& team) const;
+  // The same sums of the mean before they are divided, for who adds the other layers'.
+  void write_sums(float* out, Team& team) const;
 
  private:
   // One query head's partial softmax over each page: the largest score, and the sum of exp(score - largest).
@@ -39,6 +41,8 @@ class PageMass {
   void score_page(int64_t layer, int64_t kv_head, int64_t token, int64_t page, const Scores& scores) const;
   // Adds the softmax over pages of one query head to mass [pages].
   void add_head(const Scores& scores, int64_t head, int64_t heads, int64_t pages, double* mass) const;
+  // Of all KV heads and layers, at [group, sequence, page].
+  double mass_of(int64_t cell) const;
   const ReadRange& range_of(int64_t group, int64_t token) const;
 
   const AirKernelTable& kernels_;

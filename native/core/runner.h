@@ -27,11 +27,13 @@ struct RunnerOptions {
 
 // Where the results of a step go.
 struct StepOutput {
-  float* logits = nullptr;  // [batch.row_count(), vocab_size]
+  float* logits = nullptr;  // [logit_count, vocab_size] of the first asked rows
   // The activity of lib/native/native.ts, added to what is there; unspecified after a failure. Both or neither.
   float* attended_squares = nullptr;  // [layers, query_heads * head_dim]
   float* hidden_squares = nullptr;    // [layers, feed_forward_length]
   float* page_mass = nullptr;         // [groups, sequences, pages per table] see PageMass; or null
+  int64_t logit_count = -1;           // -1: all asked rows
+  float* hidden = nullptr;  // [batch.row_count(), embedding_length] what the output matrix is given; or null
 };
 
 class Runner {
@@ -43,7 +45,7 @@ class Runner {
   // Makes the calling thread the one that is to call forward(), for good.
   virtual Status adopt_this_thread() = 0;
 
-  // Computes one step and writes the asked rows to output.logits. Not reentrant. Activity needs the logits of every
+  // Computes one step and writes the asked rows to the output. Not reentrant. Activity needs the logits of every
   // token, as the last layer computes no others, and a model that is not pruned: AIR_ERR_ARGUMENT otherwise.
   // After an error or AIR_ERR_CANCELLED the step's slots hold unspecified bytes and must be treated as unwritten.
   virtual Status forward(const Batch& batch, const StepOutput& output) = 0;
@@ -58,8 +60,8 @@ class Runner {
   virtual int64_t workspace_bytes() const = 0;
 
   // From any thread: the forward in flight stops before its next layer. Sticky until clear_cancel().
-  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-  void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
+  virtual void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  virtual void clear_cancel() noexcept { cancelled_.store(false, std::memory_order_relaxed); }
 
   const DecoderSpec& spec() const { return model_->spec(); }
   const Model& model() const { return *model_; }
@@ -71,6 +73,7 @@ class Runner {
       : arena_(std::move(arena)), model_(arena_->model()), options_(std::move(options)) {}
 
   KvArena& mutable_arena() { return *arena_; }
+  const std::shared_ptr<KvArena>& shared_arena() const { return arena_; }
   bool is_cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
 
  private:

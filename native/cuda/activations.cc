@@ -20,7 +20,7 @@ int64_t Activations::carve(const DeviceModel& device, const Model& model, int64_
   expanded_stride = round_up(spec.feed_forward_length, AIR_TILE_ROWS);
   hidden_stride = round_up(spec.feed_forward_length, 8);
   logit_rows = std::min(tokens, kMaxLogitRows);
-  const bool is_paired = std::all_of(device.layers().begin(), device.layers().end(),
+  const bool is_paired = std::all_of(device.layers().begin() + device.first_layer(), device.layers().end(),
                                      [](const DeviceLayer& layer) { return layer.is_paired; });
   int64_t used = 0;
   const auto take = [&](DevicePointer* address, int64_t count, int64_t size) {

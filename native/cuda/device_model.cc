@@ -21,11 +21,11 @@ class DeviceModelBuilder {
 
   Status plan() {
     device_.layers_.resize(model_.layers().size());
-    for (size_t index = 0; index < model_.layers().size(); ++index)
+    for (auto index = static_cast<size_t>(device_.first_layer_); index < model_.layers().size(); ++index)
       AIR_RETURN_IF_ERROR(plan_layer(model_.layers()[index], &device_.layers_[index]));
     plan_vector(model_.output_norm(), &device_.output_norm_);
     AIR_RETURN_IF_ERROR(plan_product({&model_.output()}, Arrangement::kStacked, 0, &device_.output_));
-    plan_embedding();
+    if (device_.first_layer_ == 0) plan_embedding();
     return {};
   }
 
@@ -157,9 +157,10 @@ class DeviceModelBuilder {
   int64_t planned_ = 0;
 };
 
-Status DeviceModel::create(std::shared_ptr<const Kernels> kernels, const Model& model, ThreadPool& pool,
-                           MatrixSource& matrices, std::shared_ptr<const DeviceModel>* out) {
-  auto created = std::shared_ptr<DeviceModel>(new DeviceModel(std::move(kernels)));
+Status DeviceModel::create(std::shared_ptr<const Kernels> kernels, const Model& model, int64_t first_layer,
+                           ThreadPool& pool, MatrixSource& matrices,
+                           std::shared_ptr<const DeviceModel>* out) {
+  auto created = std::shared_ptr<DeviceModel>(new DeviceModel(std::move(kernels), first_layer));
   DeviceModelBuilder builder(created.get(), model);
   AIR_RETURN_IF_ERROR(builder.plan());
   AIR_RETURN_IF_ERROR(builder.fill(pool, matrices));

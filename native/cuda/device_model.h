@@ -39,14 +39,18 @@ struct DeviceLayer {
 
 class DeviceModel {
  public:
-  // Uploads the matrices of `model`, each of which is asked for once and not needed afterwards.
-  static Status create(std::shared_ptr<const Kernels> kernels, const Model& model, ThreadPool& pool,
-                       MatrixSource& matrices, std::shared_ptr<const DeviceModel>* out);
+  // Uploads the matrices of `model` from layer first_layer on, each of which is asked for once and not needed afterwards.
+  // The embedding stays with the layers before, where there are any.
+  static Status create(std::shared_ptr<const Kernels> kernels, const Model& model, int64_t first_layer,
+                       ThreadPool& pool, MatrixSource& matrices, std::shared_ptr<const DeviceModel>* out);
 
+  // The layers before are the host's.
+  int64_t first_layer() const { return first_layer_; }
+  // [layers of the model], empty before first_layer().
   const std::vector<DeviceLayer>& layers() const { return layers_; }
   const DeviceProduct& output() const { return output_; }
   DevicePointer output_norm() const { return output_norm_; }
-  // The file's token embedding, [vocab_size] rows of embedding_row_bytes, in the file's type.
+  // The file's token embedding, [vocab_size] rows of embedding_row_bytes, in the file's type; 0 with layers on the host.
   DevicePointer embedding() const { return embedding_; }
   TensorType embedding_type() const { return embedding_type_; }
   int64_t embedding_row_bytes() const { return embedding_row_bytes_; }
@@ -59,9 +63,11 @@ class DeviceModel {
 
  private:
   friend class DeviceModelBuilder;
-  explicit DeviceModel(std::shared_ptr<const Kernels> kernels) : kernels_(std::move(kernels)) {}
+  DeviceModel(std::shared_ptr<const Kernels> kernels, int64_t first_layer)
+      : kernels_(std::move(kernels)), first_layer_(first_layer) {}
 
   const std::shared_ptr<const Kernels> kernels_;
+  const int64_t first_layer_;
   DeviceBuffer memory_;
   std::vector<DeviceLayer> layers_;
   DeviceProduct output_;

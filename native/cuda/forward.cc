@@ -48,10 +48,11 @@ Status Forward::create(const DeviceModel& device, const KvArena& arena, const Ac
       member.group = at.group;
       member.first_query = int_of(head.first_query);
       member.query_count = int_of(head.query_count);
-      if (at.group >= 0) {
+      if (at.group >= 0 && static_cast<int64_t>(index) >= device.first_layer()) {
         const KvArena::Group& group = arena.groups()[static_cast<size_t>(at.group)];
-        member.pages = pointer<uint8_t>(offset_by(group.memory->address(), at.offset));
-        member.page_stride = group.page_bytes;
+        member.pages =
+            pointer<uint8_t>(offset_by(group.device->address(), at.offset - group.host_page_bytes));
+        member.page_stride = group.device_page_bytes();
       }
       members.push_back(member);
     }
@@ -68,30 +69,37 @@ Forward::Rows Forward::rows_of(const Step& step, bool is_logit_rows) const {
           offset_by(step.memory.block, step.plan.layout.counts + index * int64_t{sizeof(int32_t)})};
 }
 
-Status Forward::layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks) {
-  const Step step{plan, memory, hooks};
+Status Forward::embed(const Step& step) {
   const DecoderSpec& spec = arena_->model()->spec();
+  const StepMemory& memory = step.memory;
   const Rows tokens = rows_of(step, false);
   EmbedParams embed{};
   embed.table = pointer<const uint8_t>(device_->embedding());
-  embed.tokens = pointer<const int32_t>(offset_by(memory.block, plan.layout.tokens));
+  embed.tokens = pointer<const int32_t>(offset_by(memory.block, step.plan.layout.tokens));
   embed.row_count = pointer<const int32_t>(tokens.count);
   embed.residual = pointer<float>(activations_->residual);
   embed.row_bytes = device_->embedding_row_bytes();
   embed.cols = int_of(spec.embedding_length);
   embed.type = static_cast<EmbeddingType>(device_->embedding_type());
-  AIR_RETURN_IF_ERROR(launcher_->launch("air_step_embed", row_shape(tokens.most), embed));
-  for (int64_t index = 0; index < spec.layers; ++index) {
+  return launcher_->launch("air_step_embed", row_shape(tokens.most), embed);
+}
+
+Status Forward::layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks) {
+  const Step step{plan, memory, hooks};
+  if (device_->first_layer() == 0) AIR_RETURN_IF_ERROR(embed(step));
+  for (int64_t index = device_->first_layer(); index < arena_->model()->spec().layers; ++index) {
     if (hooks.before) AIR_RETURN_IF_ERROR(hooks.before(index));
     AIR_RETURN_IF_ERROR(layer(step, index));
   }
   if (plan.kind.rows == 0) return {};
-  return norm(rows_of(step, true), activations_->logit_residual, device_->output_norm());
+  return norm(rows_of(step, true), activations_->logit_residual, device_->output_norm(),
+              hooks.keeps_states ? activations_->residual : 0);
 }
 
 Status Forward::layer(const Step& step, int64_t index) {
   const bool has_heads = !device_->layers()[static_cast<size_t>(index)].projections.empty();
   if (has_heads) AIR_RETURN_IF_ERROR(project(step, index));
+  if (has_heads && step.hooks.rotated) AIR_RETURN_IF_ERROR(step.hooks.rotated(attention_of(step, index)));
   // From here on each row stands alone, so the last layer goes on with the asked rows only, if any.
   const bool is_last = index + 1 == arena_->model()->spec().layers;
   if (is_last && step.plan.kind.rows == 0) return {};
@@ -164,30 +172,22 @@ Status Forward::rotate_and_store(const Step& step, int64_t index) {
   return launcher_->launch("air_step_rope", launch, p);
 }
 
-Status Forward::attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual) {
+AttentionParams Forward::attention_of(const Step& step, int64_t index) const {
   const DecoderSpec& spec = arena_->model()->spec();
   const LayerShape& shape = arena_->model()->layers()[static_cast<size_t>(index)].shape;
   const AirKvLayout& pages = arena_->layout();
-  const StepPlan::Attention& plan =
-      step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
   const StepLayout& layout = step.plan.layout;
-  const int64_t stride = step.plan.kind.tokens;
   const auto at = [&](int64_t offset) { return offset_by(step.memory.block, offset); };
   AttentionParams p{};
   p.queries = pointer<const uint16_t>(activations_->queries);
   p.sink_queries = step.plan.kind.has_sinks ? pointer<const uint16_t>(activations_->sink_queries) : nullptr;
-  p.attended = pointer<uint16_t>(activations_->attended);
-  p.tiles = pointer<const AttentionTile>(at(layout.tiles)) + plan.tile_set * stride;
-  p.tile_count = pointer<const int32_t>(at(layout.counts)) + StepLayout::kTiles + plan.tile_set;
-  p.row_count = pointer<const int32_t>(rows.count);
-  p.row_tokens = pointer<const int32_t>(at(plan.is_logit_rows ? layout.logit_rows : layout.identity));
   p.ranges = pointer<const CacheRange>(at(layout.ranges));
   p.page_tables = pointer<const int32_t>(step.memory.page_tables);
   if (step.plan.kind.has_gates) p.gates = pointer<const uint8_t>(at(layout.gates)) + index * spec.query_heads;
   p.members = pointer<const KvMember>(members_.address()) + first_member_[static_cast<size_t>(index)];
   p.kv_heads = int_of(shape.kv_count());
   p.query_heads = int_of(shape.query_count());
-  p.range_stride = int_of(stride);
+  p.range_stride = int_of(step.plan.kind.tokens);
   p.head_dim = int_of(spec.head_dim);
   p.padded_dim = int_of(spec.padded_head_dim());
   p.key_type = pages.key_type;
@@ -196,6 +196,22 @@ Status Forward::attend(const Step& step, int64_t index, const Rows& rows, Device
   p.values_offset = int_of(pages.values_offset);
   p.key_scales_offset = int_of(pages.key_scales_offset);
   p.value_scales_offset = int_of(pages.value_scales_offset);
+  return p;
+}
+
+Status Forward::attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual) {
+  const DecoderSpec& spec = arena_->model()->spec();
+  const LayerShape& shape = arena_->model()->layers()[static_cast<size_t>(index)].shape;
+  const StepPlan::Attention& plan =
+      step.plan.attention[step.plan.layer_attention[static_cast<size_t>(index)]];
+  const StepLayout& layout = step.plan.layout;
+  const auto at = [&](int64_t offset) { return offset_by(step.memory.block, offset); };
+  AttentionParams p = attention_of(step, index);
+  p.attended = pointer<uint16_t>(activations_->attended);
+  p.tiles = pointer<const AttentionTile>(at(layout.tiles)) + plan.tile_set * step.plan.kind.tokens;
+  p.tile_count = pointer<const int32_t>(at(layout.counts)) + StepLayout::kTiles + plan.tile_set;
+  p.row_count = pointer<const int32_t>(rows.count);
+  p.row_tokens = pointer<const int32_t>(at(plan.is_logit_rows ? layout.logit_rows : layout.identity));
   p.partials = pointer<float>(step.memory.partials);
   p.stats = pointer<PartialStats>(step.memory.stats);
   apply_shape(plan.shape, plan.problem, &p);
@@ -239,13 +255,14 @@ Status Forward::feed_forward(const Step& step, int64_t index, const Rows& rows, 
                   arena_->model()->spec().embedding_length, MatmulStore::kAdd);
 }
 
-Status Forward::norm(const Rows& rows, DevicePointer x, DevicePointer weight) {
+Status Forward::norm(const Rows& rows, DevicePointer x, DevicePointer weight, DevicePointer wide) {
   const DecoderSpec& spec = arena_->model()->spec();
   NormParams p{};
   p.x = pointer<const float>(x);
   p.weight = pointer<const float>(weight);
   p.row_count = pointer<const int32_t>(rows.count);
   p.y = pointer<uint16_t>(activations_->normed);
+  p.wide = pointer<float>(wide);
   p.epsilon = spec.norm_epsilon;
   p.cols = int_of(spec.embedding_length);
   p.y_stride = int_of(activations_->normed_stride);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/cuda/attention_params.h"
 #include "kernels/cuda/launch/matmul.h"
 #include "kernels/cuda/matmul_params.h"
 #include "native/core/kv_arena.h"
@@ -27,9 +28,12 @@ struct StepMemory {
 
 // Hooks into the layers of a step that is not recorded; any may be empty.
 struct LayerHooks {
-  std::function<Status(int64_t layer)> before;                     // a failure ends the step
+  std::function<Status(int64_t layer)> before;  // a failure ends the step
+  // Rotated queries and the layer's keys are queued: what reading them takes, nothing of how rows are cut.
+  std::function<Status(const AttentionParams& attention)> rotated;
   std::function<Status(int64_t layer, int64_t columns)> attended;  // Activations::attended is queued
   std::function<Status(int64_t layer, int64_t columns)> hidden;    // Activations::hidden is queued
+  bool keeps_states = false;  // the normed rows go to Activations::residual too, unrounded
 };
 
 class Forward {
@@ -38,7 +42,8 @@ class Forward {
   Status create(const DeviceModel& device, const KvArena& arena, const Activations& activations,
                 Launcher& launcher);
 
-  // Everything up to the rows that have logits, normed: Activations::normed rows 0 ...
+  // Everything up to the rows that have logits, normed: Activations::normed rows 0 ... With layers on the host, from their
+  // results in Activations::residual on.
   Status layers(const StepPlan& plan, const StepMemory& memory, const LayerHooks& hooks);
   // Logits of `count` normed rows from `first` on into Activations::logits. count may exceed what there is.
   Status logits(int64_t first, int64_t count);
@@ -60,12 +65,16 @@ class Forward {
     DevicePointer count;
   };
 
+  Status embed(const Step& step);
   Status layer(const Step& step, int64_t index);
   Status project(const Step& step, int64_t index);
   Status rotate_and_store(const Step& step, int64_t index);
+  // All of the layer's attention that does not depend on how rows are cut into tiles.
+  AttentionParams attention_of(const Step& step, int64_t index) const;
   Status attend(const Step& step, int64_t index, const Rows& rows, DevicePointer residual);
   Status feed_forward(const Step& step, int64_t index, const Rows& rows, DevicePointer residual);
-  Status norm(const Rows& rows, DevicePointer x, DevicePointer weight);
+  // wide: float32 [rows, embedding_length] of the same; or 0
+  Status norm(const Rows& rows, DevicePointer x, DevicePointer weight, DevicePointer wide = 0);
   Status gather(const Rows& rows, DevicePointer from, DevicePointer row_indices, DevicePointer bias,
                 DevicePointer to);
   Status multiply(const DeviceProduct& product, const Rows& rows, DevicePointer x, int64_t x_stride,

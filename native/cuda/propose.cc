@@ -26,8 +26,9 @@ struct Drafted {
 
 Status CudaRunner::propose(const ProposeRequest& request, ProposeResult* result) try {
   AIR_RETURN_IF_ERROR(check_request(request, options().max_sequences));
-  if (request.batch.sequence_count() > activations_.logit_rows)
+  if (host_ != nullptr || request.batch.sequence_count() > activations_.logit_rows)
     return propose_by_steps(*this, request, &draft_logits_, result);
+  AIR_RETURN_IF_ERROR(model().check_files());
   AIR_RETURN_IF_ERROR(context().usable());
   const Context::Scope scope(context());
   AIR_RETURN_IF_ERROR(scope.status());

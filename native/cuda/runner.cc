@@ -1,6 +1,7 @@
 #include "native/cuda/runner.h"
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -17,6 +18,16 @@ constexpr size_t kMaxVariants = 64;
 
 bool is_graph(const StepKind& kind) { return kind.tokens <= kMaxGraphTokens; }
 
+// A graph gives logits only.
+bool asks_more_than_logits(const StepOutput& output) {
+  return output.attended_squares != nullptr || output.hidden != nullptr || output.page_mass != nullptr;
+}
+
+// Rows whose logits are asked for, the first ones.
+int64_t logit_count(const Batch& batch, const StepOutput& output) {
+  return output.logit_count < 0 ? batch.row_count() : output.logit_count;
+}
+
 }  // namespace
 
 CudaRunner::CudaRunner(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
@@ -30,19 +41,22 @@ CudaRunner::~CudaRunner() {
   (void)launcher_.stream().synchronize();
 }
 
-Status CudaRunner::create(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
-                          const RunnerOptions& options, std::unique_ptr<Runner>* runner) try {
+Status CudaRunner::create(std::shared_ptr<const DeviceModel> device, const AirKernelTable* host_kernels,
+                          std::shared_ptr<KvArena> arena, const RunnerOptions& options,
+                          std::unique_ptr<Runner>* runner) try {
   auto created = std::unique_ptr<CudaRunner>(new CudaRunner(std::move(device), std::move(arena), options));
-  AIR_RETURN_IF_ERROR(created->allocate());
+  AIR_RETURN_IF_ERROR(created->allocate(host_kernels));
   *runner = std::move(created);
   return {};
 } catch (const std::bad_alloc&) {
   return {StatusCode::kOutOfMemory, "expected memory for a runner but the system refused it"};
 }
 
-Status CudaRunner::allocate() {
+Status CudaRunner::allocate(const AirKernelTable* host_kernels) {
   const DecoderSpec& numbers = spec();
-  for (const LayerWeights& layer : model().layers()) {
+  const int64_t first_layer = device_->first_layer();
+  for (int64_t index = first_layer; index < numbers.layers; ++index) {
+    const LayerWeights& layer = model().layers()[static_cast<size_t>(index)];
     if (layer.shape.query_count() * numbers.head_dim % 8 == 0) continue;
     return {StatusCode::kUnsupported,
             "expected heads of a multiple of 8 dims together for a CUDA device but received " +
@@ -53,6 +67,13 @@ Status CudaRunner::allocate() {
   AIR_RETURN_IF_ERROR(context().usable());
   AIR_RETURN_IF_ERROR(launcher_.create(device_->kernels()));
   const int64_t tokens = std::max((options().max_tokens + 7) / 8 * 8, kMaxGraphTokens);
+  if (first_layer > 0) {
+    AIR_RETURN_IF_ERROR(
+        CpuRunner::create_beginning(*host_kernels, shared_arena(), options(), first_layer, &host_));
+    AIR_RETURN_IF_ERROR(host_residual_.allocate(device_->shared_context(),
+                                                tokens * numbers.embedding_length * int64_t{sizeof(float)},
+                                                "activations"));
+  }
   AIR_RETURN_IF_ERROR(activations_.allocate(*device_, model(), tokens));
   AIR_RETURN_IF_ERROR(forward_.create(*device_, arena(), activations_, launcher_));
   const StepLayout largest(
@@ -66,8 +87,24 @@ Status CudaRunner::allocate() {
   return {};
 }
 
+void CudaRunner::limit_threads(int threads) noexcept {
+  if (host_ != nullptr) host_->limit_threads(threads);
+}
+
+void CudaRunner::cancel() noexcept {
+  Runner::cancel();
+  if (host_ != nullptr) host_->cancel();
+}
+
+void CudaRunner::clear_cancel() noexcept {
+  Runner::clear_cancel();
+  if (host_ != nullptr) host_->clear_cancel();
+}
+
 int64_t CudaRunner::workspace_bytes() const {
-  int64_t bytes = activations_.bytes() + host_block_.bytes() + host_tables_.bytes() + host_drafted_.bytes();
+  int64_t bytes = activations_.bytes() + host_block_.bytes() + host_tables_.bytes() + host_drafted_.bytes() +
+                  page_mass_.bytes() + host_residual_.bytes();
+  if (host_ != nullptr) bytes += host_->workspace_bytes();
   for (const DeviceBuffer* buffer :
        {&block_, &page_tables_, &partials_, &stats_, &chain_, &drafted_, &probabilities_})
     bytes += buffer->bytes();
@@ -111,7 +148,8 @@ Status CudaRunner::prepare(const Batch& batch, Variant** variant) {
   auto found = variants_.find(kind.key());
   if (found == variants_.end()) {
     auto made = std::make_unique<Variant>();
-    AIR_RETURN_IF_ERROR(StepPlan::make(kind, arena(), context().device(), &made->plan));
+    AIR_RETURN_IF_ERROR(
+        StepPlan::make(kind, arena(), context().device(), device_->first_layer(), &made->plan));
     found = variants_.emplace(kind.key(), std::move(made)).first;
   }
   *variant = found->second.get();
@@ -122,11 +160,7 @@ Status CudaRunner::prepare(const Batch& batch, Variant** variant) {
 Status CudaRunner::forward(const Batch& batch, const StepOutput& output) try {
   AIR_RETURN_IF_ERROR(check_batch(batch, arena(), options().max_tokens, options().max_sequences, &ranges_));
   AIR_RETURN_IF_ERROR(check_output(batch, output, model()));
-  if (output.page_mass != nullptr) {
-    return {
-        StatusCode::kUnsupported,
-        "expected a step without pageMass on a CUDA device but received one: it is computed on the CPU only"};
-  }
+  AIR_RETURN_IF_ERROR(model().check_files());
   AIR_RETURN_IF_ERROR(context().usable());
   const Context::Scope scope(context());
   AIR_RETURN_IF_ERROR(scope.status());
@@ -140,6 +174,7 @@ Status CudaRunner::forward(const Batch& batch, const StepOutput& output) try {
 
 Status CudaRunner::run_step(const Batch& batch, const StepOutput& output) {
   if (is_cancelled()) return {StatusCode::kCancelled, "the forward was cancelled"};
+  if (host_ != nullptr) AIR_RETURN_IF_ERROR(run_host(batch, output));
   forget_variants();
   Variant* variant = nullptr;
   AIR_RETURN_IF_ERROR(prepare(batch, &variant));
@@ -147,25 +182,49 @@ Status CudaRunner::run_step(const Batch& batch, const StepOutput& output) {
   fill_step(variant->plan, {batch, ranges_, {}, 0}, arena(), host_block_.data());
   AIR_RETURN_IF_ERROR(
       launcher_.stream().to_device(block_.address(), host_block_.data(), variant->plan.layout.bytes));
-  if (!is_graph(variant->plan.kind) || output.attended_squares != nullptr)
+  if (!is_graph(variant->plan.kind) || asks_more_than_logits(output))
     return run_eager(batch, output, variant->plan);
   AIR_RETURN_IF_ERROR(launch_graph(variant, false));
-  const int64_t bytes = batch.row_count() * spec().vocab_size * int64_t{sizeof(float)};
+  const int64_t bytes = logit_count(batch, output) * spec().vocab_size * int64_t{sizeof(float)};
   AIR_RETURN_IF_ERROR(launcher_.stream().to_host(output.logits, activations_.logits, bytes));
   return launcher_.stream().synchronize();
 }
 
+Status CudaRunner::run_host(const Batch& batch, const StepOutput& output) {
+  StepOutput of_host;
+  of_host.attended_squares = output.attended_squares;
+  of_host.hidden_squares = output.hidden_squares;
+  if (output.page_mass != nullptr) {
+    host_mass_.resize(batch.page_tables.size());
+    of_host.page_mass = host_mass_.data();
+  }
+  const float* residual = nullptr;
+  AIR_RETURN_IF_ERROR(host_->begin(batch, of_host, &residual));
+  const int64_t bytes = batch.token_count() * spec().embedding_length * int64_t{sizeof(float)};
+  std::memcpy(host_residual_.data(), residual, static_cast<size_t>(bytes));
+  return launcher_.stream().to_device(activations_.residual, host_residual_.data(), bytes);
+}
+
 Status CudaRunner::run_eager(const Batch& batch, const StepOutput& output, const StepPlan& plan) {
   const LayerHooks hooks = hooks_for(batch, output);
+  if (output.page_mass != nullptr) {
+    AIR_RETURN_IF_ERROR(page_mass_.begin_step(device_->shared_context(), batch, arena(),
+                                              host_ == nullptr ? nullptr : host_mass_.data(), launcher_));
+  }
   AIR_RETURN_IF_ERROR(forward_.layers(plan, memory(), hooks));
-  return read_logits(batch, output.logits);
+  if (output.page_mass != nullptr) AIR_RETURN_IF_ERROR(page_mass_.write(output.page_mass, launcher_));
+  if (output.hidden != nullptr) {
+    const int64_t bytes = batch.row_count() * spec().embedding_length * int64_t{sizeof(float)};
+    AIR_RETURN_IF_ERROR(launcher_.stream().to_host(output.hidden, activations_.residual, bytes));
+  }
+  return read_logits(logit_count(batch, output), output.logits);
 }
 
 // A large step's logits in pieces, as they may be larger than all activations together.
-Status CudaRunner::read_logits(const Batch& batch, float* out) {
+Status CudaRunner::read_logits(int64_t rows, float* out) {
   const int64_t vocab_size = spec().vocab_size;
-  for (int64_t first = 0; first < batch.row_count(); first += activations_.logit_rows) {
-    const int64_t count = std::min(activations_.logit_rows, batch.row_count() - first);
+  for (int64_t first = 0; first < rows; first += activations_.logit_rows) {
+    const int64_t count = std::min(activations_.logit_rows, rows - first);
     AIR_RETURN_IF_ERROR(forward_.logits(first, count));
     AIR_RETURN_IF_ERROR(launcher_.stream().to_host(out + first * vocab_size, activations_.logits,
                                                    count * vocab_size * int64_t{sizeof(float)}));
@@ -204,6 +263,12 @@ LayerHooks CudaRunner::hooks_for(const Batch& batch, const StepOutput& output) {
     if (is_cancelled()) return {StatusCode::kCancelled, "the forward was cancelled"};
     return pace.record(launcher_.stream());
   };
+  hooks.keeps_states = output.hidden != nullptr;
+  if (output.page_mass != nullptr) {
+    hooks.rotated = [this](const AttentionParams& attention) {
+      return page_mass_.add_layer(attention, launcher_);
+    };
+  }
   if (output.attended_squares == nullptr) return hooks;
   const int64_t rows = batch.token_count();
   hooks.attended = [this, rows, sums = output.attended_squares](int64_t layer, int64_t columns) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "native/core/cpu_runner.h"
 #include "native/core/propose.h"
 #include "native/core/runner.h"
 #include "native/cuda/activations.h"
@@ -15,22 +16,28 @@
 #include "native/cuda/forward.h"
 #include "native/cuda/graph.h"
 #include "native/cuda/launcher.h"
+#include "native/cuda/page_mass.h"
 #include "native/cuda/step_plan.h"
 
 namespace air::cuda {
 
 class CudaRunner final : public Runner {
  public:
-  // The arena's pages lie in the memory of the device that has the weights.
-  static Status create(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
-                       const RunnerOptions& options, std::unique_ptr<Runner>* runner);
+  // The arena's pages lie in the memory of the device that has the weights; those of the layers before
+  // device->first_layer() on the host, which computes these layers by host_kernels. Without such layers it may be null.
+  static Status create(std::shared_ptr<const DeviceModel> device, const AirKernelTable* host_kernels,
+                       std::shared_ptr<KvArena> arena, const RunnerOptions& options,
+                       std::unique_ptr<Runner>* runner);
   ~CudaRunner() override;
 
   Status adopt_this_thread() override { return place_this_thread(options().placement, 0); }
   Status forward(const Batch& batch, const StepOutput& output) override;
-  // A chain of steps on the device, each fed by the one before, with one wait at its end.
+  // A chain of steps on the device, each fed by the one before, with one wait at its end. With layers on the host, step
+  // by step.
   Status propose(const ProposeRequest& request, ProposeResult* result) override;
-  void limit_threads(int) noexcept override {}
+  void limit_threads(int threads) noexcept override;
+  void cancel() noexcept override;
+  void clear_cancel() noexcept override;
   int64_t workspace_bytes() const override;
 
   // Graphs that were recorded, for tests.
@@ -45,7 +52,9 @@ class CudaRunner final : public Runner {
 
   CudaRunner(std::shared_ptr<const DeviceModel> device, std::shared_ptr<KvArena> arena,
              const RunnerOptions& options);
-  Status allocate();
+  Status allocate(const AirKernelTable* host_kernels);
+  // Computes the layers of the host and queues what the first layer of the device is given.
+  Status run_host(const Batch& batch, const StepOutput& output);
   Context& context() const { return device_->context(); }
 
   // Copies the page tables of batches, one after the other, to the device.
@@ -57,7 +66,7 @@ class CudaRunner final : public Runner {
 
   Status run_step(const Batch& batch, const StepOutput& output);
   Status run_eager(const Batch& batch, const StepOutput& output, const StepPlan& plan);
-  Status read_logits(const Batch& batch, float* out);
+  Status read_logits(int64_t rows, float* out);
   Status launch_graph(Variant* variant, bool is_drafting);
   LayerHooks hooks_for(const Batch& batch, const StepOutput& output);
   Status add_squares(DevicePointer rows, int64_t row_count, int64_t columns, int64_t stride, float* sums);
@@ -78,6 +87,9 @@ class CudaRunner final : public Runner {
   Status read_chain(const ProposeRequest& request, const std::vector<Link>& links, ProposeResult* result);
 
   const std::shared_ptr<const DeviceModel> device_;
+  std::unique_ptr<CpuRunner> host_;  // of the layers before the device's; or null
+  PinnedBuffer host_residual_;       // float32 [tokens, embedding_length], on its way
+  std::vector<float> host_mass_;     // sums of page mass
   Activations activations_;
   Launcher launcher_;
   Forward forward_;
@@ -91,6 +103,7 @@ class CudaRunner final : public Runner {
   PinnedBuffer host_drafted_;
   DeviceBuffer probabilities_;  // float [tokens]
   Event paces_[2];              // layers of a step that is not recorded
+  PageMass page_mass_;
   std::map<decltype(StepKind().key()), std::unique_ptr<Variant>> variants_;
   std::vector<ReadRange> ranges_;    // of the step at hand
   std::vector<float> draft_logits_;  // for more sequences than fit a chain

@@ -53,15 +53,16 @@ StepKind kind_of(const Batch& batch, const KvArena& arena) {
   return kind;
 }
 
-Status StepPlan::make(const StepKind& kind, const KvArena& arena, const DeviceInfo& device, StepPlan* plan) {
+Status StepPlan::make(const StepKind& kind, const KvArena& arena, const DeviceInfo& device,
+                      int64_t first_layer, StepPlan* plan) {
   const DecoderSpec& spec = arena.model()->spec();
   plan->kind = kind;
   plan->layout =
       StepLayout({kind.tokens, arena.group_count(), spec.rope_dims / 2, spec.layers * spec.query_heads});
   plan->attention.clear();
-  plan->layer_attention.clear();
+  plan->layer_attention.assign(static_cast<size_t>(first_layer), 0);
   plan->tile_sets.clear();
-  for (int64_t layer = 0; layer < spec.layers; ++layer)
+  for (int64_t layer = first_layer; layer < spec.layers; ++layer)
     AIR_RETURN_IF_ERROR(plan->add_layer(layer, arena, device));
   return {};
 }

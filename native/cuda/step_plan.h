@@ -47,7 +47,7 @@ struct StepPlan {
     bool is_logit_rows = false;
   };
   std::vector<Attention> attention;     // distinct ones
-  std::vector<size_t> layer_attention;  // [layers] into `attention`
+  std::vector<size_t> layer_attention;  // [layers] into `attention`; not read of the host's
   struct TileSet {
     int32_t tile_rows = 1;
     bool is_logit_rows = false;
@@ -56,8 +56,9 @@ struct StepPlan {
   int64_t partial_bytes = 0;       // most of any layer
   int64_t stats_bytes = 0;
 
-  // AIR_ERR_UNSUPPORTED when a layer's attention has no kernel.
-  static Status make(const StepKind& kind, const KvArena& arena, const DeviceInfo& device, StepPlan* plan);
+  // For the layers from first_layer on. AIR_ERR_UNSUPPORTED when a layer's attention has no kernel.
+  static Status make(const StepKind& kind, const KvArena& arena, const DeviceInfo& device,
+                     int64_t first_layer, StepPlan* plan);
 
   StepPlan() : layout(StepShape{}) {}
 

@@ -3,8 +3,12 @@ import { fileURLToPath } from "node:url";
 
 import { beforeAll, describe, expect, test } from "vitest";
 
-import { loadModel, type Model } from "../../lib/index.js";
+import { deviceMemory } from "../../lib/cache/device-plan.js";
+import { loadModel, type LoadModelOptions, type Model } from "../../lib/index.js";
+import { describeModel } from "../../lib/model/architecture.js";
+import { readGguf } from "../../lib/model/gguf.js";
 import { loadAddon } from "../../lib/native/load.js";
+import { toPlannedModel } from "../../lib/runtime/memory-check.js";
 import { fakeCudaLibrary } from "../support/fake-cuda.js";
 
 const file = fileURLToPath(new URL("../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
@@ -55,6 +59,38 @@ describe("the CUDA backend against the fake driver", () => {
     expect(onDevice.info.device).toMatchObject({ name: "Fake GPU", image: "sass" });
     expect(await answer(onDevice)).toEqual(expected);
   });
+
+  test("layers stay on the CPU as asked, or as memory demands, and the text is the same", async () => {
+    if (!carriesKernels()) return;
+    const common = { kv: "f16", contextTokens: 256, maxBatchTokens: 64 } as const;
+    const onDevice = { ...common, device: "cuda" } as const;
+    using onCpu = await loadModel(file, common);
+    const expected = await answer(onCpu);
+    const planned = toPlannedModel(await describeModel(await readGguf(file)));
+    const layersOf = async (options: LoadModelOptions): Promise<number> => {
+      using model = await loadModel(file, { ...onDevice, ...options });
+      expect(await answer(model)).toEqual(expected);
+      const { device } = model.info;
+      return device?.layers ?? 0;
+    };
+    for (let gpuLayers = 0; gpuLayers <= planned.layers; gpuLayers += 1)
+      expect(await layersOf({ gpuLayers })).toBe(gpuLayers);
+    const settings = {
+      ...common,
+      sequences: 1,
+      pageTokens: 32,
+      threads: 1,
+      keyType: "f16",
+      valueType: "f16",
+    } as const;
+    const bytes = (layers: number): number => deviceMemory(planned, settings, layers) * 1.05 + 64 * 2 ** 20;
+    expect(await layersOf({ gpuLayers: "auto" })).toBe(planned.layers);
+    expect(await layersOf({ memoryBytes: Math.ceil(bytes(2)) + 1 })).toBe(2);
+    await expect(
+      loadModel(file, { ...onDevice, gpuLayers: 3, memoryBytes: Math.ceil(bytes(2)) + 1 }),
+    ).rejects.toMatchObject({ code: "AIR_ERR_MEMORY" });
+    await expect(loadModel(file, { gpuLayers: 3 })).rejects.toMatchObject({ code: "AIR_ERR_ARGUMENT" });
+  }, 300_000);
 
   test("air doctor shows the device and its kernels, and a missing driver is a reason", () => {
     const main = fileURLToPath(new URL("../../lib/cli/main.ts", import.meta.url));

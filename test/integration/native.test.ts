@@ -72,6 +72,38 @@ describe("handles", () => {
     expect(output.logits.every(Number.isFinite)).toBe(true);
   });
 
+  test("hidden states are what the output matrix makes logits of", async () => {
+    const rows = Int32Array.of(10, 50, 99);
+    const batch = { ...makeBatch(100), logitRows: rows };
+    const logits = addon.allocateShared(3 * 40);
+    await runner.forward(batch, { logits });
+    const hidden = addon.allocateShared(3 * 64);
+    const two = addon.allocateShared(2 * 40);
+    await runner.forward(batch, { logits: two, logitCount: 2, hidden });
+    expect([...two]).toEqual([...logits.subarray(0, 80)]);
+    const { offsetBytes = 0 } = raw.directory.tensors.find(({ role }) => role === "output.weight") ?? {};
+    const weights = new Float32Array(raw.bytes.buffer, offsetBytes, 40 * 64);
+    for (let cell = 0; cell < logits.length; cell += 1) {
+      const row = Math.floor(cell / 40);
+      let sum = 0;
+      for (let column = 0; column < 64; column += 1) {
+        sum += (weights[(cell % 40) * 64 + column] ?? NaN) * (hidden[row * 64 + column] ?? NaN);
+      }
+      expect(logits[cell]).toBeCloseTo(sum, 4);
+    }
+  });
+
+  test("a count of logit rows and states that do not fit are refused", async () => {
+    const hidden = addon.allocateShared(64);
+    for (const logitCount of [-1, 2, 0.5]) {
+      const wrong = { ...output, logitCount };
+      await expectFailure(() => runner.forward(makeBatch(3), wrong), "AIR_ERR_ARGUMENT", /logitCount/);
+    }
+    const short = { ...output, hidden: addon.allocateShared(63) };
+    await expectFailure(() => runner.forward(makeBatch(3), short), "AIR_ERR_SHAPE", /hidden/);
+    await expect(runner.forward(makeBatch(3), { ...output, hidden })).resolves.toBeDefined();
+  });
+
   test("a second forward is refused with AIR_ERR_BUSY and the first one is not disturbed", async () => {
     const first = runner.forward(makeBatch(100), output);
     const other = { logits: addon.allocateShared(40) };

@@ -16,8 +16,13 @@ const options: GenerateOptions = { maxTokens: 32, temperature: 0.8, seed: 3, ign
 
 let model: Model;
 beforeAll(async () => {
-  // Pages for about half of what the prompts need together, so that runs wait and are preempted.
-  model = await loadModel(chatModel, { contextTokens: 256, kvTokens: 256, maxBatchTokens: 48 });
+  // Pages for the prompts and a bit more, so that runs wait and are preempted as they grow.
+  model = await loadModel(chatModel, {
+    contextTokens: 256,
+    kvTokens: 256,
+    pageTokens: 16,
+    maxBatchTokens: 48,
+  });
 });
 afterAll(() => {
   model.close();

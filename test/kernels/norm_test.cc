@@ -33,19 +33,23 @@ Norm make_norm(int32_t rows, int32_t cols, float scale) {
   return norm;
 }
 
-// Launches for `most` rows, of which `rows` exist. [most, y_stride]
-std::vector<uint16_t> run(const Norm& norm, int32_t rows, int32_t most, air::emulator::Order order) {
+// Launches for `most` rows, of which `rows` exist. [most, y_stride]; unrounded: [most, cols]
+std::vector<uint16_t> run(const Norm& norm, int32_t rows, int32_t most, air::emulator::Order order,
+                          std::vector<float>* unrounded = nullptr) {
   DeviceArray<float> x("x", norm.x);
   DeviceArray<float> weight("weight", norm.weight);
   DeviceArray<int32_t> row_count("row_count", std::vector<int32_t>{rows});
   DeviceArray<uint16_t> y("y", static_cast<size_t>(most) * static_cast<size_t>(norm.y_stride));
-  const NormParams p = {x.data(), weight.data(), row_count.data(), y.data(),
-                        kEpsilon, norm.cols,     norm.y_stride};
+  DeviceArray<float> wide("wide", static_cast<size_t>(most) * static_cast<size_t>(norm.cols));
+  const NormParams p = {
+      x.data(), weight.data(), row_count.data(), y.data(), unrounded == nullptr ? nullptr : wide.data(),
+      kEpsilon, norm.cols,     norm.y_stride};
   LaunchShape shape;
   shape.grid_x = static_cast<uint32_t>(most);
   shape.threads = 256;
   shape.shared_bytes = 8 * sizeof(float);
   air_test::check_launch(LAUNCH_IN_ORDER(order, air_step_norm, shape, p), __FILE__, __LINE__);
+  if (unrounded != nullptr) *unrounded = wide.download();
   return y.download();
 }
 
@@ -74,6 +78,18 @@ TEST(rows_are_normalised_as_the_reference_does) {
       }
     }
   }
+}
+
+TEST(unrounded_rows_are_what_was_rounded) {
+  const Norm norm = make_norm(3, 70, 2.0f);
+  std::vector<float> wide;
+  const std::vector<uint16_t> y = run(norm, 2, 3, air::emulator::Order::kForward, &wide);
+  int rounded = 0;
+  for (size_t i = 0; i < 2 * 70; ++i) {
+    CHECK_EQ(air::float_to_half(wide[i]), y[i / 70 * 75 + i % 70]);
+    rounded += air::half_to_float(air::float_to_half(wide[i])) != wide[i] ? 1 : 0;
+  }
+  CHECK(rounded > 100);
 }
 
 TEST(a_row_does_not_depend_on_the_others_nor_on_the_order_of_threads) {

@@ -11,33 +11,17 @@
 using air::Status;
 using air::StatusCode;
 using air::TensorType;
+using air_test::distance;
 using air_test::Engine;
 using air_test::EngineOptions;
 using air_test::make_batch;
+using air_test::make_device_engine;
 using air_test::run;
+using air_test::run_or_fail;
 using air_test::TinyModel;
 using air_test::TinyOptions;
 
 namespace {
-
-Engine make_device_engine(const TinyModel& tiny, const EngineOptions& options) {
-  Engine engine;
-  const Status status = air_test::make_cuda_engine(tiny, options, &engine);
-  CHECK_MSG(status.ok(), status.message());
-  return engine;
-}
-
-// |a - b| / |b| as vectors.
-template <typename A, typename B>
-double distance(const std::vector<A>& a, const std::vector<B>& b) {
-  double difference = 0;
-  double norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(static_cast<double>(a[i]) - static_cast<double>(b[i]), 2);
-    norm += std::pow(static_cast<double>(b[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
 
 // Activations are rounded to binary16 a few times in a layer, each by at most 2^-11, and the tiny models have logits
 // near each other.
@@ -55,13 +39,6 @@ bool has_mins(TensorType type) {
 std::vector<float> run_on_cpu(const TinyModel& tiny, const std::vector<int32_t>& tokens) {
   Engine cpu = air_test::make_engine(tiny, air_test::best_kernels(), {});
   return run(cpu, make_batch(cpu, tokens, {{0, 0, static_cast<int64_t>(tokens.size())}}));
-}
-
-std::vector<float> run_or_fail(Engine& engine, const air::Batch& batch) {
-  std::vector<float> logits = run(engine, batch);
-  const std::string problem = air_fake_cuda_problem();
-  CHECK_MSG(problem.empty(), problem);
-  return logits;
 }
 
 }  // namespace
@@ -182,25 +159,6 @@ TEST(evicted_pages_are_as_on_the_cpu) {
   next.sink_tokens = {4};
   next.evicted_tokens = {16};
   const double error = distance(run_or_fail(device, next), run(cpu, next));
-  CHECK_MSG(error < kTolerance, std::to_string(error));
-}
-
-TEST(activity_is_that_of_the_cpu) {
-  air_fake_cuda_reset();
-  TinyOptions options;
-  options.type = TensorType::kF16;
-  const TinyModel tiny = air_test::make_tiny_model(options);
-  const auto tokens = air_test::random_tokens(12, tiny.spec.vocab_size);
-  Engine device = make_device_engine(tiny, {});
-  Engine cpu = air_test::make_engine(tiny, air_test::best_kernels(), {});
-  const air::Batch batch = make_batch(device, tokens, {{0, 0, 12}});
-  std::vector<float> logits(static_cast<size_t>(12 * tiny.spec.vocab_size));
-  const auto squares = [&](Engine& engine) {
-    std::vector<float> sums(static_cast<size_t>(2 * 128 + 2 * 96), 1.0F);
-    CHECK(engine.runner->forward(batch, {logits.data(), sums.data(), sums.data() + 2 * 128, nullptr}).ok());
-    return sums;
-  };
-  const double error = distance(squares(device), squares(cpu));
   CHECK_MSG(error < kTolerance, std::to_string(error));
 }
 

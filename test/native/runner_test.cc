@@ -103,6 +103,50 @@ TEST(matches_a_naive_decoder) {
   }
 }
 
+// Asked for in one step: logits of the first two rows, states of all four.
+TEST(hidden_states_match_a_naive_decoder_beside_logits_of_some_rows) {
+  for (const TensorType type : {TensorType::kF32, TensorType::kQ4_0}) {
+    TinyOptions options;
+    options.type = type;
+    const TinyModel tiny = air_test::make_tiny_model(options);
+    const auto tokens = random_tokens(40, tiny.spec.vocab_size);
+    Engine engine = make_engine(tiny, best_kernels(), {});
+    Batch batch = make_batch(engine, tokens, {{0, 0, 40}});
+    const std::vector<float> all = run(engine, batch);
+    batch.logit_rows = {3, 7, 20, 39};
+    const std::vector<float> four = run(engine, batch);
+    const auto width = static_cast<size_t>(tiny.spec.embedding_length);
+    std::vector<float> hidden(4 * width, NAN);
+    std::vector<float> logits(four.size(), 5.0F);
+    air::StepOutput output;
+    output.logits = logits.data();
+    output.logit_count = 2;
+    output.hidden = hidden.data();
+    const Status status = engine.runner->forward(batch, output);
+    CHECK_MSG(status.ok(), status.message());
+    const auto half = static_cast<std::ptrdiff_t>(four.size() / 2);
+    CHECK(same_bits({logits.begin(), logits.begin() + half}, {four.begin(), four.begin() + half}));
+    CHECK(std::all_of(logits.begin() + half, logits.end(), [](float value) { return value == 5.0F; }));
+    std::vector<float> none(4 * width, NAN);
+    output.logits = nullptr;
+    output.logit_count = 0;
+    output.hidden = none.data();
+    CHECK(engine.runner->forward(batch, output).ok());
+    CHECK(same_bits(none, hidden));
+    if (type != TensorType::kF32) continue;  // rounded activations are further from exact ones
+    air_test::NaiveActivity naive;
+    air_test::naive_logits(tiny, tokens, {}, 0, &naive);
+    std::vector<double> expected;
+    for (const int32_t row : batch.logit_rows) {
+      const auto first = naive.states.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * width);
+      expected.insert(expected.end(), first, first + static_cast<std::ptrdiff_t>(width));
+    }
+    check_close(hidden, expected, "hidden states");
+    output.logit_count = 5;
+    CHECK(engine.runner->forward(batch, output).code() == StatusCode::kArgument);
+  }
+}
+
 // Every way a weight is packed. Under a sanitizer, which looks for races and bad accesses, and in an emulator,
 // where other tests compare the kernels of every class, one integer and one float class do: both are ten times
 // slower.

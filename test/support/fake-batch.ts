@@ -68,7 +68,11 @@ export function checkBatch(
   batch: Batch,
   output: ForwardOutput,
   arena: FakeArena,
-  limits: { readonly vocabSize: number; readonly maxTokens: number },
+  limits: {
+    readonly vocabSize: number;
+    readonly embeddingLength: number;
+    readonly maxTokens: number;
+  },
   spare: readonly number[],
 ): void {
   const groups = arena.headGroups.length;
@@ -86,7 +90,12 @@ export function checkBatch(
     expectLength(name, field, cells);
     if (field.some((value) => value < 0)) fail("AIR_ERR_PAGE_RANGE", `expected counts for ${name}`);
   }
-  expectLength("logits", output.logits, batch.logitRows.length * vocabSize);
+  const { logitCount = batch.logitRows.length, hidden } = output;
+  if (logitCount < 0 || logitCount > batch.logitRows.length) {
+    fail("AIR_ERR_ARGUMENT", `expected a count of rows for logitCount but received ${logitCount}`);
+  }
+  expectLength("logits", output.logits, logitCount * vocabSize);
+  if (hidden) expectLength("hidden", hidden, batch.logitRows.length * limits.embeddingLength);
   if (batch.pageTables.length % cells !== 0) fail("AIR_ERR_SHAPE", "expected [G, S, P] page tables");
   if (output.pageMass) expectLength("pageMass", output.pageMass, batch.pageTables.length);
   if (batch.sequenceStarts[0] !== 0 || batch.sequenceStarts[sequences] !== tokens) {

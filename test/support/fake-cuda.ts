@@ -13,8 +13,14 @@ function buildFolder(): string {
     const home = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(readFileSync(cache, "utf8"))?.[1];
     if (home !== undefined && `${home}/` === root) return `${root}build-tests`;
   }
-  const settings = ["-DCMAKE_BUILD_TYPE=Release", "-DAIR_CUDA=OFF", "-DAIR_BUILD_ADDON=OFF", "-DAIR_BUILD_FAKE_CUDA=ON"];
-  if (!existsSync(`${own}/CMakeCache.txt`)) execFileSync("cmake", ["-S", root, "-B", own, ...settings], options);
+  const settings = [
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DAIR_CUDA=OFF",
+    "-DAIR_BUILD_ADDON=OFF",
+    "-DAIR_BUILD_FAKE_CUDA=ON",
+  ];
+  if (!existsSync(`${own}/CMakeCache.txt`))
+    execFileSync("cmake", ["-S", root, "-B", own, ...settings], options);
   return own;
 }
 

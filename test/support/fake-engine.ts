@@ -1,6 +1,7 @@
 import { type EvictionPolicy, keepAll } from "../../lib/cache/eviction-policy.js";
 import { PagePool } from "../../lib/cache/page-pool.js";
 import { Engine } from "../../lib/engine/engine.js";
+import type { RunTerms } from "../../lib/engine/run.js";
 import type { Sequence } from "../../lib/engine/sequence.js";
 import { FakeAddon, fakeSpec } from "./fake-native.js";
 
@@ -9,6 +10,8 @@ export interface FakeEngineOptions {
   readonly pages?: readonly number[];
   readonly pageTokens?: number;
   readonly maxBatchTokens?: number;
+  /** Default Infinity: steps do not depend on the clock. */
+  readonly stepStretch?: number;
   readonly vocabSize?: number;
   readonly policy?: EvictionPolicy;
   /** Default false. */
@@ -40,7 +43,9 @@ export function createFakeEngine(options: FakeEngineOptions = {}): {
     arena,
     pools,
     vocabSize,
+    embeddingLength: fakeSpec(vocabSize).embeddingLength,
     maxBatchTokens,
+    stepStretch: options.stepStretch ?? Infinity,
     policy,
     prefixCache: options.prefixCache ?? false,
   });
@@ -59,9 +64,11 @@ export async function continueGreedily(
   prompt: readonly number[],
   count: number,
   onToken?: (generated: readonly number[]) => void,
+  terms: RunTerms = {},
 ): Promise<readonly number[]> {
   const generated: number[] = [];
   await engine.run(sequence, {
+    ...terms,
     tokens: prompt,
     logitsFrom: prompt.length - 1,
     onLogits: (row) => {

@@ -50,6 +50,7 @@ const render: ChatTemplate["render"] = (messages, options = {}) =>
   ((options.addGenerationPrompt ?? true) ? "assistant: " : "");
 
 const fakeTemplate: ChatTemplate = {
+  knowsTools: false,
   render,
   encode: (messages, options) => fakeTokenizer.encode(render(messages, options)),
 };

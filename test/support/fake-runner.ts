@@ -193,7 +193,8 @@ export class FakeRunner implements NativeRunner {
   }
 
   private check(batch: Batch, output: ForwardOutput, spare: readonly number[]): void {
-    const limits = { vocabSize: this.model.spec.vocabSize, maxTokens: this.options.maxTokens };
+    const { vocabSize, embeddingLength } = this.model.spec;
+    const limits = { vocabSize, embeddingLength, maxTokens: this.options.maxTokens };
     checkBatch(batch, output, this.arena, limits, spare);
   }
 
@@ -233,10 +234,15 @@ export class FakeRunner implements NativeRunner {
     });
   }
 
-  private writeOutput(batch: Batch, hashes: Uint32Array, { logits, pageMass }: ForwardOutput): void {
-    const { vocabSize } = this.model.spec;
+  private writeOutput(batch: Batch, hashes: Uint32Array, output: ForwardOutput): void {
+    const { logits, hidden, logitCount = batch.logitRows.length, pageMass } = output;
+    const { vocabSize, embeddingLength } = this.model.spec;
     batch.logitRows.forEach((token, row) => {
       const context = hashes[token] ?? 0;
+      for (let column = 0; hidden !== undefined && column < embeddingLength; column += 1) {
+        hidden[row * embeddingLength + column] = mix(context, ~column) / 2 ** 31 - 1;
+      }
+      if (row >= logitCount) return;
       // A draft model agrees with its target two times in three.
       const hash = this.model.isDraft && context % 3 === 0 ? mix(context, 1) : context;
       const poisoned = this.controls.poisonedTokens.has(batch.tokens[token] ?? -1);

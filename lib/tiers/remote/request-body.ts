@@ -2,6 +2,7 @@ import { schemaText } from "../../constraint/json-schema.js";
 import type { JsonSchema } from "../../constraint/json-schema.js";
 import { invalidArgument } from "../../errors/air-error.js";
 import type { ChatMessage } from "../../model/chat-template.js";
+import { type ToolDefinition, withToolInstruction } from "../../model/tools.js";
 import { type GenerateOptions, messagesSchema } from "../../runtime/options.js";
 import { parseOptions } from "../../util/options.js";
 import type { ResolvedRemoteTierOptions } from "./remote-options.js";
@@ -35,14 +36,24 @@ export function completionBody(
   input: string | readonly ChatMessage[],
   options: GenerateOptions,
 ): string {
-  const { maxTokens, stop = [], logprobs, schema, logitBias, temperature = 0, ignoreEos, special } = options;
+  const {
+    maxTokens,
+    stop = [],
+    logprobs,
+    schema,
+    logitBias,
+    temperature = 0,
+    ignoreEos,
+    special,
+    tools = [],
+  } = options;
   if (special === true) {
     throw invalidArgument("special", "false for a remote tier, which is sent messages only", true);
   }
   const body: Record<string, unknown> = {
     ...settings.extraBody,
     model: settings.model,
-    messages: messagesOf(input),
+    messages: messagesOf(input, tools),
     temperature,
     stream: settings.stream,
   };
@@ -60,9 +71,16 @@ export function completionBody(
   return JSON.stringify(body);
 }
 
-function messagesOf(input: string | readonly ChatMessage[]): readonly ChatMessage[] {
-  if (typeof input !== "string")
-    return parseOptions(messagesSchema, { messages: input }, "the prompt").messages;
+/** Tools are told in words, as the answer is read as text. */
+function messagesOf(
+  input: string | readonly ChatMessage[],
+  tools: readonly ToolDefinition[],
+): readonly ChatMessage[] {
+  if (typeof input !== "string") {
+    const { messages } = parseOptions(messagesSchema, { messages: input }, "the prompt");
+    const told = tools.length === 0 ? messages : withToolInstruction(messages, tools);
+    return told.map(({ role, content }) => ({ role, content }));
+  }
   if (input.length === 0) throw invalidArgument("the prompt", "at least one character", input);
   return [{ role: "user", content: input }];
 }

@@ -2,7 +2,6 @@
 #ifndef AIR_TEST_KERNELS_SUPPORT_STEP_KERNELS_H_
 #define AIR_TEST_KERNELS_SUPPORT_STEP_KERNELS_H_
 
-#include "kernels/cuda/row_params.h"
 #include "kernels/cuda/step_params.h"
 
 extern "C" {
@@ -13,10 +12,6 @@ void air_step_activate(air::cuda::ActivateParams p);
 void air_step_gather(air::cuda::GatherParams p);
 void air_step_peak(air::cuda::PeakParams p);
 void air_step_feed(air::cuda::FeedParams p);
-void air_row_softmax(air::cuda::SoftmaxParams p);
-void air_row_top_k(air::cuda::TopKParams p);
-void air_row_sample(air::cuda::SampleParams p);
-void air_row_residual(air::cuda::ResidualParams p);
 }
 
 #endif  // AIR_TEST_KERNELS_SUPPORT_STEP_KERNELS_H_

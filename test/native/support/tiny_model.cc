@@ -292,6 +292,7 @@ std::vector<double> naive_logits(const TinyModel& tiny, const std::vector<int32_
       for (size_t i = 0; i < x.size(); ++i) x[i] += contracted[i];
     }
     const Row last = norm(tiny, "output_norm.weight", x);
+    if (activity != nullptr) activity->states.insert(activity->states.end(), last.begin(), last.end());
     const Row row = multiply(tiny, spec.tied_output ? "token_embedding" : "output", last);
     logits.insert(logits.end(), row.begin(), row.end());
   }

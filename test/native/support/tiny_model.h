@@ -54,10 +54,12 @@ struct HeadRules {
   std::vector<bool> query_masked;    // [layers, query_heads]
 };
 
-// Squares of what the output and down matrices read, summed over the tokens; what the last token attends to.
+// Squares of what the output and down matrices read, summed over the tokens; what the last token attends to; what
+// the output matrix is given.
 struct NaiveActivity {
   std::vector<double> attended_squares;  // [layers, query_heads * head_dim]
   std::vector<double> hidden_squares;    // [layers, feed_forward_length]
+  std::vector<double> states;            // [tokens, embedding_length]
   std::vector<double>
       last_attention;  // [layers, query_heads, tokens] softmax; 0 of heads that are not computed
 };

@@ -111,5 +111,16 @@ describe("perHeadGroup", () => {
     ]);
     expect(policy.usesPageMass).toBe(false);
     expect(policy.name).toBe("keep-all, sinks 0 window 16");
+    const limits = { windowTokens: 16, sinkTokens: 0 };
+    expect([0, 1, 2].map((headGroup) => policy.capacityTokens?.(headGroup, 32, pageTokens))).toEqual([
+      Infinity,
+      sinkWindowCapacity(limits, 32, pageTokens),
+      Infinity,
+    ]);
+  });
+
+  test("takes a chunk for what a policy of one's own needs, where it does not say", () => {
+    const policy = perHeadGroup([{ name: "own", decide: (state) => keepAll.decide(state) }]);
+    expect(policy.capacityTokens?.(0, 48, pageTokens)).toBe(48);
   });
 });

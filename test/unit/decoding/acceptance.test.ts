@@ -131,6 +131,18 @@ describe("verify", () => {
     expect(verdict).toEqual({ tokens: [10, 11, 12], accepted: 2 });
   });
 
+  test("says of each token whether it was a draft token with a row of its own", () => {
+    const taken: [number, boolean][] = [];
+    const take = ({ token }: { readonly token: number }, isDrafted: boolean) =>
+      taken.push([token, isDrafted]) > 0;
+    verify(agree, { rows: rows.slice(0, 3), draft, history: historyOf([1]) }, take);
+    expect(taken).toEqual([
+      [10, true],
+      [11, true],
+      [12, false],
+    ]);
+  });
+
   test("chooses one token without a draft", () => {
     const verdict = verify(
       agree,

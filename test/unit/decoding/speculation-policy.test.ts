@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { AcceptancePriors } from "../../../lib/decoding/acceptance-rates.js";
 import type { Proposer } from "../../../lib/decoding/proposer.js";
 import { bestDraft, type DraftPlan, SpeculationPolicy } from "../../../lib/decoding/speculation-policy.js";
-import { StepCosts } from "../../../lib/decoding/step-costs.js";
+import { StepCosts } from "../../../lib/util/step-costs.js";
 import { uniform } from "../../../lib/util/rng.js";
 import { FakeProposer } from "../../support/fake-proposer.js";
 
@@ -117,6 +117,21 @@ describe("SpeculationPolicy", () => {
     expect(off).toBeLessThan(10);
     const gaps = steps.slice(off + 1).map((step, index) => step - (steps[off + index] ?? 0));
     expect(gaps).toEqual([512, 512]); // hardly any guess comes true, and the whole text would have to be read
+  });
+
+  test("tries costly guesses less often where others wait for them", () => {
+    const trialsAmong = (sequences: number, name: "ngram" | "draft-model"): number => {
+      const proposer = new FakeProposer(name);
+      const costs = new StepCosts();
+      for (const rows of [1, 4, 16, 64]) costs.observeStep(rows, 10 * rows);
+      costs.observeDraft(1, 8);
+      const policy = createPolicy([proposer], { costs });
+      for (let step = 0; step < 60; step += 1) policy.observe({ proposer, strength: 0 }, 1, step % 2);
+      const plans = Array.from({ length: 600 }, () => policy.plan([offer(proposer)], 100, sequences));
+      return plans.filter((plan) => plan !== undefined).length;
+    };
+    expect([1, 4, 16].map((sequences) => trialsAmong(sequences, "draft-model"))).toEqual([2, 1, 0]);
+    expect([1, 4, 16].map((sequences) => trialsAmong(sequences, "ngram"))).toEqual([3, 3, 3]);
   });
 
   test("tries guesses that cost nothing sooner", () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { AcceptancePriors } from "../../../lib/decoding/acceptance-rates.js";
 import { Speculator } from "../../../lib/decoding/speculator.js";
-import { StepCosts } from "../../../lib/decoding/step-costs.js";
+import { StepCosts } from "../../../lib/util/step-costs.js";
 import { FakeProposer } from "../../support/fake-proposer.js";
 import { historyOf } from "../../support/toy-language.js";
 

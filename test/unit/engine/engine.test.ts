@@ -83,6 +83,40 @@ describe("Engine", () => {
     expect(sequence.reusedTokens).toBe(19);
   });
 
+  test("hands hidden states over, in steps that also have logits, whichever run comes first", async () => {
+    const { engine, addon, pools } = createFakeEngine({ maxBatchTokens: 8 });
+    const alone = createFakeEngine();
+    const statesOf = async (target: typeof engine, tokens: number[], hiddenFrom: number) => {
+      const rows: number[] = [];
+      const sequence = target.createSequence();
+      await target.run(sequence, {
+        tokens,
+        hiddenFrom,
+        onHidden: (hidden, firstIndex) => {
+          expect(firstIndex).toBe(hiddenFrom + rows.length / 8);
+          rows.push(...hidden);
+        },
+      });
+      target.closeSequence(sequence, closed);
+      return rows;
+    };
+    const prompts = [fakePrompt(1, 12), fakePrompt(2, 9), fakePrompt(3, 5)];
+    const together = await Promise.all([
+      statesOf(engine, fakePrompt(4, 20), 0),
+      ...prompts.map((prompt) => continueGreedily(engine, engine.createSequence(), prompt, 12)),
+      statesOf(engine, fakePrompt(5, 20), 19),
+    ]);
+    expect(together).toEqual([
+      await statesOf(alone.engine, fakePrompt(4, 20), 0),
+      ...(await Promise.all(prompts.map((prompt) => continueAlone(prompt, 12)))),
+      await statesOf(alone.engine, fakePrompt(5, 20), 19),
+    ]);
+    expect(together[0]).toHaveLength(160);
+    expect(addon.controls.batches.some(({ logitRows }) => logitRows.length > 2)).toBe(true);
+    await engine.close(closed);
+    pools[0]?.assertWhole();
+  });
+
   test("refuses a second run of a sequence with AIR_ERR_BUSY", async () => {
     const { engine } = createFakeEngine();
     const sequence = engine.createSequence();

@@ -45,25 +45,25 @@ describe("Engine out of pages", () => {
     expect(results).toEqual(await Promise.all(prompts.map((prompt) => continueAlone(prompt, 10))));
   });
 
-  test("resolves two half-prefilled runs that hold all pages by preempting the newer", async () => {
+  test("resolves two runs that grow until they hold all pages by preempting the newer", async () => {
     const { engine, addon } = createFakeEngine({ pages: [6], maxBatchTokens: 32 });
     const [older, newer] = [engine.createSequence(), engine.createSequence()];
-    const prompts = [fakePrompt(1, 4), fakePrompt(2, 90)];
-    // The older run grows one token a step while the newer prefills beside it.
+    const prompts = [fakePrompt(1, 4), fakePrompt(2, 60)];
+    // There is room for both prompts, and a page more; the newer takes that before the older needs it.
     const results = await Promise.all([
       continueGreedily(engine, older, prompts[0] ?? [], 60),
-      continueGreedily(engine, newer, prompts[1] ?? [], 4),
+      continueGreedily(engine, newer, prompts[1] ?? [], 20),
     ]);
     expect(results).toEqual([
       await continueAlone(prompts[0] ?? [], 60),
-      await continueAlone(prompts[1] ?? [], 4),
+      await continueAlone(prompts[1] ?? [], 20),
     ]);
     // Once: it waits for the older run to end before it takes pages again.
     expect(engine.stats.preemptions).toBe(1);
     expect(addon.controls.batches.length).toBeLessThan(100);
   });
 
-  test("preempts the newest of several newer runs, which takes no page until another run ends", async () => {
+  test("preempts the newest of several newer runs, which takes no page until there is room again", async () => {
     const { engine } = createFakeEngine({ pages: [6], maxBatchTokens: 64 });
     const [oldest, middle, newest] = [
       engine.createSequence(),
@@ -71,17 +71,17 @@ describe("Engine out of pages", () => {
       engine.createSequence(),
     ];
     const held: number[][] = [];
-    // In step 14 the oldest needs a second page; the others are one token from their end.
+    // All begin with a page to grow. In step 16 the newest needs a third and waits; in step 30 the others do.
     const results = await Promise.all([
-      continueGreedily(engine, oldest, fakePrompt(1, 4), 16, () => {
+      continueGreedily(engine, oldest, fakePrompt(1, 4), 32, () => {
         held.push([oldest, middle, newest].map((sequence) => sequence.table.heldPages));
       }),
-      continueGreedily(engine, middle, fakePrompt(2, 18), 14),
-      continueGreedily(engine, newest, fakePrompt(3, 34), 14),
+      continueGreedily(engine, middle, fakePrompt(2, 4), 32),
+      continueGreedily(engine, newest, fakePrompt(3, 18), 20),
     ]);
-    expect(held[12]).toEqual([1, 2, 3]);
-    expect(held[13]).toEqual([2, 2, 0]);
-    expect(results[2]).toEqual(await continueAlone(fakePrompt(3, 34), 14));
+    expect(held[28]).toEqual([2, 2, 2]);
+    expect(held[29]).toEqual([3, 3, 0]);
+    expect(results[2]).toEqual(await continueAlone(fakePrompt(3, 18), 20));
   });
 
   test("takes pages from idle sequences before it makes anyone wait, the longest idle first", async () => {

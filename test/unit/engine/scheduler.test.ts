@@ -3,11 +3,21 @@ import { describe, expect, test } from "vitest";
 import { type Schedulable, shareStep } from "../../../lib/engine/scheduler.js";
 
 function sequence(arrival: number, computed: number, known: number, logitsFrom = known - 1): Schedulable {
-  return { arrival, computedTokens: computed, knownTokens: known, logitsFrom };
+  const rank = { priority: 0, admission: arrival, arrival };
+  return { ...rank, computedTokens: computed, knownTokens: known, logitsFrom };
 }
 
-function takes(sequences: readonly Schedulable[], tokens: number, rows = 100): (readonly number[])[] {
-  return shareStep(sequences, { tokens, rows }).map((share) => [
+const unlimited = (): number => Infinity;
+const byArrival = (prompts: readonly Schedulable[]): readonly Schedulable[] =>
+  [...prompts].sort((a, b) => a.arrival - b.arrival);
+
+function takes(
+  sequences: readonly Schedulable[],
+  tokens: number,
+  rows = 100,
+  promptTokens: (decodeTokens: number) => number = unlimited,
+): (readonly number[])[] {
+  return shareStep(sequences, { tokens, rows, promptTokens }, byArrival).map((share) => [
     share.sequence.arrival,
     share.tokens,
     share.rows,
@@ -46,6 +56,26 @@ describe("shareStep", () => {
       [1, 10, 2],
       [2, 9, 1],
     ]);
+  });
+
+  test("gives prompts what the budget allows beside the tokens of short runs", () => {
+    const asked: number[] = [];
+    const budget = (decodeTokens: number): number => {
+      asked.push(decodeTokens);
+      return decodeTokens === 0 ? Infinity : 10;
+    };
+    const prompts = [sequence(1, 0, 7), sequence(2, 0, 40)];
+    expect(takes([...prompts, sequence(3, 20, 21), sequence(4, 8, 11, 8)], 32, 100, budget)).toEqual([
+      [3, 1, 1],
+      [4, 3, 3],
+      [1, 7, 1],
+      [2, 3, 0],
+    ]);
+    expect(takes(prompts, 32, 100, budget)).toEqual([
+      [1, 7, 1],
+      [2, 25, 0],
+    ]);
+    expect(asked).toEqual([4, 0]);
   });
 
   test("counts several wanted rows of a verification as one short run", () => {

@@ -30,6 +30,14 @@ describe("parseOptions with the options of generate()", () => {
     [{ logitBias: { 7: NaN } }, "expected a number or -Infinity for logitBias.7 but received NaN"],
     [{ signal: {} }, "expected an AbortSignal for signal but received an object"],
     [{ logprobs: 101 }, "expected an integer from 0 to 100 for logprobs but received 101"],
+    [{ priority: 101 }, "expected an integer from -100 to 100 for priority but received 101"],
+    [{ priority: 0.5 }, "expected an integer from -100 to 100 for priority but received 0.5"],
+    [{ user: 7 }, "expected a string for user but received 7"],
+    [{ timeoutMs: 0 }, "expected an integer from 1 to 2147483647 for timeoutMs but received 0"],
+    [
+      { timeoutMs: 2 ** 31 },
+      "expected an integer from 1 to 2147483647 for timeoutMs but received 2147483648",
+    ],
     [{ ignoreEos: 1 }, "expected true or false for ignoreEos but received 1"],
     [{ top_p: 1 }, 'expected only documented option names for generate options but received "top_p"'],
   ])("refuses %j", (options, message) => {
@@ -48,6 +56,7 @@ describe("parseOptions with the options of generate()", () => {
     expect(parseOptions(generateSchema, { topP: undefined }, "generate options")).toEqual({
       speculation: { acceptance: "coupled", adaptive: true, maxDraftTokens: 8 },
       temperature: 0,
+      tools: [],
       topK: 0,
       topP: 1,
       minP: 0,
@@ -58,6 +67,7 @@ describe("parseOptions with the options of generate()", () => {
       logitBias: new Map(),
       stop: [],
       ignoreEos: false,
+      priority: 0,
       special: false,
     });
   });
@@ -78,6 +88,8 @@ describe("parseOptions with the options of loadModel()", () => {
     [{ cpuList: [0, -1] }, "expected an integer from 0 to 65535 for cpuList[1] but received -1"],
     [{ cpuList: "0-3" }, 'expected an array of CPU numbers for cpuList but received "0-3"'],
     [{ priority: 5 }, 'expected "low", "normal" or "high" for priority but received 5'],
+    [{ stepStretch: 1 }, "expected a number above 1 for stepStretch but received 1"],
+    [{ stepStretch: NaN }, "expected a number above 1 for stepStretch but received NaN"],
     [{ onProgress: true }, "expected a function for onProgress but received true"],
     [{ addon: "air.node" }, 'expected a native addon for addon but received "air.node"'],
   ])("refuses %j", (options, message) => {
@@ -85,6 +97,11 @@ describe("parseOptions with the options of loadModel()", () => {
       `AIR_ERR_ARGUMENT: ${message}`,
     );
   });
+});
+
+test("stepStretch may be infinite, and is 2 by default", () => {
+  expect(loadModelSchema.parse({ stepStretch: Infinity }).stepStretch).toBe(Infinity);
+  expect(loadModelSchema.parse({}).stepStretch).toBe(2);
 });
 
 describe("parseOptions with messages", () => {

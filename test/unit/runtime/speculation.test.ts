@@ -47,6 +47,22 @@ describe("a speculating generation", () => {
     },
   );
 
+  test("marks as many tokens as were accepted", async () => {
+    const { model } = createFakeModel({ draft: true });
+    using session = model.createSession();
+    const speculation = { proposers: both, maxDraftTokens: 4, adaptive: false };
+    const reply = session.generate("abcabcabcabcabcab", { maxTokens: 60, ignoreEos: true, speculation });
+    let marked = 0;
+    for await (const { tokens, drafted } of reply) {
+      if (drafted === undefined) continue;
+      expect(drafted).toHaveLength(tokens.length);
+      marked += drafted.filter(Boolean).length;
+    }
+    const { speculative } = await reply.result;
+    expect(marked).toBeGreaterThan(0);
+    expect(marked).toBe(speculative?.accepted);
+  });
+
   test("gives the same with penalties, logit bias and log-probabilities", async () => {
     const options = {
       repetitionPenalty: 1.3,

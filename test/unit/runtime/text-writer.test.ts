@@ -8,7 +8,12 @@ import { fakeTokenizer } from "../../support/fake-model.js";
 const endId = 1;
 
 /** Writes tokens that stand for these bytes, the end-of-generation token for none. */
-function write(pieces: readonly (readonly number[])[], stop: readonly string[], maxTokens = 100) {
+function write(
+  pieces: readonly (readonly number[])[],
+  stop: readonly string[],
+  maxTokens = 100,
+  drafted: ReadonlySet<number> = new Set(),
+) {
   const bytes = [[], [], ...pieces].map((piece) => Uint8Array.from(piece));
   const chunks: GeneratedChunk[] = [];
   const writer = new TextWriter({
@@ -24,9 +29,13 @@ function write(pieces: readonly (readonly number[])[], stop: readonly string[], 
     emit: (chunk) => chunks.push(chunk),
   });
   for (const token of [...pieces.map((_, index) => index + 2), endId]) {
-    if (!writer.write({ token })) break;
+    if (!writer.write({ token }, drafted.has(token - 2))) break;
   }
-  return { chunks: chunks.map(({ text, tokens }) => [text, tokens.length]), result: writer.result(0) };
+  return {
+    chunks: chunks.map(({ text, tokens }) => [text, tokens.length]),
+    drafted: chunks.map((chunk) => chunk.drafted),
+    result: writer.result(0),
+  };
 }
 
 const utf8 = (text: string): number[] => [...Buffer.from(text)];
@@ -40,6 +49,12 @@ describe("TextWriter", () => {
       ["b", 1],
     ]);
     expect(result).toMatchObject({ text: "a\u00e9b", finishReason: "stop" });
+  });
+
+  test("says of the tokens of a chunk which were drafted, where one was", () => {
+    const pieces = [utf8("a"), [0xc3], [0xa9], utf8("b"), utf8("c")];
+    const { drafted } = write(pieces, [], 100, new Set([2, 4]));
+    expect(drafted).toEqual([undefined, [false, true], undefined, [true]]);
   });
 
   test("gives half a character as U+FFFD when the text ends in it", () => {

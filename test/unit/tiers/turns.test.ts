@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { AirError } from "../../../lib/errors/air-error.js";
 import { Turns } from "../../../lib/tiers/turns.js";
@@ -10,7 +10,7 @@ const closed = new AirError("AIR_ERR_CLOSED", "expected an open tier but receive
 
 /** Enters, and notes the name once it is in. */
 function arrive(turns: Turns, name: string, inside: string[], signal?: AbortSignal): Promise<void> {
-  return turns.enter(signal).then(() => {
+  return turns.enter({ signal }).then(() => {
     inside.push(name);
   });
 }
@@ -56,7 +56,7 @@ describe("Turns", () => {
     const inside: string[] = [];
     const all = [arrive(turns, "a", inside), arrive(turns, "b", inside)];
     expect(turns.isFull).toBe(true);
-    await expect(turns.enter(undefined)).rejects.toMatchObject({
+    await expect(turns.enter()).rejects.toMatchObject({
       code: "AIR_ERR_OVERLOADED",
       message: "expected fewer than 1 waiting requests for tier small but received another one",
     });
@@ -66,14 +66,47 @@ describe("Turns", () => {
     await Promise.all(all);
   });
 
+  test("lets in by priority, then users by turns, then in order of arrival", async () => {
+    const turns = new Turns("small", 1, 16);
+    await turns.enter();
+    const inside: string[] = [];
+    const all = ["a1", "a2", "a3", "b1", "b2", "c1", "a4!", "d1-"].map((name) =>
+      turns
+        .enter({ user: name[0], priority: name.endsWith("!") ? 1 : name.endsWith("-") ? -1 : 0 })
+        .then(() => inside.push(name)),
+    );
+    for (let left = all.length; left > 0; left -= 1) {
+      turns.leave();
+      await settle();
+    }
+    await Promise.all(all);
+    expect(inside).toEqual(["a4!", "b1", "c1", "a1", "b2", "a2", "a3", "d1-"]);
+  });
+
+  test("ends the wait of one whose deadline comes, and leaves no timer behind", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const turns = new Turns("small", 1, 8);
+    await turns.enter({ timeoutMs: 5 });
+    const late = turns.enter({ timeoutMs: 20 });
+    const patient = turns.enter({ timeoutMs: 30 });
+    const expectation = expect(late).rejects.toMatchObject({ code: "AIR_ERR_TIMEOUT" });
+    vi.advanceTimersByTime(25);
+    await expectation;
+    expect(turns.waiting).toBe(1);
+    turns.leave();
+    await patient;
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
+  });
+
   test("takes nobody to wait where none may, and is not full while a turn is free", async () => {
     const turns = new Turns("small", 1, 0);
     expect(turns.isFull).toBe(false);
-    await turns.enter(undefined);
+    await turns.enter();
     expect(turns.isFull).toBe(true);
-    await expect(turns.enter(undefined)).rejects.toMatchObject({ code: "AIR_ERR_OVERLOADED" });
+    await expect(turns.enter()).rejects.toMatchObject({ code: "AIR_ERR_OVERLOADED" });
     turns.leave();
-    await turns.enter(undefined);
+    await turns.enter();
     expect(turns.active).toBe(1);
   });
 
@@ -94,11 +127,13 @@ describe("Turns", () => {
 
   test("does not take in one whose signal had aborted, or aborts once it is in", async () => {
     const turns = new Turns("small", 1, 8);
-    await expect(turns.enter(AbortSignal.abort())).rejects.toMatchObject({ code: "AIR_ERR_CANCELLED" });
+    await expect(turns.enter({ signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: "AIR_ERR_CANCELLED",
+    });
     expect(turns.active).toBe(0);
     const abort = new AbortController();
-    await turns.enter(undefined);
-    const waits = turns.enter(abort.signal);
+    await turns.enter();
+    const waits = turns.enter({ signal: abort.signal });
     turns.leave();
     abort.abort(); // too late: the turn is given, and its owner has to leave
     await waits;
@@ -125,8 +160,8 @@ describe("Turns", () => {
 
   test("refuses everybody who waits, and lets those inside finish", async () => {
     const turns = new Turns("small", 1, 8);
-    await turns.enter(undefined);
-    const waiting = [turns.enter(undefined), turns.enter(new AbortController().signal)];
+    await turns.enter();
+    const waiting = [turns.enter(), turns.enter({ signal: new AbortController().signal })];
     turns.refuseAll(closed);
     for (const one of waiting) await expect(one).rejects.toBe(closed);
     expect([turns.active, turns.waiting]).toEqual([1, 0]);
@@ -146,7 +181,7 @@ describe("Turns", () => {
           abort.abort();
         });
       try {
-        await turns.enter(abort.signal);
+        await turns.enter({ signal: abort.signal });
         inside += 1;
         most = Math.max(most, inside);
         for (let ticks = dice(4); ticks > 0; ticks -= 1) await settle();
