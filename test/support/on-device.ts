@@ -6,7 +6,7 @@ import { vi } from "vitest";
 
 vi.mock("../../lib/runtime/device.js", async (importOriginal) => {
   const { chooseDevice, ...others } = await importOriginal<typeof import("../../lib/runtime/device.js")>();
-  const onDevice: typeof chooseDevice = (addon, choice) =>
-    chooseDevice(addon, choice === "cpu" ? "cuda" : choice);
+  const onDevice: typeof chooseDevice = (addon, options) =>
+    chooseDevice(addon, { ...options, device: options.device === "cpu" ? "cuda" : options.device });
   return { ...others, chooseDevice: onDevice };
 });
