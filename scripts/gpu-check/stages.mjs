@@ -125,10 +125,11 @@ async function bench(context) {
   const options = { ...context, cwd: context.root, limitSeconds: left() };
   const torch = await run("python3", [script, ...trial], options);
   if (torch.ok) measured.torch = parseJson(torch.output, script);
-  const without = torch.ok ? "" : `, no PyTorch (${torch.status})`;
+  const names = Object.keys(measured).join(", ") || "nothing";
+  const without = torch.ok ? [] : [`no PyTorch (${torch.status})`];
   return {
     ok: missing.length === 0,
-    summary: [`${Object.keys(measured).join(", ")}${without}`, ...missing].join("; "),
+    summary: [`measured ${names}`, ...missing, ...without].join("; "),
     measured,
   };
 }

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/launch/attention.h"
 #include "kernels/cuda/launch/matmul.h"
+#include "kernels/include/air_formats.h"
 
 namespace {
 
