@@ -4,6 +4,10 @@
 # Needs no network. Node is $NODE, ./.node/bin/node or the one of PATH. docs/cuda.md says what the stages do.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# Node and the packages of the tests, packed by scripts/gpu-check/carry.mjs on a machine that has them.
+if [ ! -x "$root/.node/bin/node" ] && [ -f "$root/.gpu-carry.tar.xz" ]; then
+  tar -xJf "$root/.gpu-carry.tar.xz" -C "$root"
+fi
 node="${NODE:-}"
 [ -n "$node" ] || { [ -x "$root/.node/bin/node" ] && node="$root/.node/bin/node"; } || node="$(command -v node || true)"
 if [ -z "$node" ]; then
