@@ -60,7 +60,9 @@ function measuredShares(file) {
   const { matmul, attention } = stages.find(({ stage }) => stage === "bench").measured;
   const worst = (results, key) => Math.min(...results.map((result) => result[key]));
   const int4 = matmul.results.filter(({ kind, outputs, k }) => kind === "int4" && outputs * k >= 2 ** 24);
-  const deep = attention.results.filter(({ kv, depth, rows }) => kv === "int8" && depth === 8192 && rows === 1);
+  const deep = attention.results.filter(
+    ({ kv, depth, rows }) => kv === "int8" && depth === 8192 && rows === 1,
+  );
   return {
     weights: worst(
       int4.filter(({ rows }) => rows === 1),

@@ -119,7 +119,9 @@ function readKernels(build) {
   );
   const program = programs.find((file) => existsSync(file));
   if (program === undefined)
-    throw new Error(`expected ${programs.join(" or ")} but there is none: node scripts/native-tests.mjs kernels`);
+    throw new Error(
+      `expected ${programs.join(" or ")} but there is none: node scripts/native-tests.mjs kernels`,
+    );
   return addDynamicShared(kernels, output(program, []));
 }
 

@@ -43,22 +43,24 @@ const char* type_name(AirKvType type) {
 void print(const air_bench::CudaBench& bench, const air_bench::CudaCeilings& ceilings,
            const std::vector<Result>& results, bool as_json) {
   const char* heading =
-      as_json ? "{\"bench\": \"attention\", \"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, \"matrix_tflops\": %.2f, \"results\": [\n"
+      as_json ? "{\"bench\": \"attention\", \"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, "
+                "\"matrix_tflops\": %.2f, \"results\": [\n"
               : "device: %s; reads %.1f GB/s, copies %.1f GB/s, multiplies %.2f TFLOP/s (mma.m16n8k16)\n";
   std::printf(heading, bench.device().name.c_str(), ceilings.read_gbps, ceilings.copy_gbps,
               ceilings.matrix_tflops);
   for (size_t i = 0; i < results.size(); ++i) {
     const Result& r = results[i];
     const char* line =
-        as_json
-            ? "  {\"case\": \"%s\", \"kv\": \"%s\", \"depth\": %d, \"rows\": %d, \"kernel\": \"%s\", \"split_lanes\": %d, "
-              "\"micros\": %.2f, \"gbps\": %.1f, \"bandwidth_fraction\": %.3f, \"tflops\": %.2f, "
-              "\"ceiling_fraction\": %.3f, \"worst_error\": %.2e}%s\n"
-            : "%-20s %-4s depth %-6d rows %-4d %-14s lanes %-3d %9.2f us %8.1f GB/s (%.2f) %8.2f TFLOP/s "
-              "(%.2f) error %.1e%s\n";
-    std::printf(line, r.which->name, type_name(r.which->type), r.which->depth, r.which->sequences * r.which->rows, r.kernel,
-                r.split_lanes, r.micros, r.gbps, r.bandwidth_fraction, r.tflops, r.ceiling_fraction,
-                r.worst_error, as_json && i + 1 < results.size() ? "," : "");
+        as_json ? "  {\"case\": \"%s\", \"kv\": \"%s\", \"depth\": %d, \"rows\": %d, \"kernel\": \"%s\", "
+                  "\"split_lanes\": %d, "
+                  "\"micros\": %.2f, \"gbps\": %.1f, \"bandwidth_fraction\": %.3f, \"tflops\": %.2f, "
+                  "\"ceiling_fraction\": %.3f, \"worst_error\": %.2e}%s\n"
+                : "%-20s %-4s depth %-6d rows %-4d %-14s lanes %-3d %9.2f us %8.1f GB/s (%.2f) %8.2f TFLOP/s "
+                  "(%.2f) error %.1e%s\n";
+    std::printf(line, r.which->name, type_name(r.which->type), r.which->depth,
+                r.which->sequences * r.which->rows, r.kernel, r.split_lanes, r.micros, r.gbps,
+                r.bandwidth_fraction, r.tflops, r.ceiling_fraction, r.worst_error,
+                as_json && i + 1 < results.size() ? "," : "");
   }
   if (as_json) std::printf("]}\n");
 }

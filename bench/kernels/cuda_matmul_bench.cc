@@ -51,8 +51,8 @@ struct Shape {
 };
 // Every kind in the first shape, the first kind in every shape: attention, feed-forward of 7B and of 8B (gate and up
 // stacked), 70B's attention; small ones.
-constexpr Shape kShapes[] = {{4096, 4096},  {11008, 4096}, {4096, 11008}, {28672, 4096}, {4096, 14336},
-                             {8192, 8192},  {1024, 4096},  {1024, 1024},  {2048, 2048}};
+constexpr Shape kShapes[] = {{4096, 4096}, {11008, 4096}, {4096, 11008}, {28672, 4096}, {4096, 14336},
+                             {8192, 8192}, {1024, 4096},  {1024, 1024},  {2048, 2048}};
 constexpr Shape kTrialShapes[] = {{64, 128}, {48, 1088}};
 
 // One matrix in the CPU's format, of random values and scales of about 2^-7.
@@ -221,7 +221,8 @@ double MatmulBench::worst_error(int64_t rows) {
 
 void MatmulBench::print(bool as_json) const {
   const char* heading =
-      as_json ? "{\"bench\": \"matmul\", \"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, \"matrix_tflops\": %.2f, "
+      as_json ? "{\"bench\": \"matmul\", \"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, "
+                "\"matrix_tflops\": %.2f, "
                 "\"results\": [\n"
               : "device: %s; reads %.1f GB/s, copies %.1f GB/s, multiplies %.2f TFLOP/s (mma.m16n8k16)\n";
   std::printf(heading, bench_.device().name.c_str(), ceilings_.read_gbps, ceilings_.copy_gbps,

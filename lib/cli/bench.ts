@@ -97,7 +97,13 @@ function formatSpeculation(report: SpeculationReport): string {
   ].join("\n");
 }
 
-function describeDevice({ name, computeCapability, multiprocessors, totalBytes, image }: LoadedDevice): string {
+function describeDevice({
+  name,
+  computeCapability,
+  multiprocessors,
+  totalBytes,
+  image,
+}: LoadedDevice): string {
   const kernels = image === "sass" ? "compiled kernels" : "kernels compiled by the driver";
   return `${name}, compute capability ${computeCapability}, ${multiprocessors} multiprocessors, ${formatBytes(totalBytes)}, ${kernels}`;
 }

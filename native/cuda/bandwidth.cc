@@ -39,7 +39,7 @@ Status measure_device_bandwidth(std::shared_ptr<const Kernels> kernels, int64_t 
 
   const LaunchShape shape = {static_cast<uint32_t>(blocks), 1, 1, kCeilingThreads, 0};
   const ReadCeilingParams params = {pointer<const uint8_t>(data), bytes, pointer<uint32_t>(sums)};
-  float best = 0;  // milliseconds
+  float best = 0;                                // milliseconds
   for (int pass = -1; pass < kPasses; ++pass) {  // one to warm up
     AIR_RETURN_IF_ERROR(start.record(launcher.stream()));
     AIR_RETURN_IF_ERROR(launcher.launch("air_ceiling_read", shape, params));

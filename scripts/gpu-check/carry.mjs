@@ -44,7 +44,10 @@ try {
   mkdirSync(path.join(staging, ".node/bin"), { recursive: true });
   cpSync(process.execPath, path.join(staging, ".node/bin/node"));
   const args = ["-cJf", file, "-C", staging, ".node", "node_modules"];
-  const { status, error } = spawnSync("tar", args, { env: { ...process.env, XZ_OPT: "-6 -T2" }, stdio: "inherit" });
+  const { status, error } = spawnSync("tar", args, {
+    env: { ...process.env, XZ_OPT: "-6 -T2" },
+    stdio: "inherit",
+  });
   if (status !== 0) throw new Error(`expected tar to succeed but received ${error?.message ?? status}`);
   console.log(`${file}: ${(statSync(file).size / 2 ** 20).toFixed(1)} MiB`);
 } finally {

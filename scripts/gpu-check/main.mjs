@@ -26,7 +26,9 @@ function readOptions() {
   const names = positionals.length > 0 ? positionals : Object.keys(stages);
   const unknown = names.filter((name) => !(name in stages));
   if (unknown.length > 0) {
-    throw new Error(`expected stages of ${Object.keys(stages).join(", ")} but received ${unknown.join(", ")}`);
+    throw new Error(
+      `expected stages of ${Object.keys(stages).join(", ")} but received ${unknown.join(", ")}`,
+    );
   }
   if (!(Number(values.limit) > 0))
     throw new Error(`expected seconds for --limit but received ${values.limit}`);
@@ -49,7 +51,9 @@ async function runStage(name, context) {
   const record = { stage: name, ...result, seconds, ended: new Date().toISOString() };
   writeFileSync(path.join(context.state, `${name}.json`), `${JSON.stringify(record, null, 2)}\n`);
   const verdict = record.ok ? "ok" : "FAILED";
-  console.log(`${name.padEnd(10)} ${verdict.padEnd(7)} ${seconds.toFixed(1).padStart(6)} s  ${record.summary}`);
+  console.log(
+    `${name.padEnd(10)} ${verdict.padEnd(7)} ${seconds.toFixed(1).padStart(6)} s  ${record.summary}`,
+  );
   return record;
 }
 
@@ -78,7 +82,9 @@ async function main() {
   const report = { machine, isTrial: options.trial, stages: records };
   const file = path.join(options.out, resultFile(report));
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(`\n${formatReport(report)}\n\nresults in ${path.relative(process.cwd(), file)}, logs in ${state}`);
+  console.log(
+    `\n${formatReport(report)}\n\nresults in ${path.relative(process.cwd(), file)}, logs in ${state}`,
+  );
   return records.every(({ ok }) => ok) ? 0 : 1;
 }
 

@@ -1,6 +1,7 @@
 // Programs that a stage runs: with a time limit, their output in the stage's log.
 import { spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
+import { clearTimeout, setTimeout } from "node:timers";
 
 /** A limit that ends a program leaves it this long to end by itself. */
 const graceMs = 3000;

@@ -85,7 +85,8 @@ const emulatorsOwn = /emulator_faults|planted/;
 async function sanitizer(context) {
   const left = timer(context);
   const program = findSanitizer(context.env);
-  if (program === undefined) throw new Error("expected compute-sanitizer in PATH or the toolkit but found none");
+  if (program === undefined)
+    throw new Error("expected compute-sanitizer in PATH or the toolkit but found none");
   const runs = ["memcheck", "racecheck"].flatMap((tool) =>
     kernelTests(context)
       .filter((test) => !emulatorsOwn.test(test))
@@ -142,7 +143,8 @@ async function inflate(context, folder, limitSeconds) {
   const source = path.join(context.root, "models/air-tiny-large-q4_0.gguf");
   const args = ["--import", "tsx", "bench/models/inflate.ts", source, file, "--shape", shape];
   const result = await run(process.execPath, args, { ...context, cwd: context.root, limitSeconds });
-  if (!result.ok) throw new Error(`expected ${file} of bench/models/inflate.ts but received ${result.status}`);
+  if (!result.ok)
+    throw new Error(`expected ${file} of bench/models/inflate.ts but received ${result.status}`);
   return file;
 }
 

@@ -57,7 +57,12 @@ function attentionTable(results, torch) {
 
 function modelTable({ model, bandwidth, results }) {
   const rows = results.map((result) => {
-    const size = { prefill: result.tokens, decode: result.depth, forward: result.rows, propose: result.tokens };
+    const size = {
+      prefill: result.tokens,
+      decode: result.depth,
+      forward: result.rows,
+      propose: result.tokens,
+    };
     return [
       `${result.test} ${size[result.test]}${result.batch > 1 ? ` x ${result.batch}` : ""}`,
       result.tokensPerSecond.toFixed(1),

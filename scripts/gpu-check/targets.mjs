@@ -9,7 +9,8 @@ const least = (values) => (values.length === 0 ? undefined : Math.min(...values)
 
 function modelOf(stages) {
   const report = stages.find(({ stage }) => stage === "model")?.report;
-  const forward = (rows) => report?.results.find((result) => result.test === "forward" && result.rows === rows);
+  const forward = (rows) =>
+    report?.results.find((result) => result.test === "forward" && result.rows === rows);
   return { report, forward, decode: report?.results.find(({ test }) => test === "decode") };
 }
 
@@ -44,7 +45,12 @@ export function checkTargets(stages) {
   });
   const cost = verifyCost(stages);
   return [
-    atLeast("int4 matmul of 1 to 8 rows, 4096 x 4096 and larger, of read bandwidth", least(few), 0.75, "fraction"),
+    atLeast(
+      "int4 matmul of 1 to 8 rows, 4096 x 4096 and larger, of read bandwidth",
+      least(few),
+      0.75,
+      "fraction",
+    ),
     atLeast("int4 matmul of 512 rows, of the ceiling of mma", least(many), 0.5, "fraction"),
     atLeast("int8 attention of one row at depth 8192, of read bandwidth", least(deep), 0.7, "fraction"),
     atLeast("7B shape, decode, times PyTorch's eager float16", overTorch(stages), 2, "times"),

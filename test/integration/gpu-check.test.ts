@@ -40,7 +40,9 @@ function check(...args: readonly string[]) {
   );
   const read = (): { readonly stages: readonly Stage[] } => {
     const [name = "none"] = readdirSync(join(folder, "out"));
-    return JSON.parse(readFileSync(join(folder, "out", name), "utf8")) as { readonly stages: readonly Stage[] };
+    return JSON.parse(readFileSync(join(folder, "out", name), "utf8")) as {
+      readonly stages: readonly Stage[];
+    };
   };
   return { status, stdout, stderr, read };
 }

@@ -4,8 +4,10 @@
  */
 import { vi } from "vitest";
 
+import type * as device from "../../lib/runtime/device.js";
+
 vi.mock("../../lib/runtime/device.js", async (importOriginal) => {
-  const { chooseDevice, ...others } = await importOriginal<typeof import("../../lib/runtime/device.js")>();
+  const { chooseDevice, ...others } = await importOriginal<typeof device>();
   const onDevice: typeof chooseDevice = (addon, options) =>
     chooseDevice(addon, { ...options, device: options.device === "cpu" ? "cuda" : options.device });
   return { ...others, chooseDevice: onDevice };

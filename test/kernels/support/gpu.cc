@@ -56,7 +56,8 @@ Status start(Gpu* gpu) {
   std::vector<air::cuda::KernelImage> images = air::cuda::kernel_images();
   if (kProbes != nullptr) {
     std::ifstream file(kProbes, std::ios::binary);
-    if (!file) file.open(beside_program(kProbes), std::ios::binary);  // the build was carried to another machine
+    if (!file)
+      file.open(beside_program(kProbes), std::ios::binary);  // the build was carried to another machine
     gpu->probes.assign(std::istreambuf_iterator<char>(file), {});
     images.push_back({"probes", reinterpret_cast<const uint8_t*>(gpu->probes.data()),
                       static_cast<int64_t>(gpu->probes.size()), ""});
