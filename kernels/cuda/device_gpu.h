@@ -126,16 +126,6 @@ AIR_DEVICE void cp_async16_zero_fill(void* shared, const void* global, uint32_t 
                "l"(__cvta_generic_to_global(global)), "r"(bytes)
                : "memory");
 }
-AIR_DEVICE void cp_async4(void* shared, const void* global) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(shared)),
-               "l"(__cvta_generic_to_global(global))
-               : "memory");
-}
-AIR_DEVICE void cp_async8(void* shared, const void* global) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(shared_address(shared)),
-               "l"(__cvta_generic_to_global(global))
-               : "memory");
-}
 // Closes the thread's group of copies.
 AIR_DEVICE void cp_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 // Until at most `pending` of the thread's latest groups are under way. Other threads see the data after a barrier.

@@ -30,6 +30,7 @@ export async function calibrate(
       "kvValues",
       "rotateKeys",
       "device",
+      "gpuLayers",
       "packCache",
       "memoryBytes",
       "force",

@@ -278,8 +278,10 @@ export class Calibration {
     }
     const pruning = pruningOf(found, this.#spec);
     const { addon, directory } = this.#parts;
+    const { device } = this.#parts.native;
     const native = await addon.loadModel(directory, this.#spec, {
       backend: this.#parts.native.backend,
+      ...(device !== undefined && { gpuLayers: device.layers }),
       ...pickGiven(this.#options, threadOptionNames),
       ...(pruning && { pruning }),
     });

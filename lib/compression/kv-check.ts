@@ -20,6 +20,7 @@ export interface KvCheckOptions extends Pick<
   | "kvValues"
   | "rotateKeys"
   | "device"
+  | "gpuLayers"
   | "threads"
   | "cpuList"
   | "priority"

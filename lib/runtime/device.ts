@@ -68,10 +68,11 @@ export function placeLayers(
   const asked = options.gpuLayers ?? "auto";
   const most = asked === "auto" ? layers : Math.min(asked, layers);
   // The memory of an integrated device is the system's, which the plan for the CPU is about.
-  if (memoryBytes === undefined || options.force) return { backend, gpuLayers: most };
+  if (memoryBytes === undefined) return { backend, gpuLayers: most };
   const availableBytes = options.memoryBytes ?? memoryBytes;
   const plan = planDevice({ ...placed, layers: asked, availableBytes });
   if (plan.fits && plan.layers > 0) return { backend, gpuLayers: plan.layers };
+  if (options.force) return { backend, gpuLayers: most };
   if (asked === "auto" && options.device === "auto") return { backend: "cpu", gpuLayers: 0 };
   const { neededBytes } = planDevice({ ...placed, layers: asked === "auto" ? 1 : asked, availableBytes });
   throw new AirCapacityError(

@@ -29,6 +29,7 @@ export const localTierSchema = loadModelSchema
     window: true,
     sinks: true,
     heads: true,
+    gpuLayers: true,
     threads: true,
     cpuList: true,
     priority: true,
@@ -42,6 +43,7 @@ export const localTierSchema = loadModelSchema
       .min(1, "a GGUF file")
       .describe("GGUF file, relative to the configuration's folder"),
     kv: loadModelSchema.shape.kv.unwrap().optional(),
+    device: loadModelSchema.shape.device.unwrap().optional(),
     pageTokens: loadModelSchema.shape.pageTokens.unwrap().optional(),
     maxBatchTokens: loadModelSchema.shape.maxBatchTokens.unwrap().optional(),
     prefixCache: loadModelSchema.shape.prefixCache.unwrap().optional(),

@@ -23,7 +23,7 @@ export interface TierFleetOptions {
 const loadNames = [
   ...(["contextTokens", "kvTokens", "kv", "kvKeys", "kvValues", "rotateKeys", "window", "sinks"] as const),
   ...(["heads", "threads", "cpuList", "priority", "packCache", "draft", "pageTokens"] as const),
-  ...(["maxBatchTokens", "prefixCache", "stepStretch"] as const),
+  ...(["maxBatchTokens", "prefixCache", "stepStretch", "device", "gpuLayers"] as const),
 ];
 const planNames = [
   ...(["contextTokens", "kv", "kvKeys", "kvValues", "window", "sinks", "heads", "threads"] as const),

@@ -13,7 +13,7 @@ using air::cuda::fatbin_targets;
 namespace {
 
 void append(std::vector<uint8_t>* bytes, uint64_t value, int count) {
-  for (int i = 0; i < count; ++i) bytes->push_back(static_cast<uint8_t>(value >> (8 * i)));
+  for (int i = 0; i < count; ++i, value >>= 8) bytes->push_back(static_cast<uint8_t>(value));
 }
 
 // An entry of nvcc's container: its header of 64 bytes, then the payload.

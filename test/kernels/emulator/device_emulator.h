@@ -116,8 +116,6 @@ AIR_DEVICE void cp_async16(void* shared, const void* global) { emulator::copy_as
 AIR_DEVICE void cp_async16_zero_fill(void* shared, const void* global, uint32_t bytes) {
   emulator::copy_async(shared, global, bytes, 16);
 }
-AIR_DEVICE void cp_async4(void* shared, const void* global) { emulator::copy_async(shared, global, 4, 4); }
-AIR_DEVICE void cp_async8(void* shared, const void* global) { emulator::copy_async(shared, global, 8, 8); }
 AIR_DEVICE void cp_async_commit() { emulator::commit_copies(); }
 template <int pending>
 AIR_DEVICE void cp_async_wait() {
