@@ -1,5 +1,6 @@
-// node scripts/gpu-check/carry.mjs [FILE]: packs this Node and the packages that scripts/gpu-check.sh needs into FILE
-// (.gpu-carry.tar.xz), for a machine without both. gpu-check.sh unpacks it where it finds no Node in .node/bin.
+// node scripts/gpu-check/carry.mjs [FILE]: packs this Node, the packages that scripts/gpu-check.sh needs and dist/, if it has
+// been built, into FILE (.gpu-carry.tar.xz), for a machine without them. gpu-check.sh unpacks it where it finds no Node in
+// .node/bin.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import os from "node:os";
@@ -27,9 +28,12 @@ function closure(names) {
     const folder = findPackage(...next);
     if (folder === undefined || found.has(folder)) continue;
     found.add(folder);
-    const { dependencies = {}, optionalDependencies = {}, peerDependencies = {} } = readPackage(folder);
-    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies }))
-      queue.push([name, folder]);
+    const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = readPackage(folder);
+    const names = Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
+    for (const name of names) {
+      if (peerDependenciesMeta?.[name]?.optional !== true || name in (dependencies ?? {}))
+        queue.push([name, folder]);
+    }
   }
   return [...found];
 }
@@ -43,9 +47,12 @@ try {
   }
   mkdirSync(path.join(staging, ".node/bin"), { recursive: true });
   cpSync(process.execPath, path.join(staging, ".node/bin/node"));
-  const args = ["-cJf", file, "-C", staging, ".node", "node_modules"];
+  // A few tests start the built command line.
+  const dist = path.join(root, "dist");
+  if (existsSync(dist)) cpSync(dist, path.join(staging, "dist"), { recursive: true });
+  const args = ["-cJf", file, "-C", staging, "."];
   const { status, error } = spawnSync("tar", args, {
-    env: { ...process.env, XZ_OPT: "-6 -T2" },
+    env: { ...process.env, XZ_OPT: "-9 -T1" },
     stdio: "inherit",
   });
   if (status !== 0) throw new Error(`expected tar to succeed but received ${error?.message ?? status}`);
