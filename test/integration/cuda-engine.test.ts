@@ -40,7 +40,8 @@ async function difference(file: string, options: LoadModelOptions) {
     const sizes = { contextTokens: 512, maxBatchTokens: full ? 512 : 64 };
     using model = await loadModel(file, { ...sizes, ...options, device: where });
     const text = model.tokenizer.encode(evalPrompts(full ? 200 : 4).join("\n"));
-    const part = text.slice(0, window * Math.min(full ? 32 : 1, Math.floor(text.length / window)));
+    const windows = Math.min(full ? 32 : 1, Math.floor((text.length - 1) / window));
+    const part = text.slice(0, windows * window + 1);
     return negativeLogLikelihoods(model, part, window + 1);
   };
   return meanDifference(await measure("cpu"), await measure("cuda"));
