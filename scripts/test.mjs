@@ -20,6 +20,7 @@ const steps = {
   native: ["scripts/native-tests.mjs"],
   cuda: ["scripts/native-tests.mjs", "kernels"],
   "cuda-images": ["scripts/cuda-images.mjs"],
+  "cuda-resources": ["scripts/cuda-resources.mjs", "--check"],
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
@@ -32,7 +33,7 @@ const readers = new Set(["lint", "format", "types", "types-page", "layering"]);
 const lanes = 2;
 const quick = [
   ...["addon", "dist", "lint", "format", "types", "types-page", "layering", "unit", "native", "cuda"],
-  ...["cuda-images", "integration"],
+  ...["cuda-images", "cuda-resources", "integration"],
 ];
 const groups = {
   quick,

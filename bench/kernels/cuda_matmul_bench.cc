@@ -1,7 +1,7 @@
 // Speed of the CUDA matmul kernels against what the device can do: GB/s of weights read and TFLOP/s, as fractions of
 // the read bandwidth and of the matrix instructions' ceiling measured in the same run. Some results of each product
-// are checked against double precision, so that a wrong kernel is not praised for being fast. usage:
-// cuda_matmul_bench [--json] [--trial]
+// are checked against double precision, so that a wrong kernel is not praised for being fast: it fails the run.
+// usage: cuda_matmul_bench [--json] [--trial]
 //
 // Few rows go through matrices of 512 MB together, more than any L2 cache, so that they run from memory as decoding
 // does. --trial: tiny matrices, for a run against the fake driver of the tests.
@@ -28,10 +28,13 @@ using air::cuda::MatmulParams;
 using air_bench::require;
 
 constexpr int64_t kMinBytes = int64_t{512} << 20;
-constexpr int64_t kRowCounts[] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
+constexpr int64_t kRowCounts[] = {1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, 128, 512};
 constexpr int64_t kMostRows = 512;
 constexpr int64_t kRowsFromMemory = 32;  // more rows are bound by arithmetic: one matrix will do
 constexpr int kChecked = 16;             // results of each product
+// Of the sum of the products' magnitudes. Sums are of float32, cut off by the matrix instructions: 6e-8 at most in the
+// emulator (k = 1088), more with k. A wrong index or scale is far above.
+constexpr double kTolerance = 1e-4;
 
 struct WeightKind {
   const char* name;
@@ -46,9 +49,10 @@ constexpr WeightKind kKinds[] = {
 struct Shape {
   int64_t outputs, k;
 };
-// Every kind in the first shape, the first kind in every shape: 7B's attention, gate and up, down; small ones.
-constexpr Shape kShapes[] = {{4096, 4096}, {28672, 4096}, {4096, 14336},
-                             {1024, 4096}, {1024, 1024},  {2048, 2048}};
+// Every kind in the first shape, the first kind in every shape: attention, feed-forward of 7B and of 8B (gate and up
+// stacked), 70B's attention; small ones.
+constexpr Shape kShapes[] = {{4096, 4096}, {11008, 4096}, {4096, 11008}, {28672, 4096}, {4096, 14336},
+                             {8192, 8192}, {1024, 4096},  {1024, 1024},  {2048, 2048}};
 constexpr Shape kTrialShapes[] = {{64, 128}, {48, 1088}};
 
 // One matrix in the CPU's format, of random values and scales of about 2^-7.
@@ -103,6 +107,7 @@ class MatmulBench {
 
   void run(const WeightKind& kind, const Shape& shape);
   void print(bool as_json) const;
+  bool all_right() const;
 
  private:
   Result measure(const WeightKind& kind, const Shape& shape, int64_t rows);
@@ -216,7 +221,8 @@ double MatmulBench::worst_error(int64_t rows) {
 
 void MatmulBench::print(bool as_json) const {
   const char* heading =
-      as_json ? "{\"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, \"matrix_tflops\": %.2f, "
+      as_json ? "{\"bench\": \"matmul\", \"device\": \"%s\", \"read_gbps\": %.1f, \"copy_gbps\": %.1f, "
+                "\"matrix_tflops\": %.2f, "
                 "\"results\": [\n"
               : "device: %s; reads %.1f GB/s, copies %.1f GB/s, multiplies %.2f TFLOP/s (mma.m16n8k16)\n";
   std::printf(heading, bench_.device().name.c_str(), ceilings_.read_gbps, ceilings_.copy_gbps,
@@ -236,6 +242,11 @@ void MatmulBench::print(bool as_json) const {
   if (as_json) std::printf("]}\n");
 }
 
+bool MatmulBench::all_right() const {
+  return std::all_of(results_.begin(), results_.end(),
+                     [](const Result& r) { return r.worst_error <= kTolerance; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -252,5 +263,6 @@ int main(int argc, char** argv) {
     if (&kind != &kKinds[0]) bench.run(kind, shapes[0]);
   }
   bench.print(has("--json"));
-  return 0;
+  if (!bench.all_right()) std::fprintf(stderr, "expected errors up to %.0e\n", kTolerance);
+  return bench.all_right() ? 0 : 1;
 }

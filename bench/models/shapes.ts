@@ -23,6 +23,7 @@ export const namedShapes: Readonly<Record<string, ModelShape>> = {
   "0.5b": { width: 1024, layers: 24, queryHeads: 16, kvHeads: 8, headDim: 64, feedForward: 4096 },
   "1.1b": { width: 2048, layers: 22, queryHeads: 32, kvHeads: 4, headDim: 64, feedForward: 5632 },
   "3b": { width: 3072, layers: 28, queryHeads: 24, kvHeads: 8, headDim: 128, feedForward: 8192 },
+  "7b": { width: 4096, layers: 32, queryHeads: 32, kvHeads: 8, headDim: 128, feedForward: 14336 },
 };
 
 /** The shape of a llama-architecture GGUF. */

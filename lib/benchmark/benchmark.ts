@@ -2,6 +2,7 @@ import type { NativeKvArena } from "../native/native.js";
 import { loadModelParts } from "../runtime/load-model.js";
 import { Model, type ModelParts } from "../runtime/model.js";
 import type { LoadModelOptions } from "../runtime/options.js";
+import { measureBandwidth } from "./bandwidth.js";
 import { type EnergyMeter, findEnergyMeter } from "./energy.js";
 import { ForwardBench, forwardDepth } from "./forward-bench.js";
 import { describeMachine } from "./machine.js";
@@ -58,6 +59,9 @@ const pageTokens = 32;
 /** One step of decoding, and drafts of 1 to 15 tokens to verify. */
 const forwardRows = [1, 2, 4, 8, 16] as const;
 
+/** One token, and a usual draft. */
+const draftLengths = [1, 8] as const;
+
 const speculationRounds = 3;
 const defaultPrompt =
   "A server that answers many requests at once has to decide which of them may wait. The simplest rule is to take " +
@@ -84,6 +88,16 @@ function mostTokens(text: string): number {
 /** Enough rounds for a median, and few where few tokens were asked for. */
 function forwardRepeats(decodeTokens: number): number {
   return Math.max(3, Math.min(32, Math.round(decodeTokens / 4)));
+}
+
+/** A draft is many steps; medians settle soon. */
+function proposeRepeats(decodeTokens: number): number {
+  return Math.max(3, Math.min(8, Math.round(decodeTokens / 16)));
+}
+
+/** What meters of the host read of a graphics card's work is not what it takes. */
+function hostEnergy({ native }: ModelParts): EnergyMeter | undefined {
+  return native.device?.isIntegrated === false ? undefined : findEnergyMeter();
 }
 
 function kvBytesPerToken({ headGroups, pageTokens: tokens }: NativeKvArena): number {
@@ -123,12 +137,12 @@ async function measure(
   settings: Settings,
   options: BenchmarkOptions,
 ): Promise<Omit<BenchmarkReport, "machine" | "model">> {
-  const { addon, native, arena, info } = parts;
+  const { native, arena, info } = parts;
   const { promptTokens, decodeTokens, speculatedPrompt } = settings;
-  const { signal, energy = findEnergyMeter() } = options;
+  const { signal, energy = hostEnergy(parts) } = options;
   const depths = [...new Set(settings.depths)].filter((depth) => depth > 0).sort((a, b) => a - b);
   const batches = [...new Set(settings.batches)].filter((batch) => batch > 1).sort((a, b) => a - b);
-  const count = 6 + depths.length + batches.length + (speculatedPrompt === undefined ? 0 : 1);
+  const count = 7 + depths.length + batches.length + (speculatedPrompt === undefined ? 0 : 1);
   const step = progressOf(count, options.onProgress);
 
   const bench = await ForwardBench.create(parts, {
@@ -139,6 +153,7 @@ async function measure(
   });
   const prefill = await step(bench.prefill(promptTokens));
   const forward = await step(bench.forward(forwardRows, forwardRepeats(decodeTokens)));
+  const propose = await step(bench.propose(draftLengths, proposeRepeats(decodeTokens)));
   const deeper: DecodeMeasurement[] = [];
   for (const depth of depths) deeper.push(await step(bench.decode(depth, 1, decodeTokens)));
   for (const batch of batches) deeper.push(await step(bench.decode(0, batch, decodeTokens)));
@@ -149,15 +164,16 @@ async function measure(
       : await step(compareSpeculation(parts, speculatedPrompt, decodeTokens, signal));
   const peakRssBytes = process.resourceUsage().maxRSS * 1024; // what follows adds only the bandwidth's buffer
   // Shared machines have good and bad moments, so the bandwidth is measured around what it is compared with.
-  const before = await step(addon.measureReadBandwidth(info.threads));
+  const before = await step(measureBandwidth(parts));
   const decode = await step(bench.decode(0, 1, decodeTokens));
-  const after = await step(addon.measureReadBandwidth(info.threads));
+  const after = await step(measureBandwidth(parts));
   const readGBps = Math.max(before, after);
 
   const { weightBytes } = native;
   const decodeGBps = weightBytes / (decode.ms.p50 * 1e6);
   return {
-    results: [prefill, decode, ...deeper, ...forward],
+    ...(native.device && { device: native.device }),
+    results: [prefill, decode, ...deeper, ...forward, ...propose],
     session,
     ...(speculation && { speculation }),
     bandwidth: { readGBps, decodeFraction: decodeGBps / readGBps },

@@ -2,7 +2,12 @@ import { abortedError } from "../runtime/model-core.js";
 import type { ModelParts } from "../runtime/model.js";
 import { at } from "../util/array-access.js";
 import type { EnergyMeter } from "./energy.js";
-import type { DecodeMeasurement, ForwardMeasurement, PrefillMeasurement } from "./report.js";
+import type {
+  DecodeMeasurement,
+  ForwardMeasurement,
+  PrefillMeasurement,
+  ProposeMeasurement,
+} from "./report.js";
 import { percentiles, sum } from "./statistics.js";
 import { fillPages, StepRunner, type StepShape } from "./step-runner.js";
 
@@ -97,6 +102,26 @@ export class ForwardBench {
       ...this.#common(1),
       tokensPerSecond: (repeats * rows * 1000) / sum(at(stepMs, index)),
       ms: percentiles(at(stepMs, index)),
+    }));
+  }
+
+  /** Drafts of each of these lengths in turn. None reaches past the last page of forwardDepth + 1 tokens. */
+  async propose(lengths: readonly number[], repeats: number): Promise<readonly ProposeMeasurement[]> {
+    const { signal } = this.#options;
+    const draftMs = lengths.map((): number[] => []);
+    for (let repeat = 0; repeat <= repeats; repeat += 1) {
+      for (const [index, length] of lengths.entries()) {
+        if (signal?.aborted === true) throw abortedError(signal);
+        const ms = await this.#steps.propose(this.#shape(1, forwardDepth, 1), length);
+        if (repeat > 0) at(draftMs, index).push(ms); // the first round warms up
+      }
+    }
+    return lengths.map((tokens, index) => ({
+      test: "propose",
+      tokens,
+      ...this.#common(1),
+      tokensPerSecond: (repeats * tokens * 1000) / sum(at(draftMs, index)),
+      ms: percentiles(at(draftMs, index)),
     }));
   }
 

@@ -1,4 +1,4 @@
-import type { PackCacheReport } from "../native/native.js";
+import type { LoadedDevice, PackCacheReport } from "../native/native.js";
 import type { MachineInfo } from "./machine.js";
 import type { SpeculationMeasurement } from "./speculation-bench.js";
 import type { Percentiles } from "./statistics.js";
@@ -39,8 +39,17 @@ export interface ForwardMeasurement extends Measurement {
   readonly ms: Percentiles;
 }
 
+/** Drafting: the likeliest tokens of one sequence, fed back for `tokens` steps in one call. */
+export interface ProposeMeasurement extends Measurement {
+  readonly test: "propose";
+  readonly tokens: number;
+  /** Per draft. */
+  readonly ms: Percentiles;
+}
+
 /** One measurement of the forward pass, without sampling. */
-export type BenchmarkResult = PrefillMeasurement | DecodeMeasurement | ForwardMeasurement;
+export type BenchmarkResult =
+  PrefillMeasurement | DecodeMeasurement | ForwardMeasurement | ProposeMeasurement;
 
 /** Greedy decoding by session.generate(), as a program sees it. */
 export interface SessionMeasurement {
@@ -62,12 +71,14 @@ export interface SpeculationReport extends SpeculationMeasurement {
 export interface BenchmarkReport {
   readonly machine: MachineInfo;
   readonly model: { readonly name: string; readonly architecture: string; readonly parameterCount: number };
+  /** The CUDA device that computed, if one did. */
+  readonly device?: LoadedDevice;
   readonly results: readonly BenchmarkResult[];
   readonly session: SessionMeasurement;
   /** Where a way to draft was named. */
   readonly speculation?: SpeculationReport;
   readonly bandwidth: {
-    /** Memory that the same threads read, in 10^9 bytes per second. */
+    /** Memory that the same threads read, or of the device, in 10^9 bytes per second. */
     readonly readGBps: number;
     /** Weight bytes over the median time of a decode step (depth 0, batch 1), over readGBps. */
     readonly decodeFraction: number;

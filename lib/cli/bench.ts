@@ -4,6 +4,7 @@ import { type BenchmarkOptions, runBenchmark } from "../benchmark/benchmark.js";
 import type { BenchmarkReport, BenchmarkResult, SpeculationReport } from "../benchmark/report.js";
 import type { Percentiles } from "../benchmark/statistics.js";
 import { invalidArgument } from "../errors/air-error.js";
+import type { LoadedDevice } from "../native/native.js";
 import { type CliIo, readText, write, writeJson } from "./io.js";
 import { modelFile, noteFewerThreads, notePackCache, progressBar, withDraftFile } from "./load.js";
 import {
@@ -37,6 +38,7 @@ speculation, in turns. Run it on an idle machine.
 
 Examples:
   air bench -m model.gguf
+  air bench -m model.gguf --device cuda
   air bench -m model.gguf --threads 1 -p 128 -n 32 -d 0 -b 1,4 --json
   air bench -m model.gguf --draft small.gguf --prompt-file question.txt`;
 
@@ -57,10 +59,12 @@ function resultName(result: BenchmarkResult): readonly [string, string] {
       return ["decode", result.batch > 1 ? `batch ${result.batch}` : `depth ${result.depth}`];
     case "forward":
       return ["forward", `${result.rows} ${result.rows === 1 ? "row" : "rows"}`];
+    case "propose":
+      return ["propose", `${result.tokens} ${result.tokens === 1 ? "token" : "tokens"}`];
   }
 }
 
-/** What a result is compared with: a step of one row, or one sequence. */
+/** What a result is compared with: a step of one row, or one sequence, or a draft of one token. */
 function baseline(result: BenchmarkResult, { results }: BenchmarkReport): BenchmarkResult | undefined {
   if (result.test === "prefill") return undefined;
   const base = results.find(({ test }) => test === result.test);
@@ -93,9 +97,20 @@ function formatSpeculation(report: SpeculationReport): string {
   ].join("\n");
 }
 
+function describeDevice({
+  name,
+  computeCapability,
+  multiprocessors,
+  totalBytes,
+  image,
+}: LoadedDevice): string {
+  const kernels = image === "sass" ? "compiled kernels" : "kernels compiled by the driver";
+  return `${name}, compute capability ${computeCapability}, ${multiprocessors} multiprocessors, ${formatBytes(totalBytes)}, ${kernels}`;
+}
+
 /** Measurements as a table, then machine, bandwidth and memory. */
 export function formatBenchmark(report: BenchmarkReport): string {
-  const { machine, model, results, session, speculation, bandwidth, memory } = report;
+  const { machine, model, device, results, session, speculation, bandwidth, memory } = report;
   const first = results[0];
   const measuresEnergy = results.some(({ joulesPerToken }) => joulesPerToken !== undefined);
   const rows = results.map((result) => {
@@ -125,6 +140,7 @@ export function formatBenchmark(report: BenchmarkReport): string {
       "model",
       `${model.name === "" ? "unnamed" : model.name}, ${formatCount(model.parameterCount)} parameters`,
     ],
+    ...(device === undefined ? [] : [["device", describeDevice(device)]]),
     ["machine", `${machine.cpu}, ${machine.cpus} CPUs, ${machine.isa}, ${formatBytes(machine.memoryBytes)}`],
     ["settings", `${first?.threads ?? 0} threads, KV cache in ${first?.kv ?? "int8"}`],
     ["API", `${session.overheadMs.toFixed(3)} ms a token outside the forward pass`],

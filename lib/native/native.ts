@@ -397,6 +397,8 @@ export interface NativeAddon extends RowOps {
   createRunner(model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions): NativeRunner;
   /** Memory that `threads` threads read together, in GB/s (10^9 bytes); takes a moment and 256 MiB. */
   measureReadBandwidth(threads: number): Promise<number>;
+  /** What a CUDA device reads of its memory, in GB/s; takes a moment and `bytes` of its memory, 16 at least. */
+  measureDeviceBandwidth(device: number, bytes: number): Promise<number>;
   /** Zeroed float32 over a SharedArrayBuffer. */
   allocateShared(length: number): SharedFloats;
 }

@@ -182,6 +182,7 @@ export function wrapAddon(raw: RawAddon): NativeAddon {
     createRunner: (model: NativeModel, arena: NativeKvArena, options: CreateRunnerOptions) =>
       call(() => new Runner(raw.createRunner(unwrap(model), unwrap(arena), options))),
     measureReadBandwidth: (threads) => callAsync(() => raw.measureReadBandwidth(threads)),
+    measureDeviceBandwidth: (device, bytes) => callAsync(() => raw.measureDeviceBandwidth(device, bytes)),
     allocateShared: (length: number): SharedFloats =>
       new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT)),
     softmaxRows: (logits, vocabSize, temperature) => {

@@ -125,6 +125,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("createArena", Napi::Function::New(env, create_arena, "createArena"));
   exports.Set("createRunner", Napi::Function::New(env, create_runner, "createRunner"));
   exports.Set("measureReadBandwidth", Napi::Function::New(env, measure_bandwidth, "measureReadBandwidth"));
+  exports.Set("measureDeviceBandwidth",
+              Napi::Function::New(env, measure_device_bandwidth, "measureDeviceBandwidth"));
   exports.Set("listCudaDevices", Napi::Function::New(env, list_cuda_devices, "listCudaDevices"));
   exports.Set("probeCudaDevice", Napi::Function::New(env, probe_cuda_device, "probeCudaDevice"));
   define_row_ops(env, exports);

@@ -1,25 +1,34 @@
 #include "native/binding/bandwidth_binding.h"
 
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "native/binding/cuda_binding.h"
 #include "native/binding/guard.h"
 #include "native/binding/values.h"
 #include "native/core/bandwidth.h"
+#include "native/cuda/bandwidth.h"
 
 namespace air::binding {
 
 namespace {
 
+constexpr int64_t kReadUnit = 16;  // bytes of one load
+constexpr int64_t kMostUnits = int64_t{1} << 36;
+
+using Measurement = std::function<Status(double* gigabytes_per_second)>;
+
 // A second of work that is seldom asked for: it may take a thread of libuv's pool. Deletes itself.
 class BandwidthWorker : public Napi::AsyncWorker {
  public:
-  BandwidthWorker(Napi::Env env, int threads) : AsyncWorker(env, "air-runtime bandwidth"), deferred_(env) {
-    options_.threads = threads;
-  }
+  BandwidthWorker(Napi::Env env, Measurement measure)
+      : AsyncWorker(env, "air-runtime bandwidth"), deferred_(env), measure_(std::move(measure)) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override {
-    status_ =
-        guarded("the bandwidth", [&] { return measure_read_bandwidth(options_, &gigabytes_per_second_); });
+    status_ = guarded("the bandwidth", [&] { return measure_(&gigabytes_per_second_); });
   }
 
   void OnOK() override {
@@ -32,19 +41,34 @@ class BandwidthWorker : public Napi::AsyncWorker {
 
  private:
   const Napi::Promise::Deferred deferred_;
-  BandwidthOptions options_;
+  const Measurement measure_;
   Status status_;
   double gigabytes_per_second_ = 0;
 };
 
-}  // namespace
-
-Napi::Value measure_bandwidth(const Napi::CallbackInfo& info) {
-  const auto threads = static_cast<int>(to_integer(info[0], "threads", 1, kMaxThreads));
-  auto* worker = new BandwidthWorker(info.Env(), threads);
+Napi::Value start(Napi::Env env, Measurement measure) {
+  auto* worker = new BandwidthWorker(env, std::move(measure));
   const Napi::Promise promise = worker->promise();
   worker->Queue();
   return promise;
+}
+
+}  // namespace
+
+Napi::Value measure_bandwidth(const Napi::CallbackInfo& info) {
+  BandwidthOptions options;
+  options.threads = static_cast<int>(to_integer(info[0], "threads", 1, kMaxThreads));
+  return start(info.Env(), [options](double* result) { return measure_read_bandwidth(options, result); });
+}
+
+Napi::Value measure_device_bandwidth(const Napi::CallbackInfo& info) {
+  const auto ordinal = static_cast<int>(to_integer(info[0], "device", 0, kMaxDevice));
+  const int64_t bytes = to_integer(info[1], "bytes", kReadUnit, kMostUnits) / kReadUnit * kReadUnit;
+  return start(info.Env(), [ordinal, bytes](double* result) {
+    std::shared_ptr<const cuda::Kernels> kernels;
+    AIR_RETURN_IF_ERROR(open_cuda_device(ordinal, &kernels));
+    return cuda::measure_device_bandwidth(std::move(kernels), bytes, result);
+  });
 }
 
 }  // namespace air::binding

@@ -1,4 +1,5 @@
-// measureReadBandwidth: runs native/core/bandwidth.h on a thread of its own.
+// measureReadBandwidth and measureDeviceBandwidth: native/core/bandwidth.h and native/cuda/bandwidth.h on a thread of
+// their own.
 #ifndef AIR_BINDING_BANDWIDTH_BINDING_H_
 #define AIR_BINDING_BANDWIDTH_BINDING_H_
 
@@ -8,6 +9,9 @@ namespace air::binding {
 
 // (threads) -> Promise<number>
 Napi::Value measure_bandwidth(const Napi::CallbackInfo& info);
+
+// (device, bytes) -> Promise<number>
+Napi::Value measure_device_bandwidth(const Napi::CallbackInfo& info);
 
 }  // namespace air::binding
 

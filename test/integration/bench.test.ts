@@ -28,6 +28,7 @@ describe("air bench", () => {
       "decode 1",
       "decode 3",
       ...Array.from({ length: 5 }, () => "forward 1"),
+      ...Array.from({ length: 2 }, () => "propose 1"),
     ]);
     for (const { ms, tokensPerSecond, kv, threads } of report.results) {
       expect(tokensPerSecond).toBeGreaterThan(0);

@@ -77,6 +77,10 @@ export class FakeAddon extends FakeRowOps implements NativeAddon {
     return Promise.resolve(10);
   }
 
+  async measureDeviceBandwidth(): Promise<number> {
+    return Promise.resolve(20);
+  }
+
   allocateShared(length: number): SharedFloats {
     return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
   }

@@ -1,5 +1,7 @@
 #include "test/kernels/support/gpu.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +38,15 @@ const char* const kProbes = AIR_PROBES_FATBIN;
 const char* const kProbes = nullptr;
 #endif
 
+// The file of this name in the folder of this program.
+std::string beside_program(const std::string& path) {
+  char program[4096];
+  const ssize_t length = readlink("/proc/self/exe", program, sizeof(program));
+  if (length <= 0) return path;
+  const std::string folder(program, static_cast<size_t>(length));
+  return folder.substr(0, folder.rfind('/')) + path.substr(path.rfind('/'));
+}
+
 Status start(Gpu* gpu) {
   std::shared_ptr<const air::cuda::Driver> driver;
   AIR_RETURN_IF_ERROR(air::cuda::Driver::open(&driver));
@@ -45,6 +56,8 @@ Status start(Gpu* gpu) {
   std::vector<air::cuda::KernelImage> images = air::cuda::kernel_images();
   if (kProbes != nullptr) {
     std::ifstream file(kProbes, std::ios::binary);
+    if (!file)
+      file.open(beside_program(kProbes), std::ios::binary);  // the build was carried to another machine
     gpu->probes.assign(std::istreambuf_iterator<char>(file), {});
     images.push_back({"probes", reinterpret_cast<const uint8_t*>(gpu->probes.data()),
                       static_cast<int64_t>(gpu->probes.size()), ""});

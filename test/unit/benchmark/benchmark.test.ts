@@ -3,10 +3,28 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
 import { type BenchmarkOptions, runBenchmark } from "../../../lib/benchmark/benchmark.js";
+import type { DecoderSpec, LoadedDevice, NativeModel } from "../../../lib/native/native.js";
 import { FakeAddon } from "../../support/fake-native.js";
 
 const chatModel = fileURLToPath(new URL("../../../models/air-tiny-chat-q4_0.gguf", import.meta.url));
 const draftModel = fileURLToPath(new URL("../../../models/air-tiny-chat-draft-q8_0.gguf", import.meta.url));
+
+const fakeDevice: LoadedDevice = {
+  index: 0,
+  name: "GPU",
+  computeCapability: "9.0",
+  multiprocessors: 132,
+  totalBytes: 2 ** 36,
+  isIntegrated: false,
+  image: "sass",
+  imageMicros: 5,
+};
+
+class AddonWithDevice extends FakeAddon {
+  override createModel(spec: DecoderSpec): NativeModel {
+    return Object.assign(super.createModel(spec), { device: fakeDevice });
+  }
+}
 
 /** A benchmark of the bundled file on the fake addon, where a forward takes 1 us and memory has 10 GB/s. */
 async function run(options: BenchmarkOptions) {
@@ -27,12 +45,14 @@ describe("runBenchmark", () => {
     const { report } = await run({});
     const shapes = report.results.map((result) => {
       if (result.test === "prefill") return `prefill ${result.tokens}`;
+      if (result.test === "propose") return `propose ${result.tokens}`;
       return result.test === "decode" ? `decode ${result.depth} x ${result.batch}` : `forward ${result.rows}`;
     });
     expect(shapes).toEqual([
       "prefill 40",
       ...["decode 0 x 1", "decode 64 x 1", "decode 0 x 3"],
       ...["forward 1", "forward 2", "forward 4", "forward 8", "forward 16"],
+      ...["propose 1", "propose 8"],
     ]);
   });
 
@@ -43,6 +63,28 @@ describe("runBenchmark", () => {
     expect(report.memory.weightBytes).toBe(1000);
     // 1000 bytes in a microsecond, of 10 GB/s
     expect(report.bandwidth).toEqual({ readGBps: 10, decodeFraction: expect.closeTo(0.1, 9) });
+  });
+
+  test("a draft of eight tokens counts as one call and eight tokens", async () => {
+    const { report } = await run({});
+    expect(report.results.at(-1)).toMatchObject({
+      test: "propose",
+      tokens: 8,
+      tokensPerSecond: 8e6,
+      ms: { p50: 0.001 },
+    });
+  });
+
+  test("a model on a device is compared with the device's bandwidth, and its energy is not the host's", async () => {
+    const report = await runBenchmark(chatModel, {
+      load: { addon: new AddonWithDevice() },
+      decodeTokens: 5,
+      depths: [0],
+      batches: [1],
+    });
+    expect(report.device).toEqual(fakeDevice);
+    expect(report.bandwidth.readGBps).toBe(20);
+    expect(report.results.some((result) => "joulesPerToken" in result)).toBe(false);
   });
 
   test("counts the tokens of all sequences, and a step's time once", async () => {

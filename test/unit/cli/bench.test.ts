@@ -55,6 +55,32 @@ describe("formatBenchmark", () => {
     ]);
   });
 
+  test("names the device that computed", () => {
+    const device = {
+      index: 0,
+      name: "Orin",
+      computeCapability: "8.7",
+      multiprocessors: 16,
+      totalBytes: 2 ** 36,
+      isIntegrated: true,
+      image: "ptx" as const,
+      imageMicros: 5,
+    };
+    expect(formatBenchmark({ ...report, device })).toContain(
+      "device     Orin, compute capability 8.7, 16 multiprocessors, 64.0 GiB, kernels compiled by the driver\n",
+    );
+  });
+
+  test("names a draft by its tokens", () => {
+    const propose = { test: "propose" as const, ...common, tokensPerSecond: 100, ms: ms(20) };
+    const text = formatBenchmark({
+      ...report,
+      results: [...report.results, { ...propose, tokens: 1 }, { ...propose, tokens: 8, ms: ms(60) }],
+    });
+    expect(text).toMatch(/^propose +1 token +100 /m);
+    expect(text).toMatch(/^propose +8 tokens .* 3\.00x/m);
+  });
+
   test("leaves the column of energy out where nothing reports it", () => {
     const results = report.results.slice(1);
     expect(formatBenchmark({ ...report, results })).not.toContain("J/token");
