@@ -16,7 +16,7 @@ const leastPart = 0.01;
 /** Prompts get on by at least so many tokens a step, however little time there is, or however often steps run late. */
 const leastTokens = { calm: 4, late: 2 } as const;
 /** A step is late that takes so many times as long as `stretch` allows. */
-const lateFactor = 1.25;
+const lateFactor = 1.15;
 /**
  * Each late step takes so much of the time for prompts, each other one gives so much of it back: in balance one step in a
  * hundred is late (99 ln 1.001 = ln(1 / 0.906); Robbins and Monro's way to a quantile).

@@ -81,7 +81,7 @@ describe("PromptBudget", () => {
         const factor = share > 0 && dice(lateEvery) === 0 ? 1.9 : 1;
         const ms = 40 + share * factor + (factor - 1) * 40;
         budget.observe({ decodeTokens: 1, promptTokens: share, ms });
-        if (share > 0 && ms > 2.5 * 40) late += 1;
+        if (share > 0 && ms > 2.3 * 40) late += 1;
         tokens += share;
       }
       return tokens / steps;
