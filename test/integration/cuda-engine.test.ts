@@ -51,20 +51,28 @@ const cases = models.flatMap((name) => kvTypes.map((kv) => [name, kv] as const))
 
 describe("perplexity on a CUDA device", () => {
   // Neither rounds activations below float16 then.
-  test.each(cases)("is the CPU's to a thousandth for %s with float16 weights, KV in %s", { timeout }, async (name, kv) => {
-    if (device === "none") return;
-    const { mean } = await difference(join(folder, `${name}.gguf`), { kv });
-    expect(Math.abs(Math.expm1(mean))).toBeLessThan(1e-3);
-  });
+  test.each(cases)(
+    "is the CPU's to a thousandth for %s with float16 weights, KV in %s",
+    { timeout },
+    async (name, kv) => {
+      if (device === "none") return;
+      const { mean } = await difference(join(folder, `${name}.gguf`), { kv });
+      expect(Math.abs(Math.expm1(mean))).toBeLessThan(1e-3);
+    },
+  );
 
   // The CPU rounds activations to 8 bits before integer weights. That makes tokens likelier or less likely at random, so
   // texts of any length differ by chance.
-  test.each(cases)("is the CPU's to a thousandth or chance for %s, KV in %s", { timeout }, async (name, kv) => {
-    if (device === "none") return;
-    const { mean, error } = await difference(modelFile(`${name}.gguf`), { kv });
-    expect(error).toBeLessThan(full ? 5e-3 : 2e-2);
-    expect(Math.abs(Math.expm1(mean))).toBeLessThan(Math.max(1e-3, 3 * error));
-  });
+  test.each(cases)(
+    "is the CPU's to a thousandth or chance for %s, KV in %s",
+    { timeout },
+    async (name, kv) => {
+      if (device === "none") return;
+      const { mean, error } = await difference(modelFile(`${name}.gguf`), { kv });
+      expect(error).toBeLessThan(full ? 5e-3 : 2e-2);
+      expect(Math.abs(Math.expm1(mean))).toBeLessThan(Math.max(1e-3, 3 * error));
+    },
+  );
 
   test("is the CPU's to a thousandth under a window with sinks", { timeout }, async () => {
     if (device === "none") return;
