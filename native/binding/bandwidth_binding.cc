@@ -15,7 +15,7 @@ namespace air::binding {
 namespace {
 
 constexpr int64_t kReadUnit = 16;  // bytes of one load
-constexpr int64_t kMostUnits = int64_t{1} << 36;
+constexpr int64_t kMostBytes = int64_t{1} << 42;
 
 using Measurement = std::function<Status(double* gigabytes_per_second)>;
 
@@ -63,7 +63,7 @@ Napi::Value measure_bandwidth(const Napi::CallbackInfo& info) {
 
 Napi::Value measure_device_bandwidth(const Napi::CallbackInfo& info) {
   const auto ordinal = static_cast<int>(to_integer(info[0], "device", 0, kMaxDevice));
-  const int64_t bytes = to_integer(info[1], "bytes", kReadUnit, kMostUnits) / kReadUnit * kReadUnit;
+  const int64_t bytes = to_integer(info[1], "bytes", kReadUnit, kMostBytes) / kReadUnit * kReadUnit;
   return start(info.Env(), [ordinal, bytes](double* result) {
     std::shared_ptr<const cuda::Kernels> kernels;
     AIR_RETURN_IF_ERROR(open_cuda_device(ordinal, &kernels));

@@ -28,7 +28,8 @@ function closure(names) {
     const folder = findPackage(...next);
     if (folder === undefined || found.has(folder)) continue;
     found.add(folder);
-    const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = readPackage(folder);
+    const { dependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } =
+      readPackage(folder);
     const names = Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies });
     for (const name of names) {
       if (peerDependenciesMeta?.[name]?.optional !== true || name in (dependencies ?? {}))
