@@ -3,6 +3,10 @@
  * says bytes. Nothing about prompts, requests, routing or free lists crosses it.
  */
 
+import type { CudaDevices, LoadedDevice, ModelDevice } from "./devices.js";
+
+export type { CudaDevice, CudaDevices, LoadedDevice, ModelDevice } from "./devices.js";
+
 /** A fixed-length float32 view that cannot be detached while native code writes to it. */
 export type SharedFloats = Float32Array<SharedArrayBuffer>;
 
@@ -40,49 +44,6 @@ export interface Capabilities {
   readonly cpus: number;
   /** Compute threads unless asked otherwise: one per physical core of the big clusters, within the quota. */
   readonly defaultThreads: number;
-}
-
-/** A CUDA device as its driver describes it. */
-export interface CudaDevice {
-  /** Its number among the driver's devices. */
-  readonly index: number;
-  readonly name: string;
-  /** "8.7" */
-  readonly computeCapability: string;
-  readonly multiprocessors: number;
-  readonly totalBytes: number;
-  /** Its memory is the system's. */
-  readonly isIntegrated: boolean;
-}
-
-/** CUDA devices that models can be loaded onto. */
-export interface CudaDevices {
-  readonly devices: readonly (CudaDevice & {
-    /** Memory to be had: of an integrated device, what the system has available; 0 where the device is of no use. */
-    readonly freeBytes: number;
-  })[];
-  /** Why there are none: no driver, none of use, or a build without kernels. */
-  readonly reason?: string;
-  /** CUDA version that the driver speaks, "12.6". */
-  readonly driverVersion?: string;
-}
-
-/** A device, and the kernels that were loaded onto it. */
-export interface LoadedDevice extends CudaDevice {
-  /** Kernels that were compiled for the device, or PTX that the driver compiled. */
-  readonly image: "sass" | "ptx" | "mixed";
-  /** What loading them took, the driver's compilation included. */
-  readonly imageMicros: number;
-  /** Why PTX was taken. */
-  readonly sassRefused?: string;
-}
-
-/** The device of a model. */
-export interface ModelDevice extends LoadedDevice {
-  /** Layers from the end that it computes; the CPU computes those before. */
-  readonly layers: number;
-  /** Bytes of their weights there. */
-  readonly weightBytes: number;
 }
 
 /** Storage types of tensors in model files, by their GGUF names. */
