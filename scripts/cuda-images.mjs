@@ -26,7 +26,8 @@ function sectionNames(elf) {
 
 /** The target and the kernels of an ELF image; undefined when it is not one for a GPU. */
 export function readImage(elf) {
-  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46 || elf.readUInt16LE(18) !== cudaMachine) return undefined;
+  if (elf.length < 64 || elf.readUInt32BE(0) !== 0x7f454c46 || elf.readUInt16LE(18) !== cudaMachine)
+    return undefined;
   const flags = elf.readUInt32LE(48);
   // The target's number is the lowest byte up to ABI version 7, the second one in version 8.
   const target = elf[8] >= 8 ? (flags >> 8) & 0xff : flags & 0xff;
@@ -43,7 +44,8 @@ export function readImages(bytes) {
   magic.writeUInt32LE(containerMagic);
   const images = [];
   for (let start = bytes.indexOf(magic); start >= 0; start = bytes.indexOf(magic, start + 4)) {
-    if (start + containerHeaderBytes > bytes.length || bytes.readUInt16LE(start + 6) !== containerHeaderBytes) continue;
+    if (start + containerHeaderBytes > bytes.length || bytes.readUInt16LE(start + 6) !== containerHeaderBytes)
+      continue;
     const end = start + containerHeaderBytes + Number(bytes.readBigUInt64LE(start + 8));
     let at = start + containerHeaderBytes;
     while (at + entryHeaderBytes <= Math.min(end, bytes.length)) {
@@ -83,7 +85,9 @@ export function missingKernels({ images, ptx, kernels, targets }) {
   const problems = [];
   const names = [...new Set([...kernels, ...ptx])];
   for (const target of targets) {
-    const found = new Set(images.filter((image) => image.target === target).flatMap((image) => image.kernels));
+    const found = new Set(
+      images.filter((image) => image.target === target).flatMap((image) => image.kernels),
+    );
     const missing = names.filter((name) => !found.has(name));
     if (missing.length > 0) problems.push(`no SASS for sm_${target} of ${missing.join(", ")}`);
   }
@@ -107,7 +111,9 @@ function main([file = "build/Release/air_runtime.node"]) {
   const problems = missingKernels({ images, ptx, kernels, targets });
   for (const problem of problems) console.error(`${file}: ${problem}`);
   const count = new Set([...kernels, ...ptx]).size;
-  console.log(`cuda images: ${count} kernels, SASS for sm_${targets.join(", ")} and PTX ${ptxVersion} in ${file}`);
+  console.log(
+    `cuda images: ${count} kernels, SASS for sm_${targets.join(", ")} and PTX ${ptxVersion} in ${file}`,
+  );
   console.log(`${targets.length + 1 - problems.length} passed, ${problems.length} failed`);
   return problems.length === 0 && count > 0 ? 0 : 1;
 }

@@ -49,7 +49,12 @@ function layerOf({ role }: PlannedTensor): number | undefined {
 }
 
 /** Rows [first, end) of per-layer flags. */
-function sliceLayers(flags: Uint8Array | undefined, model: PlannedModel, first: number, end: number) {
+function sliceLayers(
+  flags: Uint8Array | undefined,
+  model: PlannedModel,
+  first: number,
+  end: number,
+): Uint8Array | undefined {
   const perLayer = (flags?.length ?? 0) / model.layers;
   return flags?.subarray(first * perLayer, end * perLayer);
 }

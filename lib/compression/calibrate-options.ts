@@ -11,7 +11,16 @@ export interface CalibrateOptions
     ThreadOptions,
     Pick<
       LoadModelOptions,
-      "kv" | "kvKeys" | "kvValues" | "rotateKeys" | "device" | "gpuLayers" | "packCache" | "memoryBytes" | "force" | "addon"
+      | "kv"
+      | "kvKeys"
+      | "kvValues"
+      | "rotateKeys"
+      | "device"
+      | "gpuLayers"
+      | "packCache"
+      | "memoryBytes"
+      | "force"
+      | "addon"
     > {
   /** Query heads to mask, as a fraction of all. Default 0. */
   readonly budget?: number;

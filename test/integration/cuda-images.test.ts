@@ -79,11 +79,10 @@ const ptx = (names: readonly string[], version = "7.4"): Buffer =>
 function check(parts: readonly Buffer[], requiresTools = "1"): { status: number | null; output: string } {
   const file = join(folder, "addon.node");
   writeFileSync(file, Buffer.concat([Buffer.from("other bytes P\xedU\xba of an addon", "latin1"), ...parts]));
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [`${root}scripts/cuda-images.mjs`, file],
-    { encoding: "utf8", env: { ...process.env, AIR_REQUIRE_TOOLS: requiresTools } },
-  );
+  const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}scripts/cuda-images.mjs`, file], {
+    encoding: "utf8",
+    env: { ...process.env, AIR_REQUIRE_TOOLS: requiresTools },
+  });
   return { status, output: stdout + stderr };
 }
 
@@ -121,6 +120,9 @@ describe("the check of the addon's kernels", () => {
 
   test("an addon without kernels is a failure where tools are required", () => {
     expect(check([])).toMatchObject({ status: 1 });
-    expect(check([], "0")).toMatchObject({ status: 0, output: expect.stringContaining("not checked") as string });
+    expect(check([], "0")).toMatchObject({
+      status: 0,
+      output: expect.stringContaining("not checked") as string,
+    });
   });
 });
