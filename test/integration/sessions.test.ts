@@ -12,7 +12,7 @@ const prompts = [
   "one two three four ".repeat(30),
   "Turn on the lamp in the kitchen.",
 ];
-const options: GenerateOptions = { maxTokens: 32, temperature: 0.8, seed: 3, ignoreEos: true };
+const options: GenerateOptions = { maxTokens: 96, temperature: 0.8, seed: 3, ignoreEos: true };
 
 let model: Model;
 beforeAll(async () => {
