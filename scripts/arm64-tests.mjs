@@ -1,5 +1,5 @@
 // Cross-compiles the kernels and the core for 64-bit ARM and runs their tests under qemu:
-// node scripts/arm64-tests.mjs
+// node scripts/arm64-tests.mjs [short]
 // Says nothing about speed, but every bit of a result is the one that real hardware gives. Runs twice: as a CPU
 // that has every instruction set, and as one without matrix multiplications (i8mm), which must not be offered them.
 import { spawnSync } from "node:child_process";
@@ -12,7 +12,8 @@ const folder = "build-arm64";
 const cpus = String(os.availableParallelism());
 const compiler = "aarch64-linux-gnu-g++";
 const emulator = "qemu-aarch64-static";
-const tests = [
+/** Every kernel alone, and whole models with all of them. */
+const shortTests = [
   "isa_test",
   "kernels_matmul_test",
   "kernels_ops_test",
@@ -22,12 +23,12 @@ const tests = [
   "activity_test",
   "hadamard_test",
   "page_mass_test",
-  "propose_test",
-  "pruning_test",
   "random_batches_test",
   "selection_test",
-  "windows_test",
 ];
+/** What is the same C++ on every machine, on top of the same kernels. */
+const longTests = ["propose_test", "pruning_test", "windows_test"];
+const tests = process.argv[2] === "short" ? shortTests : [...shortTests, ...longTests];
 const runs = [
   { names: tests, env: { QEMU_CPU: "max", AIR_REQUIRE_ISAS: "1" } },
   { names: ["isa_test", "kernels_matmul_test", "runner_test"], env: { QEMU_CPU: "cortex-a76" } },

@@ -24,6 +24,7 @@ const steps = {
   integration: ["scripts/vitest-counts.mjs", "--project", "integration"],
   isa: ["scripts/isa-tests.mjs"],
   arm64: ["scripts/arm64-tests.mjs"],
+  "arm64-short": ["scripts/arm64-tests.mjs", "short"],
   long: ["scripts/vitest-counts.mjs", "--project", "long"],
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
