@@ -1,4 +1,5 @@
-// Configures, builds and runs the C++ tests: node scripts/native-tests.mjs [address|thread|kernels]
+// Configures, builds and runs the C++ tests: node scripts/native-tests.mjs [address|address-cuda|thread|kernels]
+// address-cuda: the CUDA backend on the fake driver, with the address sanitizer.
 // kernels: those of the CUDA kernels, in the emulator. They share the plain build's folder, where most is compiled.
 // The last line counts tests, not binaries; a binary that died before its own count is one failure.
 import { spawnSync } from "node:child_process";
@@ -14,15 +15,20 @@ const plain = {
   // The benches of CUDA kernels run on the fake driver, with tiny shapes.
   options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_BUILD_BENCH=ON", "-DAIR_CUDA=FAKE"],
 };
-/** Unoptimised, sanitized tests would take several times as long; frames and variables stay good enough to read. */
-function sanitized(sanitizers, folder) {
-  const options = ["-DAIR_BUILD_TESTS=ON", `-DAIR_SANITIZE=${sanitizers}`, "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g"];
-  return { folder, type: "Debug", options };
-}
+const address = {
+  folder: "build-asan",
+  type: "Debug",
+  options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_SANITIZE=address,undefined"],
+};
 const builds = {
   plain: { ...plain, choice: ["--label-exclude", "kernels"] },
-  address: sanitized("address,undefined", "build-asan"),
-  thread: sanitized("thread", "build-tsan"),
+  address: { ...address, options: [...address.options, "-DAIR_CUDA_TESTS=OFF"] },
+  "address-cuda": {
+    ...address,
+    options: [...address.options, "-DAIR_CUDA_TESTS=ON"],
+    choice: ["--tests-regex", "^cuda_"],
+  },
+  thread: { folder: "build-tsan", type: "Debug", options: ["-DAIR_BUILD_TESTS=ON", "-DAIR_SANITIZE=thread"] },
   kernels: {
     ...plain,
     options: [...plain.options, "-DAIR_BUILD_KERNEL_TESTS=ON"],

@@ -27,6 +27,7 @@ const steps = {
   "arm64-short": ["scripts/arm64-tests.mjs", "short"],
   long: ["scripts/vitest-counts.mjs", "--project", "long"],
   "sanitize-address": ["scripts/native-tests.mjs", "address"],
+  "sanitize-address-cuda": ["scripts/native-tests.mjs", "address-cuda"],
   "sanitize-thread": ["scripts/native-tests.mjs", "thread"],
 };
 /** Steps of one thread that change nothing: neighbours among them run side by side. */
@@ -40,8 +41,8 @@ const groups = {
   quick,
   isa: ["isa"],
   long: ["long"],
-  sanitize: ["sanitize-address", "sanitize-thread"],
-  all: [...quick, "isa", "arm64", "long", "sanitize-address", "sanitize-thread"],
+  sanitize: ["sanitize-address", "sanitize-address-cuda", "sanitize-thread"],
+  all: [...quick, "isa", "arm64", "long", "sanitize-address", "sanitize-address-cuda", "sanitize-thread"],
 };
 
 function run(args) {
