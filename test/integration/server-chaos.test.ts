@@ -201,7 +201,7 @@ describe("a server in another process", () => {
       const before = await records("written");
       expect(await ask(wordy)).toBe(expected);
       await vi.waitFor(async () => {
-        expect(await records("written")).toBe(before + 1);
+        expect(await records("written")).toBeGreaterThan(before);
       });
     },
   );
