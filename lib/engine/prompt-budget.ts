@@ -15,10 +15,8 @@ const stepsBetweenQuiet = 16;
 const leastPart = 0.01;
 /** Prompts get on by at least so many tokens a step, however little time there is, or however often steps run late. */
 const leastTokens = { calm: 4, late: 2 } as const;
-/** A step is late that takes so many times as long as `stretch` allows. */
-const lateFactor = 1.15;
 /**
- * Each late step takes so much of the time for prompts, each other one gives so much of it back: in balance one step in a
+ * A step is late that takes longer than `stretch` allows. Each late step takes so much of the time for prompts, each other one gives so much of it back: in balance one step in a
  * hundred is late (99 ln 1.001 = ln(1 / 0.906); Robbins and Monro's way to a quantile).
  */
 const caution = { late: 0.906, inTime: 1.001, least: 0.1 } as const;
@@ -33,8 +31,8 @@ export interface MeasuredStep {
 }
 
 /**
- * How many prompt tokens a step may take along while texts are being generated, so that it takes `stretch` times as
- * long as without them, and rarely much longer. What tokens cost is measured as steps go by; it grows with the depth of a prompt, and
+ * How many prompt tokens a step may take along while texts are being generated, so that it takes at most `stretch`
+ * times as long as without them, but for one step in a hundred. What tokens cost is measured as steps go by; it grows with the depth of a prompt, and
  * changes with heat and neighbours.
  */
 export class PromptBudget {
@@ -78,7 +76,7 @@ export class PromptBudget {
     this.#lastTokens = promptTokens;
     const quietMs = this.#quiet.stepMs(decodeTokens);
     if (quietMs === undefined) return;
-    const isLate = ms > lateFactor * this.#stretch * quietMs;
+    const isLate = ms > this.#stretch * quietMs;
     this.#part = Math.min(1, Math.max(caution.least, this.#part * (isLate ? caution.late : caution.inTime)));
     const each = Math.max(leastPart * ms, ms - quietMs) / promptTokens;
     const known = this.#tokenMs ?? each;
